@@ -1,0 +1,83 @@
+package i18n
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	jalaali "github.com/jalaali/go-jalaali"
+	"golang.org/x/text/message"
+	"golang.org/x/text/number"
+)
+
+// Date writes the day that t falls on in loc: "22 November 2026", or in
+// Persian the Jalali day, "۱ آذر ۱۴۰۵". A nil loc is UTC; the zero time is "".
+func (l *Localizer) Date(t time.Time, loc *time.Location) string {
+	if t.IsZero() {
+		return ""
+	}
+	t = in(t, loc)
+	year, month, day := t.Date()
+	if l.lang == "fa" {
+		jy, jm, jd, err := jalaali.ToJalaali(year, month, day)
+		if err != nil { // centuries away: better the other calendar than none
+			return l.Digits(t.Format("2006-01-02"))
+		}
+		year, month, day = jy, time.Month(jm), jd
+	}
+	return l.Digits(fmt.Sprintf("%d %s %d", day, l.months[month-1], year))
+}
+
+// Time writes the minute of the day that t is in loc, by the 24-hour clock.
+func (l *Localizer) Time(t time.Time, loc *time.Location) string {
+	if t.IsZero() {
+		return ""
+	}
+	return l.Digits(in(t, loc).Format("15:04"))
+}
+
+// DateTime writes day and minute in loc: "22 November 2026, 10:14", or in
+// Persian "۱ آذر ۱۴۰۵، ساعت ۱۰:۱۴". A nil loc is UTC; the zero time is "".
+func (l *Localizer) DateTime(t time.Time, loc *time.Location) string {
+	if t.IsZero() {
+		return ""
+	}
+	return l.T("calendar.datetime", "Date", l.Date(t, loc), "Time", l.Time(t, loc))
+}
+
+// Number writes a whole number with the language's digits and its mark between
+// thousands: 48,210 or ۴۸٬۲۱۰.
+func (l *Localizer) Number(n int64) string {
+	if 0 <= n && n < 1000 {
+		return l.Digits(strconv.FormatInt(n, 10))
+	}
+	p := l.printers.Get().(*message.Printer)
+	defer l.printers.Put(p)
+	return p.Sprint(number.Decimal(n))
+}
+
+// Digits rewrites every decimal digit of s, be it ASCII, Arabic or Persian, in
+// the language's own digits and leaves the rest alone. It is for numbers that
+// take no thousands mark: years, codes, times.
+func (l *Localizer) Digits(s string) string {
+	zero := '0'
+	if l.lang == "fa" {
+		zero = '۰'
+	}
+	return strings.Map(func(r rune) rune {
+		for _, other := range [...]rune{'0', '٠', '۰'} {
+			if other <= r && r <= other+9 {
+				return zero + r - other
+			}
+		}
+		return r
+	}, s)
+}
+
+func in(t time.Time, loc *time.Location) time.Time {
+	if loc == nil {
+		loc = time.UTC
+	}
+	return t.In(loc)
+}
