@@ -1,0 +1,561 @@
+-- +goose Up
+
+-- The time-ordered UUID of RFC 9562 §5.7 for a moment in Unix milliseconds, for
+-- rows made by INSERT … SELECT. SQLite has a function of the same name.
+-- +goose StatementBegin
+CREATE FUNCTION assent_uuid7(ms bigint) RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
+  SELECT encode(
+    set_byte(set_byte(overlay(uuid_send(gen_random_uuid()) PLACING substring(int8send(ms) FROM 3) FROM 1 FOR 6),
+      6, (get_byte(uuid_send(gen_random_uuid()), 6) & 15) | 112),
+      8, (get_byte(uuid_send(gen_random_uuid()), 8) & 63) | 128), 'hex')::uuid
+$$;
+-- +goose StatementEnd
+
+CREATE TABLE installation (
+  key   text PRIMARY KEY,
+  value text NOT NULL
+);
+
+-- ── the controller ────────────────────────────────────────────────────────
+CREATE TABLE brands (
+  id             uuid PRIMARY KEY,
+  slug           text NOT NULL UNIQUE,
+  name           text NOT NULL,
+  postal_address text NOT NULL,
+  sender_name    text NOT NULL,
+  sender_email   text NOT NULL,
+  reply_to       text NOT NULL DEFAULT '',
+  website        text NOT NULL DEFAULT '',
+  privacy_url    text NOT NULL DEFAULT '',
+  language       text NOT NULL,
+  languages      jsonb NOT NULL,
+  texts          jsonb NOT NULL,            -- language → name, postal address, sender name
+  time_zone      text NOT NULL,
+  jurisdiction   text NOT NULL DEFAULT '',
+  address_key    bytea NOT NULL,            -- sealed; keys the hashes of addresses
+  created_at     timestamptz NOT NULL,
+  updated_at     timestamptz NOT NULL
+);
+
+CREATE TABLE dkim_keys (
+  id          uuid PRIMARY KEY,
+  brand_id    uuid NOT NULL REFERENCES brands (id),
+  domain      text NOT NULL,
+  selector    text NOT NULL,
+  algorithm   text NOT NULL CHECK (algorithm IN ('rsa', 'ed25519')),
+  private_key bytea NOT NULL,               -- sealed PKCS #8
+  public_key  text NOT NULL,                -- the p= of the DNS record
+  active      boolean NOT NULL,
+  created_at  timestamptz NOT NULL,
+  UNIQUE (domain, selector)
+);
+CREATE INDEX dkim_keys_brand ON dkim_keys (brand_id);
+
+-- ── accounts ──────────────────────────────────────────────────────────────
+CREATE TABLE users (
+  id            uuid PRIMARY KEY,
+  email         text NOT NULL UNIQUE,
+  name          text NOT NULL,
+  password_hash text NOT NULL,
+  language      text NOT NULL,
+  created_at    timestamptz NOT NULL,
+  updated_at    timestamptz NOT NULL
+);
+
+CREATE TABLE memberships (
+  user_id  uuid NOT NULL REFERENCES users (id),
+  brand_id uuid NOT NULL REFERENCES brands (id),
+  role     text NOT NULL CHECK (role IN ('owner', 'marketer', 'analyst', 'reader')),
+  PRIMARY KEY (user_id, brand_id)
+);
+
+CREATE TABLE sessions (
+  token_hash bytea PRIMARY KEY,
+  data       bytea NOT NULL,
+  expires_at timestamptz NOT NULL
+);
+CREATE INDEX sessions_expiry ON sessions (expires_at);
+
+CREATE TABLE sign_in_failures (
+  key          text PRIMARY KEY,            -- keyed hash of an address or an IP
+  failures     integer NOT NULL,
+  locked_until timestamptz,
+  updated_at   timestamptz NOT NULL
+);
+
+CREATE TABLE api_keys (
+  id           uuid PRIMARY KEY,
+  brand_id     uuid REFERENCES brands (id), -- null: may make brands
+  name         text NOT NULL,
+  hash         bytea NOT NULL UNIQUE,
+  scopes       jsonb NOT NULL,
+  created_at   timestamptz NOT NULL,
+  last_used_at timestamptz,
+  revoked_at   timestamptz
+);
+
+CREATE TABLE idempotency_keys (
+  owner       text NOT NULL,                -- the API key that asked
+  key         text NOT NULL,
+  fingerprint bytea NOT NULL,               -- SHA-256 of method, path and body
+  status      integer NOT NULL,
+  body        bytea NOT NULL,
+  created_at  timestamptz NOT NULL,
+  PRIMARY KEY (owner, key)
+);
+CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
+
+-- ── people ────────────────────────────────────────────────────────────────
+CREATE TABLE subscribers (
+  id             uuid PRIMARY KEY,          -- also the pseudonym in the ledger
+  brand_id       uuid NOT NULL REFERENCES brands (id),
+  email          text NOT NULL,             -- as typed; empty once erased
+  address_hash   bytea NOT NULL,            -- HMAC-SHA-256 of the normal form under the brand's key
+  name           text NOT NULL DEFAULT '',
+  language       text NOT NULL,
+  time_zone      text NOT NULL DEFAULT '',  -- empty: the brand's
+  attributes     jsonb NOT NULL,
+  customer_since timestamptz,
+  created_at     timestamptz NOT NULL,
+  updated_at     timestamptz NOT NULL,
+  erased_at      timestamptz,
+  UNIQUE (brand_id, id),
+  UNIQUE (brand_id, address_hash)
+);
+
+CREATE TABLE subscriber_tags (
+  brand_id      uuid NOT NULL,
+  subscriber_id uuid NOT NULL,
+  tag           text NOT NULL,
+  PRIMARY KEY (brand_id, tag, subscriber_id),
+  FOREIGN KEY (brand_id, subscriber_id) REFERENCES subscribers (brand_id, id)
+);
+CREATE INDEX subscriber_tags_person ON subscriber_tags (subscriber_id);
+
+CREATE TABLE subject_keys (
+  subscriber_id uuid PRIMARY KEY REFERENCES subscribers (id),
+  sealed_key    bytea NOT NULL              -- destroyed at erasure
+);
+
+-- ── consent ───────────────────────────────────────────────────────────────
+CREATE TABLE topics (
+  id           uuid PRIMARY KEY,
+  brand_id     uuid NOT NULL REFERENCES brands (id),
+  slug         text NOT NULL,
+  purpose      text NOT NULL CHECK (purpose IN ('marketing', 'opens', 'clicks')),
+  texts        jsonb NOT NULL,              -- language → name, description, wording
+  promise_max  integer NOT NULL DEFAULT 0,  -- at most so many mails …
+  promise_days integer NOT NULL DEFAULT 0,  -- … in so many days; 0: no promise
+  valid_days   integer NOT NULL DEFAULT 0,  -- a consent ends after so many days; 0: never
+  position     integer NOT NULL DEFAULT 0,
+  archived_at  timestamptz,
+  created_at   timestamptz NOT NULL,
+  updated_at   timestamptz NOT NULL,
+  UNIQUE (brand_id, slug),
+  UNIQUE (brand_id, id),
+  CHECK ((promise_max = 0) = (promise_days = 0))
+);
+
+-- What a person was shown, once for all who saw the same.
+CREATE TABLE wordings (
+  hash       bytea PRIMARY KEY,             -- SHA-256 of the text
+  language   text NOT NULL,
+  text       text NOT NULL,
+  created_at timestamptz NOT NULL
+);
+
+CREATE TABLE consent_events (
+  id            uuid PRIMARY KEY,
+  brand_id      uuid NOT NULL,
+  subscriber_id uuid NOT NULL,
+  topic_id      uuid NOT NULL,
+  state         text NOT NULL CHECK (state IN ('requested', 'given', 'renewed', 'refused', 'withdrawn', 'expired', 'invalidated')),
+  basis         text NOT NULL,
+  method        text NOT NULL,
+  occurred_at   timestamptz NOT NULL,
+  valid_until   timestamptz,
+  wording_hash  bytea REFERENCES wordings (hash),
+  language      text NOT NULL,
+  form_id       uuid,
+  form_version  integer,
+  promise_max   integer NOT NULL DEFAULT 0,
+  promise_days  integer NOT NULL DEFAULT 0,
+  previous_id   uuid REFERENCES consent_events (id),
+  leaf          bytea NOT NULL,             -- RFC 8785 canonical JSON: the entry of the log, final
+  UNIQUE (brand_id, subscriber_id, topic_id, id),
+  FOREIGN KEY (brand_id, subscriber_id) REFERENCES subscribers (brand_id, id),
+  FOREIGN KEY (brand_id, topic_id) REFERENCES topics (brand_id, id)
+);
+
+-- +goose StatementBegin
+CREATE FUNCTION consent_events_only_grow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'consent events are only ever added';
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER consent_events_no_update BEFORE UPDATE ON consent_events
+  FOR EACH ROW EXECUTE FUNCTION consent_events_only_grow();
+CREATE TRIGGER consent_events_no_delete BEFORE DELETE ON consent_events
+  FOR EACH ROW EXECUTE FUNCTION consent_events_only_grow();
+CREATE TRIGGER consent_events_no_truncate BEFORE TRUNCATE ON consent_events
+  FOR EACH STATEMENT EXECUTE FUNCTION consent_events_only_grow();
+
+-- The erasable half of an event: without it the leaf says nothing of a person.
+CREATE TABLE consent_evidence (
+  event_id      uuid PRIMARY KEY REFERENCES consent_events (id),
+  subscriber_id uuid NOT NULL REFERENCES subscribers (id),
+  salt          bytea NOT NULL,
+  sealed        bytea NOT NULL              -- AES-256-GCM under the subject's key
+);
+CREATE INDEX consent_evidence_person ON consent_evidence (subscriber_id);
+
+-- What is in force now, per person and topic: a projection of the events.
+CREATE TABLE permissions (
+  subscriber_id uuid NOT NULL,
+  topic_id      uuid NOT NULL,
+  brand_id      uuid NOT NULL,
+  state         text NOT NULL CHECK (state IN ('requested', 'given', 'renewed', 'refused', 'withdrawn', 'expired', 'invalidated')),
+  event_id      uuid NOT NULL,
+  since         timestamptz NOT NULL,
+  valid_until   timestamptz,
+  promise_max   integer NOT NULL DEFAULT 0,
+  promise_days  integer NOT NULL DEFAULT 0,
+  PRIMARY KEY (subscriber_id, topic_id),
+  FOREIGN KEY (brand_id, subscriber_id, topic_id, event_id)
+    REFERENCES consent_events (brand_id, subscriber_id, topic_id, id)
+);
+CREATE INDEX permissions_in_force ON permissions (topic_id, subscriber_id) WHERE state IN ('given', 'renewed');
+CREATE INDEX permissions_ending ON permissions (valid_until) WHERE valid_until IS NOT NULL AND state IN ('given', 'renewed');
+
+CREATE TABLE suppressions (
+  brand_id     uuid NOT NULL REFERENCES brands (id),
+  address_hash bytea NOT NULL,
+  reason       text NOT NULL CHECK (reason IN ('hard-bounce', 'complaint', 'not-me', 'left', 'manual')),
+  detail       text NOT NULL DEFAULT '',
+  created_at   timestamptz NOT NULL,
+  PRIMARY KEY (brand_id, address_hash, reason)
+);
+
+-- ── sign-up ───────────────────────────────────────────────────────────────
+CREATE TABLE forms (
+  id         uuid PRIMARY KEY,
+  brand_id   uuid NOT NULL REFERENCES brands (id),
+  name       text NOT NULL,
+  version    integer NOT NULL,
+  closed_at  timestamptz,
+  created_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  UNIQUE (brand_id, id)
+);
+
+CREATE TABLE form_versions (
+  form_id    uuid NOT NULL REFERENCES forms (id),
+  version    integer NOT NULL,
+  spec       jsonb NOT NULL,
+  created_at timestamptz NOT NULL,
+  PRIMARY KEY (form_id, version)
+);
+
+CREATE TABLE signup_requests (
+  id            uuid PRIMARY KEY,
+  brand_id      uuid NOT NULL,
+  form_id       uuid NOT NULL,
+  form_version  integer NOT NULL,
+  subscriber_id uuid NOT NULL,
+  language      text NOT NULL,
+  state         text NOT NULL CHECK (state IN ('pending', 'confirmed', 'declined', 'disowned', 'expired')),
+  boxes         jsonb NOT NULL,             -- topic, wording hash per ticked box
+  sealed        bytea,                      -- page, IP, user agent, fields; erasable
+  created_at    timestamptz NOT NULL,
+  expires_at    timestamptz NOT NULL,
+  answered_at   timestamptz,
+  FOREIGN KEY (brand_id, form_id) REFERENCES forms (brand_id, id),
+  FOREIGN KEY (brand_id, subscriber_id) REFERENCES subscribers (brand_id, id)
+);
+CREATE INDEX signup_requests_person ON signup_requests (subscriber_id, created_at);
+CREATE INDEX signup_requests_pending ON signup_requests (expires_at) WHERE state = 'pending';
+
+-- Confirmation mails per address over all brands, against list bombing.
+CREATE TABLE confirmation_mails (
+  address_key bytea NOT NULL,               -- HMAC under the installation's key
+  sent_at     timestamptz NOT NULL,
+  PRIMARY KEY (address_key, sent_at)
+);
+
+CREATE TABLE address_changes (
+  id            uuid PRIMARY KEY,
+  brand_id      uuid NOT NULL,
+  subscriber_id uuid NOT NULL,
+  email         text NOT NULL,
+  address_hash  bytea NOT NULL,
+  created_at    timestamptz NOT NULL,
+  expires_at    timestamptz NOT NULL,
+  confirmed_at  timestamptz,
+  FOREIGN KEY (brand_id, subscriber_id) REFERENCES subscribers (brand_id, id)
+);
+CREATE INDEX address_changes_person ON address_changes (subscriber_id, created_at);
+
+-- ── content and messages ──────────────────────────────────────────────────
+CREATE TABLE contents (
+  id         uuid NOT NULL,                 -- one version of a text, in one or more languages
+  language   text NOT NULL,
+  brand_id   uuid NOT NULL REFERENCES brands (id),
+  subject    text NOT NULL,
+  preheader  text NOT NULL DEFAULT '',
+  html       text NOT NULL,
+  text       text NOT NULL DEFAULT '',
+  created_at timestamptz NOT NULL,
+  PRIMARY KEY (id, language)
+);
+
+-- What messages flow from: a campaign, a sequence, an offer, and per brand one
+-- for confirmations and one for service mails. Claims go stream by stream, so a
+-- paused one costs the others nothing.
+CREATE TABLE streams (
+  id        uuid PRIMARY KEY,
+  brand_id  uuid NOT NULL REFERENCES brands (id),
+  queue     text NOT NULL CHECK (queue IN ('confirm', 'service', 'bulk')),
+  origin    text NOT NULL CHECK (origin IN ('campaign', 'sequence', 'offer', 'confirm', 'service', 'test')),
+  paused_at timestamptz,
+  UNIQUE (brand_id, id)
+);
+
+CREATE TABLE messages (
+  id               uuid NOT NULL,
+  source_id        uuid NOT NULL,           -- campaign edition, enrollment, offer issue, request
+  brand_id         uuid NOT NULL,
+  stream_id        uuid NOT NULL,
+  subscriber_id    uuid,                    -- null: a test mail to the team
+  part             integer NOT NULL,        -- step of a sequence, else 0
+  kind             text NOT NULL CHECK (kind IN ('marketing', 'confirm', 'service', 'test')),
+  topic_id         uuid,
+  consent_event_id uuid,                    -- the event in force when it was claimed
+  content_id       uuid,
+  template         text NOT NULL DEFAULT '',-- system mail, where there is no content
+  language         text NOT NULL,
+  recipient        text NOT NULL DEFAULT '',-- where it differs from the subscriber's address
+  data             jsonb NOT NULL,          -- the values used; erasable
+  state            text NOT NULL CHECK (state IN ('queued', 'claimed', 'sent', 'failed', 'skipped', 'uncertain')),
+  reason           text NOT NULL DEFAULT '',
+  due_at           timestamptz NOT NULL,
+  attempt          integer NOT NULL DEFAULT 0,
+  node_id          uuid,
+  tracks_opens     boolean NOT NULL DEFAULT false,
+  tracks_clicks    boolean NOT NULL DEFAULT false,
+  smtp_code        integer NOT NULL DEFAULT 0,
+  smtp_reply       text NOT NULL DEFAULT '',
+  created_at       timestamptz NOT NULL,
+  settled_at       timestamptz,
+  PRIMARY KEY (source_id, id),
+  UNIQUE (source_id, subscriber_id, part),
+  CHECK (kind = 'test' OR subscriber_id IS NOT NULL),
+  CHECK (kind <> 'marketing' OR (consent_event_id IS NOT NULL AND topic_id IS NOT NULL)),
+  CHECK (kind NOT IN ('confirm', 'service') OR (template <> '' AND topic_id IS NULL)),
+  CHECK ((content_id IS NOT NULL) <> (template <> '')),
+  CHECK ((state = 'claimed') = (node_id IS NOT NULL)),
+  FOREIGN KEY (brand_id, stream_id) REFERENCES streams (brand_id, id),
+  FOREIGN KEY (brand_id, subscriber_id) REFERENCES subscribers (brand_id, id),
+  FOREIGN KEY (content_id, language) REFERENCES contents (id, language),
+  FOREIGN KEY (brand_id, subscriber_id, topic_id, consent_event_id)
+    REFERENCES consent_events (brand_id, subscriber_id, topic_id, id)
+) PARTITION BY RANGE (source_id);
+CREATE TABLE messages_default PARTITION OF messages DEFAULT;
+CREATE INDEX messages_due ON messages (stream_id, due_at) WHERE state = 'queued';
+CREATE INDEX messages_claimed ON messages (node_id) WHERE state = 'claimed';
+CREATE INDEX messages_person ON messages (subscriber_id, created_at);
+CREATE INDEX messages_stream ON messages (stream_id, id);
+
+-- A process that sends, with its journal; claims are its own until it answers or is declared lost.
+CREATE TABLE nodes (
+  id         uuid PRIMARY KEY,
+  host       text NOT NULL,
+  boot_id    text NOT NULL,
+  started_at timestamptz NOT NULL,
+  seen_at    timestamptz NOT NULL,
+  lost_at    timestamptz
+);
+
+-- ── work ──────────────────────────────────────────────────────────────────
+CREATE TABLE jobs (
+  id          uuid PRIMARY KEY,
+  kind        text NOT NULL,
+  key         text NOT NULL,                -- what the work is about; one row per kind and key
+  queue       text NOT NULL,
+  due_at      timestamptz NOT NULL,         -- business time
+  state       text NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'dead')),
+  lease_until timestamptz,                  -- the database's clock
+  epoch       bigint NOT NULL DEFAULT 0,    -- grows at every claim
+  attempts    integer NOT NULL DEFAULT 0,   -- failures in a row
+  last_error  text NOT NULL DEFAULT '',
+  created_at  timestamptz NOT NULL,
+  updated_at  timestamptz NOT NULL,
+  UNIQUE (kind, key)
+);
+CREATE INDEX jobs_due ON jobs (due_at) WHERE state IN ('waiting', 'running');
+
+-- ── sequences ─────────────────────────────────────────────────────────────
+CREATE TABLE sequences (
+  id         uuid PRIMARY KEY,
+  brand_id   uuid NOT NULL REFERENCES brands (id),
+  name       text NOT NULL,
+  topic_id   uuid NOT NULL,                 -- starts when this is confirmed, ends with it
+  state      text NOT NULL CHECK (state IN ('draft', 'running', 'paused', 'ended')),
+  version    integer NOT NULL,
+  created_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  UNIQUE (brand_id, id),
+  FOREIGN KEY (brand_id, topic_id) REFERENCES topics (brand_id, id)
+);
+CREATE INDEX sequences_trigger ON sequences (topic_id) WHERE state IN ('running', 'paused');
+
+CREATE TABLE sequence_versions (
+  sequence_id uuid NOT NULL REFERENCES sequences (id),
+  version     integer NOT NULL,
+  steps       jsonb NOT NULL,
+  created_at  timestamptz NOT NULL,
+  PRIMARY KEY (sequence_id, version)
+);
+
+CREATE TABLE enrollments (
+  id            uuid PRIMARY KEY,           -- the source of its messages
+  brand_id      uuid NOT NULL,
+  sequence_id   uuid NOT NULL,
+  version       integer NOT NULL,
+  subscriber_id uuid NOT NULL,
+  step          integer NOT NULL,           -- the step it waits before
+  state         text NOT NULL CHECK (state IN ('active', 'done', 'ended')),
+  reason        text NOT NULL DEFAULT '',
+  due_at        timestamptz NOT NULL,
+  created_at    timestamptz NOT NULL,
+  ended_at      timestamptz,
+  UNIQUE (sequence_id, subscriber_id),
+  FOREIGN KEY (brand_id, sequence_id) REFERENCES sequences (brand_id, id),
+  FOREIGN KEY (sequence_id, version) REFERENCES sequence_versions (sequence_id, version),
+  FOREIGN KEY (brand_id, subscriber_id) REFERENCES subscribers (brand_id, id)
+);
+CREATE INDEX enrollments_due ON enrollments (due_at) WHERE state = 'active';
+CREATE INDEX enrollments_person ON enrollments (subscriber_id);
+
+-- ── offers and orders ─────────────────────────────────────────────────────
+CREATE TABLE orders (
+  id            uuid PRIMARY KEY,
+  brand_id      uuid NOT NULL,
+  number        text NOT NULL,              -- the shop's own
+  subscriber_id uuid NOT NULL,
+  placed_at     timestamptz NOT NULL,
+  total         bigint NOT NULL CHECK (total >= 0),  -- minor units
+  currency      text NOT NULL,
+  items         integer NOT NULL,
+  created_at    timestamptz NOT NULL,
+  UNIQUE (brand_id, number),
+  FOREIGN KEY (brand_id, subscriber_id) REFERENCES subscribers (brand_id, id)
+);
+CREATE INDEX orders_person ON orders (brand_id, subscriber_id, placed_at);
+
+CREATE TABLE offers (
+  id           uuid PRIMARY KEY,
+  brand_id     uuid NOT NULL REFERENCES brands (id),
+  name         text NOT NULL,
+  topic_id     uuid NOT NULL,
+  content_id   uuid NOT NULL,
+  texts        jsonb NOT NULL,              -- language → title, terms
+  value_kind   text NOT NULL CHECK (value_kind IN ('percent', 'amount', 'gift')),
+  value        bigint NOT NULL,             -- percent, or minor units
+  currency     text NOT NULL DEFAULT '',
+  valid_days   integer NOT NULL CHECK (valid_days > 0),
+  budget       integer NOT NULL CHECK (budget > 0),  -- codes at most
+  issued       integer NOT NULL DEFAULT 0 CHECK (issued <= budget),
+  min_orders   integer NOT NULL DEFAULT 0,
+  min_value    bigint NOT NULL DEFAULT 0,   -- minor units in the offer's currency
+  min_months   integer NOT NULL DEFAULT 0,  -- a customer for so long
+  state        text NOT NULL CHECK (state IN ('draft', 'running', 'paused', 'ended')),
+  issue_id     uuid NOT NULL,               -- the source of its messages
+  created_at   timestamptz NOT NULL,
+  updated_at   timestamptz NOT NULL,
+  UNIQUE (brand_id, id),
+  FOREIGN KEY (brand_id, topic_id) REFERENCES topics (brand_id, id)
+);
+
+CREATE TABLE offer_codes (
+  id            uuid PRIMARY KEY,
+  brand_id      uuid NOT NULL,
+  offer_id      uuid NOT NULL,
+  subscriber_id uuid NOT NULL,
+  code          text NOT NULL,
+  issued_at     timestamptz NOT NULL,
+  expires_at    timestamptz NOT NULL,
+  redeemed_at   timestamptz,
+  redeemed_for  text NOT NULL DEFAULT '',   -- the order's number
+  UNIQUE (brand_id, code),
+  UNIQUE (offer_id, subscriber_id),
+  FOREIGN KEY (brand_id, offer_id) REFERENCES offers (brand_id, id),
+  FOREIGN KEY (brand_id, subscriber_id) REFERENCES subscribers (brand_id, id)
+);
+
+-- ── campaigns ─────────────────────────────────────────────────────────────
+CREATE TABLE campaigns (
+  id           uuid PRIMARY KEY,
+  brand_id     uuid NOT NULL REFERENCES brands (id),
+  name         text NOT NULL,
+  topic_id     uuid NOT NULL,
+  tag          text NOT NULL DEFAULT '',
+  content_id   uuid NOT NULL,
+  state        text NOT NULL CHECK (state IN ('draft', 'scheduled', 'freezing', 'sending', 'paused', 'cancelled', 'sent')),
+  edition_id   uuid NOT NULL,               -- the source of its messages
+  scheduled_at timestamptz,                 -- when the audience is frozen
+  recall_until timestamptz,                 -- until then it can be called back whole
+  frozen_after uuid,                        -- the last subscriber frozen so far
+  frozen_at    timestamptz,
+  finished_at  timestamptz,
+  created_at   timestamptz NOT NULL,
+  updated_at   timestamptz NOT NULL,
+  UNIQUE (brand_id, id),
+  FOREIGN KEY (brand_id, topic_id) REFERENCES topics (brand_id, id)
+);
+
+-- ── what came back ────────────────────────────────────────────────────────
+CREATE TABLE links (
+  content_id uuid NOT NULL,
+  language   text NOT NULL,
+  n          integer NOT NULL,
+  url        text NOT NULL,
+  PRIMARY KEY (content_id, language, n),
+  FOREIGN KEY (content_id, language) REFERENCES contents (id, language)
+);
+
+CREATE TABLE hits (
+  id            uuid NOT NULL,
+  at            timestamptz NOT NULL,
+  brand_id      uuid NOT NULL,
+  subscriber_id uuid NOT NULL,
+  source_id     uuid NOT NULL,
+  message_id    uuid NOT NULL,
+  kind          text NOT NULL CHECK (kind IN ('open', 'click')),
+  link          integer NOT NULL DEFAULT 0,
+  user_agent    text NOT NULL,
+  network       text NOT NULL,              -- /24 or /48, never the whole address
+  machine       text NOT NULL DEFAULT '',   -- why it is taken for a machine; empty: a person
+  PRIMARY KEY (at, id)
+) PARTITION BY RANGE (at);
+CREATE TABLE hits_default PARTITION OF hits DEFAULT;
+CREATE INDEX hits_message ON hits (source_id, message_id);
+CREATE INDEX hits_person ON hits (subscriber_id, at);
+
+CREATE TABLE events (
+  id            uuid NOT NULL,
+  at            timestamptz NOT NULL,
+  brand_id      uuid NOT NULL,
+  subscriber_id uuid,
+  kind          text NOT NULL,
+  source_id     uuid,
+  message_id    uuid,
+  data          jsonb NOT NULL,
+  PRIMARY KEY (at, id)
+) PARTITION BY RANGE (at);
+CREATE TABLE events_default PARTITION OF events DEFAULT;
+CREATE INDEX events_person ON events (subscriber_id, at);
+CREATE INDEX events_brand ON events (brand_id, at, id);
+
+-- +goose Down
+-- There is no way down: a backup is the way back.
+SELECT 1;
