@@ -1,0 +1,212 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const sqlitePrefix = "sqlite:"
+
+// setting is one row of the table: its name, its value when nobody gives one,
+// how it is read, and how it is shown.
+type setting struct {
+	name     string
+	standard func(Settings) string // may look at the rows above
+	parse    func(*Settings, string) error
+	show     func(Settings) string
+}
+
+// table is every setting, in the order in which they are read.
+var table = []setting{
+	{"data_dir", always("./data"), parseDataDir, func(s Settings) string { return s.DataDir }},
+	{"database_url", func(s Settings) string { return sqlitePrefix + filepath.Join(s.DataDir, "assent.db") }, parseDatabase,
+		func(s Settings) string { return redact(s.DatabaseURL) }},
+	{"redis_url", always("embedded"), parseRedis, func(s Settings) string { return redact(s.RedisURL) }},
+	{"smtp_url", always("catcher"), parseSMTPs, showSMTPs},
+	{"listen", always(":8080"), parseListen, func(s Settings) string { return s.Listen }},
+	{"public_url", ownAddress, parsePublic, func(s Settings) string { return s.PublicURL.String() }},
+	{"secret", always(""), parseSecret, func(s Settings) string { return fmt.Sprintf("(%d keys)", len(s.Secrets)) }},
+	{"trusted_proxies", always(""), parseProxies, func(s Settings) string { return fmt.Sprint(s.TrustedProxies) }},
+	{"log", always("text"), oneOf(func(s *Settings) *string { return &s.Log }, "text", "json"), func(s Settings) string { return s.Log }},
+	{"metrics", always("local"), oneOf(func(s *Settings) *string { return &s.Metrics }, "local", "open", "off"),
+		func(s Settings) string { return s.Metrics }},
+	count("signup_per_ip", "10", func(s *Settings) *int { return &s.SignupPerIP }),
+	count("signup_per_form", "600", func(s *Settings) *int { return &s.SignupPerForm }),
+	duration("signup_min_fill", "2s", 0, time.Hour, func(s *Settings) *time.Duration { return &s.SignupMinFill }),
+	duration("node_lost_after", "24h", time.Minute, 365*24*time.Hour, func(s *Settings) *time.Duration { return &s.NodeLostAfter }),
+}
+
+func always(text string) func(Settings) string { return func(Settings) string { return text } }
+
+func parseDataDir(s *Settings, text string) error {
+	s.DataDir = text
+	return nil
+}
+
+func parseDatabase(s *Settings, text string) error {
+	fix := "give sqlite:PATH or postgres://user:password@host:5432/name"
+	if path, ok := strings.CutPrefix(text, sqlitePrefix); ok {
+		if path == "" || strings.HasPrefix(path, ":memory:") || strings.ContainsAny(path, "?#") {
+			return wrong("has no file after sqlite:", "give the path of a file, such as sqlite:./data/assent.db")
+		}
+		s.DatabaseURL = text
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return wrong("is not a URL", fix+", special characters of the password as %XX")
+	}
+	if u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return wrong("is neither SQLite nor PostgreSQL", fix)
+	}
+	if u.Host == "" && u.Query().Get("host") == "" {
+		return wrong("names no PostgreSQL host", fix)
+	}
+	s.DatabaseURL = text
+	return nil
+}
+
+func parseRedis(s *Settings, text string) error {
+	fix := "give embedded, redis://host:6379/0, rediss://…, redis-socket:///path?db=0, redis-sentinel://host1:26379,host2:26379?master=name or redis-cluster://host1:6379,host2:6379"
+	if text == "embedded" {
+		s.RedisURL = text
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return wrong("is not a URL", fix+", special characters of the password as %XX")
+	}
+	switch u.Scheme {
+	case "redis", "rediss", "redis-cluster":
+		if u.Host == "" {
+			return wrong("names no Redis host", fix)
+		}
+	case "redis-sentinel":
+		if u.Host == "" || u.Query().Get("master") == "" {
+			return wrong("names no sentinel or no master", fix)
+		}
+	case "redis-socket":
+		if u.Host != "" || u.Path == "" {
+			return wrong("names no socket", fix)
+		}
+	default:
+		return wrong("is no kind of Redis", fix)
+	}
+	s.RedisURL = text
+	return nil
+}
+
+func parseListen(s *Settings, text string) error {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return wrong(fmt.Sprintf("is %q, which is no address", text), "give host:port, such as :8080 or 127.0.0.1:8080")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return wrong(fmt.Sprintf("has the port %q", port), "give a port from 0 to 65535")
+	}
+	s.Listen = text
+	return nil
+}
+
+// ownAddress is where a browser on this machine finds what Listen serves.
+func ownAddress(s Settings) string {
+	host, port, _ := net.SplitHostPort(s.Listen)
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+func parsePublic(s *Settings, text string) error {
+	fix := "give the address people reach, such as https://mail.example.org"
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return wrong(fmt.Sprintf("is %q, which is no web address", text), fix)
+	}
+	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		return wrong("has a user, a query or a fragment", fix)
+	}
+	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), ""
+	s.PublicURL = u
+	return nil
+}
+
+func parseProxies(s *Settings, text string) error {
+	s.TrustedProxies = nil
+	for _, word := range words(text) {
+		p, err := netip.ParsePrefix(word)
+		if a, e := netip.ParseAddr(word); err != nil && e == nil {
+			p, err = netip.PrefixFrom(a, a.BitLen()), nil
+		}
+		if err != nil {
+			return wrong(fmt.Sprintf("has %q, which is no network", word), "give addresses or networks, such as 10.0.0.0/8 or 127.0.0.1")
+		}
+		s.TrustedProxies = append(s.TrustedProxies, p.Masked())
+	}
+	return nil
+}
+
+// words splits at white space and commas.
+func words(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' || r == '\r' })
+}
+
+func oneOf(field func(*Settings) *string, choices ...string) func(*Settings, string) error {
+	return func(s *Settings, text string) error {
+		if !slices.Contains(choices, text) {
+			return wrong(fmt.Sprintf("is %q", text), "give one of "+strings.Join(choices, ", "))
+		}
+		*field(s) = text
+		return nil
+	}
+}
+
+// count is a whole number of things, at least one.
+func count(name, standard string, field func(*Settings) *int) setting {
+	return setting{name, always(standard), func(s *Settings, text string) error {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > math.MaxInt32 {
+			return wrong(fmt.Sprintf("is %q", text), fmt.Sprintf("give a whole number from 1 to %d", math.MaxInt32))
+		}
+		*field(s) = n
+		return nil
+	}, func(s Settings) string { return strconv.Itoa(*field(&s)) }}
+}
+
+func duration(name, standard string, least, most time.Duration, field func(*Settings) *time.Duration) setting {
+	return setting{name, always(standard), func(s *Settings, text string) error {
+		d, err := time.ParseDuration(text)
+		if err != nil || d < least || d > most {
+			return wrong(fmt.Sprintf("is %q", text), fmt.Sprintf("give a time with its unit, such as %s, from %s to %s", standard, least, most))
+		}
+		*field(s) = d
+		return nil
+	}, func(s Settings) string { return field(&s).String() }}
+}
+
+// redact is a URL without its password, wherever it stands.
+func redact(text string) string {
+	if !strings.Contains(text, "://") {
+		return text
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return "(unreadable)"
+	}
+	q := u.Query()
+	for name := range q {
+		if strings.Contains(strings.ToLower(name), "pass") {
+			q.Set(name, "xxxxx")
+		}
+	}
+	u.RawQuery = q.Encode()
+	return u.Redacted()
+}
