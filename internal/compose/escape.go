@@ -1,0 +1,223 @@
+package compose
+
+import (
+	"fmt"
+	"html"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/osteele/liquid/values"
+	yaml "gopkg.in/yaml.v2"
+)
+
+// The filters that end every output, one for each place. They see the value as
+// the template left it and give exactly the bytes that are written.
+
+func plainFilter(r *run, in any, _ []any) (any, error) {
+	s := show(in)
+	return s, r.spend(len(s))
+}
+
+// htmlFilter serves text and quoted attribute values alike: it escapes quotes
+// too. What the template itself made as HTML keeps its tags; its quotes are
+// then no danger in text, and in a value they are escaped like the rest.
+func htmlFilter(r *run, in any, _ []any) (any, error) {
+	s := show(in)
+	if err := r.spend(len(s)); err != nil {
+		return nil, err
+	}
+	if r.isTrusted(s) {
+		return s, nil
+	}
+	return html.EscapeString(s), nil
+}
+
+func valueFilter(r *run, in any, _ []any) (any, error) {
+	s := show(in)
+	if r.isTrusted(s) {
+		s = html.UnescapeString(s)
+	}
+	return html.EscapeString(s), r.spend(len(s))
+}
+
+// urlFilter serves a URL whose scheme may still be open: one that a mail should
+// not follow becomes a fragment that leads nowhere.
+func urlFilter(r *run, in any, _ []any) (any, error) {
+	s := show(in)
+	if r.isTrusted(s) {
+		s = html.UnescapeString(s)
+	}
+	s = strings.TrimSpace(s)
+	if at := strings.IndexAny(s, ":/?#"); at >= 0 && s[at] == ':' && !isSafeScheme(strings.ToLower(strings.Map(visible, s[:at]))) {
+		s = "#"
+	}
+	return html.EscapeString(tidyURL(s)), r.spend(len(s))
+}
+
+func restFilter(r *run, in any, _ []any) (any, error) {
+	s := show(in)
+	if r.isTrusted(s) {
+		s = html.UnescapeString(s)
+	}
+	return html.EscapeString(tidyURL(s)), r.spend(len(s))
+}
+
+// cssFilter keeps what a colour, a length or a font's name is made of.
+func cssFilter(r *run, in any, _ []any) (any, error) {
+	s := show(in)
+	keep := func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c > 0x9f && !isBidi(c):
+			return c
+		case strings.ContainsRune(" #.,%-_", c):
+			return c
+		}
+		return -1
+	}
+	return strings.Map(keep, s), r.spend(len(s))
+}
+
+// isSafeScheme tells the schemes that a link in a mail may have.
+func isSafeScheme(scheme string) bool {
+	return slices.Contains([]string{"https", "http", "mailto", "tel", "sms", "cid"}, scheme)
+}
+
+// tidyURL percent-encodes the characters that RFC 3986 has no place for; what
+// is encoded already stays.
+func tidyURL(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= 0x20 || c >= 0x7f || strings.IndexByte("\"'<>\\^`{|}", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func visible(c rune) rune {
+	if c <= ' ' {
+		return -1
+	}
+	return c
+}
+
+// show writes a value as Liquid does: nothing for nil, 1.0 for a whole float,
+// a list as its items run together.
+func show(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case int:
+		return strconv.Itoa(v)
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case float64:
+		return showFloat(v)
+	case []any:
+		var b strings.Builder
+		for _, item := range v {
+			if b.Len() > maxValue {
+				break
+			}
+			b.WriteString(show(item))
+		}
+		return b.String()
+	case values.Range:
+		if v.Len() <= 0 {
+			return ""
+		}
+		return fmt.Sprintf("%d..%d", v.Index(0), v.Index(v.Len()-1))
+	case yaml.MapSlice, map[string]any:
+		return asJSON(v)
+	case time.Time:
+		return v.Format("2006-01-02 15:04:05 -0700")
+	}
+	return ""
+}
+
+func showFloat(f float64) string {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return ""
+	}
+	s := strconv.FormatFloat(f, 'f', -1, 64)
+	if !strings.ContainsRune(s, '.') {
+		s += ".0"
+	}
+	return s
+}
+
+// fence copies the data so that a template finds only what it is meant to:
+// strings without control characters, numbers, booleans, lists and maps. Maps
+// below the top keep the order of their keys, so that a loop over one is the
+// same every time. A struct, a pointer or a function is not there.
+func fence(v map[string]any) map[string]any {
+	out := make(map[string]any, len(v)+2)
+	for k, item := range v {
+		out[k] = fenced(item, 0)
+	}
+	return out
+}
+
+func fenced(v any, depth int) any {
+	if depth > 8 {
+		return nil
+	}
+	switch v := v.(type) {
+	case string:
+		return clean(v)
+	case bool, int:
+		return v
+	case int64:
+		return int(v)
+	case int32:
+		return int(v)
+	case uint32:
+		return int(v)
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+			return int(v) // JSON knows one kind of number
+		}
+		return v
+	case time.Time:
+		return v.Format(time.RFC3339)
+	case []string:
+		out := make([]any, len(v))
+		for i, s := range v {
+			out[i] = clean(s)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = fenced(item, depth+1)
+		}
+		return out
+	case []map[string]any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = fenced(item, depth+1)
+		}
+		return out
+	case map[string]any:
+		keys := make([]string, 0, len(v))
+		for k := range v {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		out := make(yaml.MapSlice, 0, len(v))
+		for _, k := range keys {
+			out = append(out, yaml.MapItem{Key: k, Value: fenced(v[k], depth+1)})
+		}
+		return out
+	}
+	return nil
+}

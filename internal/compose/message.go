@@ -1,0 +1,163 @@
+package compose
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"mime"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	gomail "github.com/wneessen/go-mail"
+
+	"assent/internal/problem"
+)
+
+// build writes the message: headers, text, HTML.
+func build(env Envelope, subject, text, html string) ([]byte, error) {
+	if !isMessageID(env.MessageID) {
+		return nil, fmt.Errorf("build a mail: %q is no message id", env.MessageID)
+	}
+	if env.Date.IsZero() {
+		return nil, fmt.Errorf("build a mail: no date")
+	}
+	m := gomail.NewMsg(gomail.WithCharset(gomail.CharsetUTF8), gomail.WithEncoding(gomail.EncodingQP),
+		gomail.WithBoundary(boundary(env.MessageID)), gomail.WithNoDefaultUserAgent())
+	if err := addresses(m, env); err != nil {
+		return nil, err
+	}
+	if subject = oneLine(subject, maxSubject); subject == "" {
+		return nil, problem.InvalidField("subject", "mail.template.no-subject")
+	}
+	m.SetGenHeader(gomail.HeaderSubject, encodeWords(subject))
+	m.SetGenHeader(gomail.HeaderDate, env.Date.UTC().Format(time.RFC1123Z))
+	m.SetGenHeader(gomail.HeaderMessageID, "<"+env.MessageID+">")
+	if env.Language != "" {
+		m.SetGenHeader(gomail.HeaderContentLang, headerToken(env.Language))
+	}
+	if err := listHeaders(m, env); err != nil {
+		return nil, err
+	}
+	m.SetBodyString(gomail.TypeTextPlain, text)
+	m.AddAlternativeString(gomail.TypeTextHTML, html)
+	var b bytes.Buffer
+	b.Grow(len(text) + len(html)*5/4 + 2048)
+	if _, err := m.WriteTo(&b); err != nil {
+		return nil, fmt.Errorf("build a mail: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+func addresses(m *gomail.Msg, env Envelope) error {
+	from, err := env.From.header()
+	if err != nil {
+		return fmt.Errorf("the sender: %w", err)
+	}
+	to, err := env.To.header()
+	if err != nil {
+		return fmt.Errorf("the recipient: %w", err)
+	}
+	m.FromMailAddress(from)
+	m.ToMailAddress(to)
+	if env.ReplyTo.Email == "" {
+		return nil
+	}
+	reply, err := env.ReplyTo.header()
+	if err != nil {
+		return fmt.Errorf("the address for replies: %w", err)
+	}
+	m.ReplyToMailAddress(reply)
+	return nil
+}
+
+// listHeaders writes the headers that mailbox providers act on, each only when
+// its receiver is there (RFC 2369, 2919, 3834, 8058).
+func listHeaders(m *gomail.Msg, env Envelope) error {
+	if env.OneClick {
+		u, err := url.Parse(env.Leave)
+		if err != nil || u.Host == "" || len(env.Leave) > maxURL {
+			return fmt.Errorf("build a mail: the unsubscribe address is no web address")
+		}
+		if u.Scheme == "https" {
+			m.SetGenHeader(gomail.HeaderListUnsubscribe, "<"+tidyURL(env.Leave)+">")
+			m.SetGenHeader(gomail.HeaderListUnsubscribePost, "List-Unsubscribe=One-Click")
+		}
+	}
+	if env.ListID != "" {
+		m.SetGenHeader("List-Id", "<"+headerToken(env.ListID)+">")
+	}
+	if env.FeedbackID != "" {
+		m.SetGenHeader("Feedback-ID", headerToken(env.FeedbackID))
+	}
+	if env.AutoSubmitted {
+		m.SetGenHeader("Auto-Submitted", "auto-generated")
+	}
+	if env.Bulk {
+		m.SetGenHeader(gomail.HeaderPrecedence, "bulk")
+	}
+	return nil
+}
+
+// headerToken keeps what an identifier in a header is made of.
+func headerToken(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == ',' {
+			return -1
+		}
+		return c
+	}, s)
+	return s[:min(len(s), 255)]
+}
+
+// isMessageID reports whether the id can stand between angle brackets (RFC 5322 §3.6.4).
+func isMessageID(id string) bool {
+	return headerToken(id) == id && len(id) < 250 && strings.Count(id, "@") == 1 && id[0] != '@' && id[len(id)-1] != '@'
+}
+
+// boundary is the same for the same message id, so that a mail made twice has
+// the same bytes. No line of quoted-printable text can be it: it would have to
+// hold the hash of its own message id.
+func boundary(messageID string) string {
+	sum := sha256.Sum256([]byte("boundary " + messageID))
+	return "b" + hex.EncodeToString(sum[:16])
+}
+
+// encodeWords is a header's text: as it is when that is plain ASCII, else in
+// encoded words of at most 75 characters that each hold whole characters
+// (RFC 2047 §2). Text that looks like an encoded word is encoded too, so that
+// it is read as what was written.
+func encodeWords(s string) string {
+	foreign, longest, word := 0, 0, 0
+	for _, c := range s {
+		if c >= 0x7f {
+			foreign++
+		}
+		if word++; c == ' ' {
+			word = 0
+		}
+		longest = max(longest, word)
+	}
+	switch {
+	case foreign == 0 && longest <= 60 && !strings.Contains(s, "=?"):
+		return s
+	case foreign > 0 && foreign*6 < len(s) && longest <= 60 && !strings.Contains(s, "=?"):
+		return mime.QEncoding.Encode("utf-8", s)
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		n := min(len(s), 45)
+		for n < len(s) && !utf8.RuneStart(s[n]) {
+			n--
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString("=?utf-8?b?" + base64.StdEncoding.EncodeToString([]byte(s[:n])) + "?=")
+		s = s[n:]
+	}
+	return b.String()
+}
