@@ -304,6 +304,7 @@ CREATE TABLE streams (
   queue     text NOT NULL CHECK (queue IN ('confirm', 'service', 'bulk')),
   origin    text NOT NULL CHECK (origin IN ('campaign', 'sequence', 'offer', 'confirm', 'service', 'test')),
   paused_at datetime,
+  closed    text NOT NULL DEFAULT '',      -- why nothing flows any more; empty: open
   UNIQUE (brand_id, id)
 );
 
@@ -419,7 +420,7 @@ CREATE TABLE enrollments (
   FOREIGN KEY (sequence_id, version) REFERENCES sequence_versions (sequence_id, version),
   FOREIGN KEY (brand_id, subscriber_id) REFERENCES subscribers (brand_id, id)
 );
-CREATE INDEX enrollments_due ON enrollments (due_at) WHERE state = 'active';
+CREATE INDEX enrollments_due ON enrollments (sequence_id, due_at) WHERE state = 'active';
 CREATE INDEX enrollments_person ON enrollments (subscriber_id);
 
 -- ── offers and orders ─────────────────────────────────────────────────────
