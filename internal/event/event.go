@@ -1,0 +1,163 @@
+// Package event keeps the facts of the business: one row each, written in the
+// transaction in which the fact came true, and told in the same transaction to
+// the rooms that listen.
+//
+// A listener that fails undoes the fact with everything else in its
+// transaction, so a fact and its consequences are there together or not at
+// all. Facts hold no addresses and no names: ids, counts and codes only, so
+// that erasing a person leaves them harmless.
+package event
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"assent/internal/problem"
+	"assent/internal/store"
+)
+
+// The kinds of facts. They are stored and shown to API users: none is ever renamed.
+const (
+	ConsentRequested   = "consent.requested"
+	ConsentGiven       = "consent.given"
+	ConsentRenewed     = "consent.renewed"
+	ConsentRefused     = "consent.refused"
+	ConsentWithdrawn   = "consent.withdrawn"
+	ConsentExpired     = "consent.expired"
+	ConsentInvalidated = "consent.invalidated"
+
+	SignupAsked     = "signup.asked"
+	SignupConfirmed = "signup.confirmed"
+	SignupDeclined  = "signup.declined"
+	SignupDisowned  = "signup.disowned"
+	SignupExpired   = "signup.expired"
+
+	MailSent      = "mail.sent"
+	MailFailed    = "mail.failed"
+	MailSkipped   = "mail.skipped"
+	MailUncertain = "mail.uncertain"
+	MailOpened    = "mail.opened"
+	MailClicked   = "mail.clicked"
+
+	OrderPlaced   = "order.placed"
+	OfferIssued   = "offer.issued"
+	OfferRedeemed = "offer.redeemed"
+	OfferRefused  = "offer.refused"
+
+	SequenceEnrolled = "sequence.enrolled"
+	SequenceEnded    = "sequence.ended"
+
+	SubscriberCreated = "subscriber.created"
+	SubscriberChanged = "subscriber.changed"
+	AddressChanged    = "address.changed"
+	AddressSuppressed = "address.suppressed"
+	AddressLifted     = "address.lifted"
+)
+
+// Event is one fact. Data holds what JSON can hold.
+type Event struct {
+	ID           uuid.UUID
+	At           time.Time
+	BrandID      uuid.UUID
+	SubscriberID *uuid.UUID // nil where the fact is about no one person
+	Kind         string
+	SourceID     *uuid.UUID // with MessageID: the message it is about
+	MessageID    *uuid.UUID
+	Data         map[string]any `gorm:"serializer:json"`
+}
+
+// TableName implements gorm's Tabler.
+func (Event) TableName() string { return "events" }
+
+// A Listener acts on a fact in the fact's own transaction; its error rolls everything back.
+type Listener func(*store.Tx, Event) error
+
+type listenersKey struct{}
+
+type listeners map[string][]Listener
+
+// Listen has f called at every fact of the kind, in the order of the calls to
+// Listen. It is for the start of the program, before the first transaction.
+func Listen(db *store.DB, kind string, f func(*store.Tx, Event) error) {
+	all, ok := db.Attached(listenersKey{}).(listeners)
+	if !ok {
+		all = listeners{}
+		db.Attach(listenersKey{}, all)
+	}
+	all[kind] = append(all[kind], f)
+}
+
+// Record writes the fact and calls those who listen to its kind. ID and At are
+// filled where they are empty, At with the transaction's time.
+func Record(tx *store.Tx, e Event) error {
+	if e.At.IsZero() {
+		e.At = tx.Now()
+	}
+	if e.ID == uuid.Nil {
+		e.ID = store.NewID(e.At)
+	}
+	if e.Data == nil {
+		e.Data = map[string]any{}
+	}
+	if err := tx.Create(&e).Error; err != nil {
+		return fmt.Errorf("record %s: %w", e.Kind, err)
+	}
+	all, _ := tx.Attached(listenersKey{}).(listeners)
+	for _, f := range all[e.Kind] {
+		if err := f(tx, e); err != nil {
+			return fmt.Errorf("act on %s: %w", e.Kind, err)
+		}
+	}
+	return nil
+}
+
+const pageMax = 200
+
+// Timeline gives a person's facts, newest first, at most limit (1 to 200) at
+// once. before is empty for the first page, else what next was; next is empty
+// after the last. A cursor that was not made here is problem.Malformed.
+//
+// It reads the index events_person backwards: the cost is that of the page.
+func Timeline(tx *store.Tx, brandID, subscriberID uuid.UUID, before string, limit int) (page []Event, next string, err error) {
+	limit = min(max(limit, 1), pageMax)
+	q := tx.Where("brand_id = ? AND subscriber_id = ?", brandID, subscriberID)
+	if before != "" {
+		at, id, err := readCursor(before)
+		if err != nil {
+			return nil, "", err
+		}
+		q = q.Where("(at, id) < (?, ?)", at, id)
+	}
+	if err := q.Order("at DESC, id DESC").Limit(limit + 1).Find(&page).Error; err != nil {
+		return nil, "", fmt.Errorf("read the timeline: %w", err)
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		next = cursor(page[limit-1])
+	}
+	for i := range page {
+		page[i].At = page[i].At.UTC()
+	}
+	return page, next, nil
+}
+
+func cursor(e Event) string {
+	return strconv.FormatInt(e.At.UnixMicro(), 36) + "." + e.ID.String()
+}
+
+func readCursor(s string) (time.Time, uuid.UUID, error) {
+	at, id, _ := strings.Cut(s, ".")
+	micros, err := strconv.ParseInt(at, 36, 64)
+	if err != nil || micros < 0 || micros > 253402300799_999999 { // the end of the year 9999
+		return time.Time{}, uuid.Nil, problem.New(problem.Malformed, "problem.malformed")
+	}
+	u, err := uuid.Parse(id)
+	if err != nil {
+		return time.Time{}, uuid.Nil, problem.New(problem.Malformed, "problem.malformed").Because(err)
+	}
+	return time.UnixMicro(micros).UTC(), u, nil
+}
