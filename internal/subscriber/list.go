@@ -1,0 +1,130 @@
+package subscriber
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"assent/internal/problem"
+	"assent/internal/store"
+)
+
+// Filter narrows a list; empty fields do not.
+type Filter struct {
+	AddressHash []byte // brand.AddressHash: one person at most
+	Tag         string
+	Language    string
+	Search      string // part of the address or the name, ASCII letters of either case
+}
+
+const pageMax = 500
+
+// List gives the brand's subscribers in the order they came, without the
+// erased, at most limit (1 to 500) at once. cursor is empty for the first page,
+// else what next was; next is empty after the last. Without Search the cost is
+// that of the page; Search reads the brand's rows from the cursor on.
+func List(tx *store.Tx, brandID uuid.UUID, f Filter, cursor string, limit int) (page []Subscriber, next string, err error) {
+	limit = min(max(limit, 1), pageMax)
+	q := tx.Where("brand_id = ? AND erased_at IS NULL", brandID)
+	if cursor != "" {
+		after, err := uuid.Parse(cursor)
+		if err != nil {
+			return nil, "", problem.New(problem.Malformed, "problem.malformed").Because(err)
+		}
+		q = q.Where("id > ?", after)
+	}
+	if f.AddressHash != nil {
+		q = q.Where("address_hash = ?", f.AddressHash)
+	}
+	if f.Tag != "" {
+		q = q.Where("id IN (SELECT t.subscriber_id FROM subscriber_tags t WHERE t.brand_id = ? AND t.tag = ?)", brandID, f.Tag)
+	}
+	if f.Language != "" {
+		q = q.Where("language = ?", f.Language)
+	}
+	if f.Search != "" {
+		like := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(f.Search)) + "%"
+		q = q.Where(`(lower(email) LIKE ? ESCAPE '\' OR lower(name) LIKE ? ESCAPE '\')`, like, like)
+	}
+	if err := q.Order("id").Limit(limit + 1).Find(&page).Error; err != nil {
+		return nil, "", fmt.Errorf("list subscribers: %w", err)
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		next = page[limit-1].ID.String()
+	}
+	for i := range page {
+		page[i] = page[i].utc()
+	}
+	return page, next, nil
+}
+
+const (
+	tagMax  = 64 // characters of a tag
+	tagsMax = 50 // tags in one call
+)
+
+// AddTags gives the person tags; those they have stay. A tag is 1 to 64
+// characters without line breaks; white space around it goes.
+func AddTags(tx *store.Tx, brandID, id uuid.UUID, tags ...string) error {
+	tags, err := cleanTags(tags)
+	if err != nil || len(tags) == 0 {
+		return err
+	}
+	if _, err := Find(tx, brandID, id); err != nil {
+		return err
+	}
+	for _, tag := range tags {
+		_, err := tx.Run("INSERT INTO subscriber_tags (brand_id, subscriber_id, tag) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", brandID, id, tag)
+		if err != nil {
+			return fmt.Errorf("add tag: %w", err)
+		}
+	}
+	return nil
+}
+
+// RemoveTags takes tags away; those the person has not are no fault.
+func RemoveTags(tx *store.Tx, brandID, id uuid.UUID, tags ...string) error {
+	tags, err := cleanTags(tags)
+	if err != nil || len(tags) == 0 {
+		return err
+	}
+	if _, err := Find(tx, brandID, id); err != nil {
+		return err
+	}
+	if _, err := tx.Run("DELETE FROM subscriber_tags WHERE brand_id = ? AND subscriber_id = ? AND tag IN (?)", brandID, id, tags); err != nil {
+		return fmt.Errorf("remove tags: %w", err)
+	}
+	return nil
+}
+
+// Tags gives the person's tags in alphabetical order.
+func Tags(tx *store.Tx, brandID, id uuid.UUID) ([]string, error) {
+	tags := []string{}
+	err := tx.Raw("SELECT tag FROM subscriber_tags WHERE brand_id = ? AND subscriber_id = ?", brandID, id).Scan(&tags).Error
+	if err != nil {
+		return nil, fmt.Errorf("read tags: %w", err)
+	}
+	slices.Sort(tags) // the two databases collate differently
+	return tags, nil
+}
+
+// cleanTags also sorts, so that two calls at once lock their rows in one order.
+func cleanTags(tags []string) ([]string, error) {
+	if len(tags) > tagsMax {
+		return nil, problem.InvalidField("tags", "subscriber.tags.many", "Max", tagsMax)
+	}
+	clean := make([]string, 0, len(tags))
+	for _, t := range tags {
+		t = strings.TrimSpace(t)
+		if t == "" || !utf8.ValidString(t) || utf8.RuneCountInString(t) > tagMax || strings.ContainsFunc(t, breaks) {
+			return nil, problem.InvalidField("tags", "subscriber.tag", "Max", tagMax)
+		}
+		clean = append(clean, t)
+	}
+	slices.Sort(clean)
+	return slices.Compact(clean), nil
+}
