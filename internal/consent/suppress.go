@@ -1,0 +1,152 @@
+package consent
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"assent/internal/brand"
+	"assent/internal/event"
+	"assent/internal/problem"
+	"assent/internal/store"
+)
+
+// Why an address gets no mail.
+const (
+	HardBounce = "hard-bounce" // the mailbox is not there
+	Complaint  = "complaint"   // it was reported as spam
+	NotMe      = "not-me"      // its owner says somebody else typed it
+	Left       = "left"        // "leave everything"
+	Manual     = "manual"      // staff stopped it
+)
+
+// MailKind is what a mail is for, in the words of messages.kind.
+type MailKind string
+
+// The kinds of mail.
+const (
+	MailMarketing MailKind = "marketing"
+	MailConfirm   MailKind = "confirm"
+	MailService   MailKind = "service"
+	MailTest      MailKind = "test"
+)
+
+// rule says for how long after it was set a suppression stops a kind of mail.
+type rule time.Duration
+
+const always rule = -1
+
+// stops is the table of reason by kind; a kind that is not named goes.
+// Marketing is stopped by every reason, which EligibleSQL relies on.
+var stops = map[string]map[MailKind]rule{
+	HardBounce: {MailMarketing: always, MailConfirm: always, MailService: always, MailTest: always},
+	Complaint:  {MailMarketing: always, MailConfirm: always},
+	NotMe:      {MailMarketing: always, MailConfirm: rule(notMeRest)},
+	Left:       {MailMarketing: always},
+	Manual:     {MailMarketing: always, MailConfirm: always, MailService: always, MailTest: always},
+}
+
+// Suppression is one reason why an address gets no mail.
+type Suppression struct {
+	BrandID     uuid.UUID
+	AddressHash []byte
+	Reason      string
+	Detail      string
+	CreatedAt   time.Time
+}
+
+// Suppress stops mail to an address for a reason, whether or not the brand has
+// a subscriber with it, and outlives the subscriber's erasure. Again for the
+// same reason: the detail and the time are the new ones, so not-me counts its
+// 30 days from the last time it was said. detail is a code or a server's
+// reply, without anything personal.
+func Suppress(tx *store.Tx, b brand.Brand, addressHash []byte, reason, detail string) error {
+	if _, ok := stops[reason]; !ok {
+		return problem.InvalidField("reason", "problem.field.choice")
+	}
+	_, err := tx.Run(`INSERT INTO suppressions (brand_id, address_hash, reason, detail, created_at) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (brand_id, address_hash, reason) DO UPDATE SET detail = excluded.detail, created_at = excluded.created_at`,
+		b.ID, addressHash, reason, detail, tx.Now())
+	if err != nil {
+		return fmt.Errorf("suppress an address: %w", err)
+	}
+	return tell(tx, b.ID, addressHash, event.AddressSuppressed, reason)
+}
+
+// Lift takes a suppression back. One that is not there is no fault.
+func Lift(tx *store.Tx, b brand.Brand, addressHash []byte, reason string) error {
+	if _, ok := stops[reason]; !ok {
+		return problem.InvalidField("reason", "problem.field.choice")
+	}
+	rows, err := tx.Run("DELETE FROM suppressions WHERE brand_id = ? AND address_hash = ? AND reason = ?", b.ID, addressHash, reason)
+	if err != nil {
+		return fmt.Errorf("lift a suppression: %w", err)
+	}
+	if rows == 0 {
+		return nil
+	}
+	return tell(tx, b.ID, addressHash, event.AddressLifted, reason)
+}
+
+// tell puts the fact on the timeline of whoever has the address.
+func tell(tx *store.Tx, brandID uuid.UUID, addressHash []byte, kind, reason string) error {
+	var ids []uuid.UUID
+	err := tx.Raw("SELECT id FROM subscribers WHERE brand_id = ? AND address_hash = ?", brandID, addressHash).Scan(&ids).Error
+	if err != nil {
+		return fmt.Errorf("find whose address it is: %w", err)
+	}
+	e := event.Event{BrandID: brandID, Kind: kind, Data: map[string]any{"reason": reason}}
+	if len(ids) > 0 {
+		e.SubscriberID = &ids[0]
+	}
+	return event.Record(tx, e)
+}
+
+// Suppressed reports whether a kind of mail to the address is stopped now, and
+// why: the first reason by name where there are several.
+//
+//	              marketing  confirm          service  test
+//	hard-bounce   no         no               no       no
+//	complaint     no         no               yes      yes
+//	not-me        no         after 30 days    yes      yes
+//	left          no         yes              yes      yes
+//	manual        no         no               no       no
+func Suppressed(tx *store.Tx, brandID uuid.UUID, addressHash []byte, kind MailKind) (reason string, yes bool, err error) {
+	all, err := Suppressions(tx, brandID, addressHash)
+	if err != nil {
+		return "", false, err
+	}
+	for _, s := range all {
+		r, ok := stops[s.Reason][kind]
+		if ok && (r == always || tx.Now().Before(s.CreatedAt.Add(time.Duration(r)))) {
+			return s.Reason, true, nil
+		}
+	}
+	return "", false, nil
+}
+
+// Suppressions gives all reasons why the address gets no mail, by name.
+func Suppressions(tx *store.Tx, brandID uuid.UUID, addressHash []byte) ([]Suppression, error) {
+	var all []Suppression
+	err := tx.Raw("SELECT * FROM suppressions WHERE brand_id = ? AND address_hash = ?", brandID, addressHash).Scan(&all).Error
+	if err != nil {
+		return nil, fmt.Errorf("read suppressions: %w", err)
+	}
+	for i := range all {
+		all[i].CreatedAt = all[i].CreatedAt.UTC()
+	}
+	slices.SortFunc(all, func(a, b Suppression) int { return compare(a.Reason, b.Reason) })
+	return all, nil
+}
+
+func compare(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
