@@ -245,4 +245,3 @@ func EvidenceOf(tx *store.Tx, eventID uuid.UUID) (Proof, error) {
 	p.Address, p.Evidence = parts.Address, parts.Evidence
 	return p, nil
 }
-

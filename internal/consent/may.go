@@ -70,7 +70,7 @@ func May(tx *store.Tx, b brand.Brand, subscriberID, topicID uuid.UUID) (Answer, 
 		a.Reason = ReasonErased
 		return a, nil
 	}
-	reason, suppressed, err := Suppressed(tx, b.ID, s.AddressHash, MailMarketing)
+	reason, suppressed, err := Suppressed(tx, b.ID, s.AddressHash, MarketingMail)
 	if err != nil {
 		return Answer{}, err
 	}

@@ -323,7 +323,7 @@ func Grant(tx *store.Tx, a Act) (Event, error) {
 	if err != nil {
 		return Event{}, err
 	}
-	if reason, yes, err := Suppressed(tx, a.Brand.ID, p.AddressHash, MailMarketing); err != nil {
+	if reason, yes, err := Suppressed(tx, a.Brand.ID, p.AddressHash, MarketingMail); err != nil {
 		return Event{}, err
 	} else if yes {
 		return Event{}, leftBefore(reason)

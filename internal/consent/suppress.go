@@ -27,10 +27,10 @@ type MailKind string
 
 // The kinds of mail.
 const (
-	MailMarketing MailKind = "marketing"
-	MailConfirm   MailKind = "confirm"
-	MailService   MailKind = "service"
-	MailTest      MailKind = "test"
+	MarketingMail MailKind = "marketing"
+	ConfirmMail   MailKind = "confirm"
+	ServiceMail   MailKind = "service"
+	TestMail      MailKind = "test"
 )
 
 // rule says for how long after it was set a suppression stops a kind of mail.
@@ -41,11 +41,11 @@ const always rule = -1
 // stops is the table of reason by kind; a kind that is not named goes.
 // Marketing is stopped by every reason, which EligibleSQL relies on.
 var stops = map[string]map[MailKind]rule{
-	HardBounce: {MailMarketing: always, MailConfirm: always, MailService: always, MailTest: always},
-	Complaint:  {MailMarketing: always, MailConfirm: always},
-	NotMe:      {MailMarketing: always, MailConfirm: rule(notMeRest)},
-	Left:       {MailMarketing: always},
-	Manual:     {MailMarketing: always, MailConfirm: always, MailService: always, MailTest: always},
+	HardBounce: {MarketingMail: always, ConfirmMail: always, ServiceMail: always, TestMail: always},
+	Complaint:  {MarketingMail: always, ConfirmMail: always},
+	NotMe:      {MarketingMail: always, ConfirmMail: rule(notMeRest)},
+	Left:       {MarketingMail: always},
+	Manual:     {MarketingMail: always, ConfirmMail: always, ServiceMail: always, TestMail: always},
 }
 
 // Suppression is one reason why an address gets no mail.
