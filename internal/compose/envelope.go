@@ -78,16 +78,16 @@ var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiR
 // header is the address as a From or To holds it: the domain as an A-label
 // (RFC 5890), the name encoded (RFC 2047).
 func (a Address) header() (*mail.Address, error) {
-	email, err := asciiEmail(a.Email)
+	email, err := ASCIIAddress(a.Email)
 	if err != nil {
 		return nil, err
 	}
 	return &mail.Address{Name: oneLine(a.Name, maxName), Address: email}, nil
 }
 
-// asciiEmail is the address as SMTP without extensions takes it (RFC 5321
+// ASCIIAddress is the address as SMTP without extensions takes it (RFC 5321
 // §4.5.3.1 for the lengths).
-func asciiEmail(email string) (string, error) {
+func ASCIIAddress(email string) (string, error) {
 	at := strings.LastIndexByte(email, '@')
 	bad := func(cause error) error {
 		return problem.New(problem.Invalid, "mail.address.invalid").Because(fmt.Errorf("%w: %v", ErrAddress, cause))

@@ -1,0 +1,333 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"assent/internal/link"
+	"assent/internal/problem"
+	"assent/internal/store"
+)
+
+// Engine sends what is due. One runs in each process that has the worker role.
+type Engine struct {
+	db       *store.DB
+	renderer *Renderer
+	pool     *pool
+	jour     *journal
+	node     uuid.UUID
+	book     *book
+	log      *slog.Logger
+
+	mu    sync.Mutex
+	turns map[string]uuid.UUID // queue → the stream whose turn it was
+
+	backoff  backoff
+	lanes    sync.WaitGroup
+	stopBeat context.CancelFunc
+	beat     sync.WaitGroup
+}
+
+// Options of an engine.
+type Options struct {
+	DB       *store.DB
+	Renderer *Renderer
+	Servers  []Server
+	DataDir  string // its journal lies in DataDir/journal
+	Log      *slog.Logger
+}
+
+const (
+	batch    = 200                    // messages of one claim
+	askAfter = 500 * time.Millisecond // a claim older than this is asked again (the promise is 1 s)
+	slice    = 15 * time.Second       // after which a lane gives its place up
+	beatTime = 10 * time.Second
+)
+
+// Start takes over what a dead predecessor left, and opens the mail servers.
+func Start(ctx context.Context, o Options) (*Engine, error) {
+	p, err := newPool(o.Servers)
+	if err != nil {
+		return nil, err
+	}
+	j, node, err := joinNode(ctx, o.DB, filepath.Join(o.DataDir, "journal"))
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{db: o.DB, renderer: o.Renderer, pool: p, jour: j, node: node, log: o.Log, turns: map[string]uuid.UUID{}}
+	e.book = openBook(o.DB, node, j, o.Log)
+	beating, stop := context.WithCancel(context.Background())
+	e.stopBeat = stop
+	e.beat.Add(1)
+	go e.keepBeating(beating)
+	return e, nil
+}
+
+// Connections is how many mails can be under way at once.
+func (e *Engine) Connections() int { return e.pool.size() }
+
+// Node is this process's name among the senders.
+func (e *Engine) Node() uuid.UUID { return e.node }
+
+// Stop waits for the lanes, whose contexts must have ended, writes the last
+// outcomes and hangs up.
+func (e *Engine) Stop() {
+	e.lanes.Wait()
+	e.stopBeat()
+	e.beat.Wait()
+	e.book.close()
+	e.pool.close()
+	e.jour.close()
+}
+
+func (e *Engine) keepBeating(ctx context.Context) {
+	defer e.beat.Done()
+	tick := time.NewTicker(beatTime)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := sayHello(ctx, e.db, e.node); err != nil && ctx.Err() == nil {
+				e.log.Warn("this node could not say that it lives", "error", err)
+			}
+		}
+	}
+}
+
+// Due reports whether a queue has anything to send now.
+func (e *Engine) Due(ctx context.Context, queue string) (yes bool, err error) {
+	if e.backoff.active() {
+		return false, nil
+	}
+	err = e.db.Read(ctx, func(tx *store.Tx) error {
+		_, yes, err = due(tx, queue, uuid.Nil)
+		return err
+	})
+	return yes, err
+}
+
+// Deliver works as one lane of a queue: it claims and sends, stream by stream,
+// until nothing is due, its time is up, or ctx ends. Messages it has not begun
+// by then are put back.
+func (e *Engine) Deliver(ctx context.Context, queue string) error {
+	e.lanes.Add(1)
+	defer e.lanes.Done()
+	until := time.Now().Add(slice)
+	lane := e.openLane(ctx)
+	defer lane.close()
+	for time.Now().Before(until) && ctx.Err() == nil && !e.backoff.active() {
+		b, err := e.next(ctx, queue)
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			return nil
+		}
+		lane.send(b)
+	}
+	return nil
+}
+
+// next claims a batch from the stream whose turn it is.
+func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
+	e.mu.Lock()
+	after := e.turns[queue]
+	e.mu.Unlock()
+	b := &bundle{engine: e, asked: time.Now(), left: map[link.Message]bool{}}
+	var stream Stream
+	var found bool
+	err := e.db.Write(ctx, func(tx *store.Tx) (err error) {
+		if stream, found, err = due(tx, queue, after); err != nil || !found {
+			return err
+		}
+		b.messages, err = claim(tx, stream, e.node, batch)
+		return err
+	})
+	if err != nil || !found {
+		return nil, err
+	}
+	e.mu.Lock()
+	e.turns[queue] = stream.ID
+	e.mu.Unlock()
+	for _, m := range b.messages {
+		b.left[m.Ref()] = true
+	}
+	return b, nil
+}
+
+// bundle is a claimed batch on its way, with the age of the gate's answer.
+type bundle struct {
+	engine   *Engine
+	messages []*claimed
+
+	mu    sync.Mutex
+	asked time.Time // before the statement that asked was sent
+	left  map[link.Message]bool
+}
+
+// start reports whether the message may begin now. An answer older than
+// askAfter is asked for again, for all that is left of the bundle; while the
+// database is silent nothing begins.
+func (b *bundle) start(ctx context.Context, m *claimed) (bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if time.Since(b.asked) >= askAfter {
+		asking := time.Now()
+		var may map[link.Message]bool
+		err := b.engine.db.Write(ctx, func(tx *store.Tx) (err error) {
+			var refs []link.Message
+			for ref := range b.left {
+				refs = append(refs, ref)
+			}
+			may, err = stillMay(tx, b.engine.node, refs)
+			return err
+		})
+		if err != nil {
+			return false, err
+		}
+		b.asked, b.left = asking, may
+	}
+	ref := m.Ref()
+	if !b.left[ref] {
+		return false, nil
+	}
+	delete(b.left, ref)
+	return true, nil
+}
+
+// lane is a set of senders that share the work of one handler.
+type lane struct {
+	engine *Engine
+	ctx    context.Context
+	work   chan job
+	done   sync.WaitGroup
+}
+
+type job struct {
+	*bundle
+	*claimed
+}
+
+func (e *Engine) openLane(ctx context.Context) *lane {
+	l := &lane{engine: e, ctx: ctx, work: make(chan job)}
+	for range e.pool.size() {
+		l.done.Add(1)
+		go func() {
+			defer l.done.Done()
+			for j := range l.work {
+				l.engine.carry(l.ctx, j)
+			}
+		}()
+	}
+	return l
+}
+
+// send hands the messages to the senders. What is left when the lane has to
+// stop is put back.
+func (l *lane) send(b *bundle) {
+	for _, m := range b.messages {
+		if l.ctx.Err() != nil || l.engine.backoff.active() {
+			l.engine.putBack(b, m)
+			continue
+		}
+		l.work <- job{b, m}
+	}
+}
+
+func (l *lane) close() {
+	close(l.work)
+	l.done.Wait()
+}
+
+// carry brings one message to the server, from the last question to the
+// outcome. It is the only way out of claimed but for putting back.
+func (e *Engine) carry(ctx context.Context, j job) {
+	mail, err := e.renderer.parcel(ctx, j.claimed)
+	if err != nil {
+		e.unfit(ctx, j, err)
+		return
+	}
+	c, err := e.pool.get(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			e.log.Warn("mail waits: no mail server can be reached", "error", err)
+			e.backoff.longer()
+		}
+		e.putBack(j.bundle, j.claimed)
+		return
+	}
+	e.backoff.reset()
+	may, err := j.start(ctx, j.claimed)
+	if err != nil || !may {
+		e.pool.put(c, true)
+		if err != nil {
+			e.putBack(j.bundle, j.claimed)
+		}
+		return
+	}
+	r, healthy := c.send(ctx, mail, func() error { return e.jour.begin(j.claimed) })
+	e.pool.put(c, healthy)
+	if err := e.jour.end(j.claimed, r); err != nil {
+		e.log.Warn("the journal could not be written", "error", err)
+	}
+	e.book.enter(outcome{j.claimed, r})
+}
+
+// unfit is a message that cannot be made into a mail: its template fails for
+// these values, or its address is none. Other failures put it back.
+func (e *Engine) unfit(ctx context.Context, j job, err error) {
+	if _, expected := problem.Of(err); !expected {
+		if ctx.Err() == nil {
+			e.log.Error("a mail could not be made; it waits", "message", j.ID, "error", err)
+			e.backoff.longer()
+		}
+		e.putBack(j.bundle, j.claimed)
+		return
+	}
+	e.book.enter(outcome{j.claimed, reply{verdict: refused, text: clip("not sent: " + err.Error())}})
+}
+
+// putBack frees a message that has not begun, with the other outcomes: while
+// the database is away it waits with them.
+func (e *Engine) putBack(b *bundle, m *claimed) {
+	b.mu.Lock()
+	delete(b.left, m.Ref())
+	b.mu.Unlock()
+	e.book.enter(outcome{m, reply{verdict: returned}})
+}
+
+// backoff holds all lanes while no server can be reached.
+type backoff struct {
+	mu    sync.Mutex
+	until time.Time
+	wait  time.Duration
+}
+
+func (b *backoff) active() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Now().Before(b.until)
+}
+
+func (b *backoff) longer() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if time.Now().Before(b.until) {
+		return
+	}
+	b.wait = min(max(2*b.wait, time.Second), maxBackoff)
+	b.until = time.Now().Add(b.wait)
+}
+
+func (b *backoff) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.until, b.wait = time.Time{}, 0
+}

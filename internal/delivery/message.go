@@ -1,0 +1,297 @@
+package delivery
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm/clause"
+
+	"assent/internal/link"
+	"assent/internal/problem"
+	"assent/internal/store"
+)
+
+// Kind says which rules a message stands under.
+type Kind string
+
+// The kinds. Only marketing needs a consent; the others carry no advertising
+// and no tracking.
+const (
+	Marketing Kind = "marketing"
+	Confirm   Kind = "confirm" // double opt-in: the question itself
+	Service   Kind = "service" // about the relation: a changed address, …
+	Test      Kind = "test"    // to the team, never to a subscriber
+)
+
+// State is where a message stands; see the package comment for the ways
+// between them.
+type State string
+
+// The states. Queued and claimed are on the way, the other four are final.
+const (
+	Queued    State = "queued"
+	Claimed   State = "claimed"
+	Sent      State = "sent"
+	Failed    State = "failed"
+	Skipped   State = "skipped"
+	Uncertain State = "uncertain"
+)
+
+// Message is one mail to one person, from the moment it is decided until long
+// after it was sent: the row is the proof of who allowed it.
+type Message struct {
+	ID             uuid.UUID
+	SourceID       uuid.UUID
+	BrandID        uuid.UUID
+	StreamID       uuid.UUID
+	SubscriberID   *uuid.UUID
+	Part           int
+	Kind           Kind
+	TopicID        *uuid.UUID
+	ConsentEventID *uuid.UUID
+	ContentID      *uuid.UUID
+	Template       string
+	Language       string
+	Recipient      string
+	Data           map[string]any `gorm:"serializer:json"`
+	State          State
+	Reason         string
+	DueAt          time.Time
+	Attempt        int
+	NodeID         *uuid.UUID
+	TracksOpens    bool
+	TracksClicks   bool
+	SMTPCode       int    `gorm:"column:smtp_code"`
+	SMTPReply      string `gorm:"column:smtp_reply"`
+	CreatedAt      time.Time
+	SettledAt      *time.Time
+}
+
+// Ref is the name that links carry.
+func (m Message) Ref() link.Message { return link.Message{Source: m.SourceID, ID: m.ID} }
+
+// Draft is a mail to be queued.
+type Draft struct {
+	Source, Stream uuid.UUID
+	Brand          uuid.UUID
+	Subscriber     *uuid.UUID // nil for a test only
+	Part           int        // step or variant within the source
+	Kind           Kind
+	Topic          *uuid.UUID // marketing only
+	ConsentEvent   *uuid.UUID // marketing only: the event in force now
+	Content        *uuid.UUID // or Template
+	Template       string     // a system mail of package compose
+	Language       string
+	Recipient      string         // "" is the subscriber's address at the time of sending
+	Data           map[string]any // values for the template
+	Due            time.Time
+}
+
+// Queue writes the message into the outbox. It is idempotent: a second draft
+// with the same source, subscriber and part is not written, and fresh is false.
+// The database refuses a marketing draft without consent, and one whose
+// consent is another person's, topic's or brand's.
+func Queue(tx *store.Tx, d Draft) (id uuid.UUID, fresh bool, err error) {
+	m := Message{
+		ID: tx.NewID(), SourceID: d.Source, BrandID: d.Brand, StreamID: d.Stream, SubscriberID: d.Subscriber,
+		Part: d.Part, Kind: d.Kind, TopicID: d.Topic, ConsentEventID: d.ConsentEvent, ContentID: d.Content,
+		Template: d.Template, Language: d.Language, Recipient: d.Recipient, Data: d.Data,
+		State: Queued, DueAt: d.Due.UTC().Truncate(time.Microsecond), CreatedAt: tx.Now(),
+	}
+	if m.Data == nil {
+		m.Data = map[string]any{}
+	}
+	r := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&m)
+	if r.Error != nil {
+		return uuid.Nil, false, fmt.Errorf("queue a message: %w", r.Error)
+	}
+	if r.RowsAffected == 1 {
+		tx.AfterCommit(ringer(tx))
+		return m.ID, true, nil
+	}
+	err = tx.Raw("SELECT id FROM messages WHERE source_id = ? AND subscriber_id = ? AND part = ?", d.Source, d.Subscriber, d.Part).Scan(&id).Error
+	return id, false, err
+}
+
+// FindMessage reads one message by the name in its links. Whoever holds such a
+// name was sent it or may see the brand; the caller checks which.
+func FindMessage(tx *store.Tx, ref link.Message) (Message, error) {
+	var m Message
+	err := tx.Where("source_id = ? AND id = ?", ref.Source, ref.ID).Take(&m).Error
+	return m, store.Found(err, "delivery.message-unknown")
+}
+
+func unknownMessage() error { return problem.New(problem.NotFound, "delivery.message-unknown") }
+
+// Query narrows a list of messages; zero fields do not.
+type Query struct {
+	Source, Stream, Subscriber uuid.UUID
+	State                      State
+	Before                     uuid.UUID // the page after this id, newest first
+	Limit                      int
+}
+
+// ListMessages gives a brand's messages, newest first.
+func ListMessages(tx *store.Tx, brandID uuid.UUID, q Query) ([]Message, error) {
+	g := tx.Where("brand_id = ?", brandID)
+	for column, id := range map[string]uuid.UUID{"source_id": q.Source, "stream_id": q.Stream, "subscriber_id": q.Subscriber} {
+		if id != uuid.Nil {
+			g = g.Where(column+" = ?", id)
+		}
+	}
+	if q.State != "" {
+		g = g.Where("state = ?", q.State)
+	}
+	if q.Before != uuid.Nil {
+		g = g.Where("id < ?", q.Before)
+	}
+	var found []Message
+	return found, g.Order("id DESC").Limit(q.Limit).Find(&found).Error
+}
+
+// Counts tells how many messages of a source stand where. They add up: every
+// message is in exactly one state.
+type Counts struct {
+	Queued, Claimed, Sent, Failed, Skipped, Uncertain, Total int64
+}
+
+// Settled reports that nothing is on the way any more.
+func (c Counts) Settled() bool { return c.Queued+c.Claimed == 0 }
+
+func (c *Counts) add(s State, n int64) {
+	at := map[State]*int64{Queued: &c.Queued, Claimed: &c.Claimed, Sent: &c.Sent, Failed: &c.Failed, Skipped: &c.Skipped, Uncertain: &c.Uncertain}
+	*at[s] += n
+	c.Total += n
+}
+
+// SourceCounts counts one campaign edition, enrollment or offer issue, by its primary key's range.
+func SourceCounts(tx *store.Tx, brandID, sourceID uuid.UUID) (Counts, error) {
+	return counts(tx, "source_id", brandID, sourceID)
+}
+
+// StreamCounts counts everything that ever flowed from a campaign, sequence or offer.
+func StreamCounts(tx *store.Tx, brandID, streamID uuid.UUID) (Counts, error) {
+	return counts(tx, "stream_id", brandID, streamID)
+}
+
+func counts(tx *store.Tx, column string, brandID, id uuid.UUID) (Counts, error) {
+	var rows []struct {
+		State State
+		N     int64
+	}
+	err := tx.Raw("SELECT state, count(*) AS n FROM messages WHERE "+column+" = ? AND brand_id = ? GROUP BY state", id, brandID).Scan(&rows).Error
+	var c Counts
+	for _, r := range rows {
+		c.add(r.State, r.N)
+	}
+	return c, err
+}
+
+// CancelSource skips what one source of a stream has queued, an enrollment for
+// example. What is claimed already goes on; CloseStream stops that too.
+func CancelSource(tx *store.Tx, brandID, sourceID uuid.UUID, reason string) (int64, error) {
+	n, err := tx.Run(`UPDATE messages SET state = 'skipped', reason = ?, settled_at = ?
+		WHERE source_id = ? AND brand_id = ? AND state = 'queued'`, reason, tx.Now(), sourceID, brandID)
+	if err != nil {
+		return 0, fmt.Errorf("cancel what is queued: %w", err)
+	}
+	return n, nil
+}
+
+// Origin is what a stream's messages come from.
+type Origin string
+
+// The origins.
+const (
+	OriginCampaign Origin = "campaign"
+	OriginSequence Origin = "sequence"
+	OriginOffer    Origin = "offer"
+	OriginConfirm  Origin = "confirm"
+	OriginService  Origin = "service"
+	OriginTest     Origin = "test"
+)
+
+// queue is the line a stream's messages wait in; see jobs.
+func (o Origin) queue() string {
+	switch o {
+	case OriginConfirm:
+		return "confirm"
+	case OriginService, OriginTest:
+		return "service"
+	}
+	return "bulk"
+}
+
+// Stream is what messages flow from, and what can be paused as one.
+type Stream struct {
+	ID       uuid.UUID
+	BrandID  uuid.UUID
+	Queue    string
+	Origin   Origin
+	PausedAt *time.Time
+	Closed   string // why nothing flows any more; "" is open
+}
+
+// OpenStream makes the stream of a campaign, sequence or offer, under its id. Repeatable.
+func OpenStream(tx *store.Tx, brandID uuid.UUID, origin Origin, id uuid.UUID) error {
+	s := Stream{ID: id, BrandID: brandID, Queue: origin.queue(), Origin: origin}
+	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&s).Error; err != nil {
+		return fmt.Errorf("open a stream of messages: %w", err)
+	}
+	return nil
+}
+
+// BrandStream is the brand's one stream of confirmations, service or test mails.
+func BrandStream(tx *store.Tx, brandID uuid.UUID, origin Origin) (uuid.UUID, error) {
+	id := uuid.NewSHA1(brandID, []byte(origin))
+	return id, OpenStream(tx, brandID, origin, id)
+}
+
+// PauseStream stops claims from the stream; claimed messages are asked again
+// before they start, so within a second nothing of it begins.
+func PauseStream(tx *store.Tx, brandID, id uuid.UUID) error {
+	return pause(tx, brandID, id, tx.Now())
+}
+
+// ResumeStream lets the stream flow again.
+func ResumeStream(tx *store.Tx, brandID, id uuid.UUID) error {
+	tx.AfterCommit(ringer(tx))
+	return pause(tx, brandID, id, nil)
+}
+
+// CloseStream ends a stream for good: what is queued is skipped with the
+// reason, and so is what is claimed but has not begun.
+func CloseStream(tx *store.Tx, brandID, id uuid.UUID, reason string) error {
+	n, err := tx.Run("UPDATE streams SET closed = ? WHERE id = ? AND brand_id = ?", reason, id, brandID)
+	if err != nil {
+		return fmt.Errorf("close a stream: %w", err)
+	}
+	if n == 0 {
+		return problem.New(problem.NotFound, "delivery.stream-unknown")
+	}
+	_, err = tx.Run(`UPDATE messages SET state = 'skipped', reason = ?, settled_at = ?
+		WHERE stream_id = ? AND brand_id = ? AND state = 'queued'`, reason, tx.Now(), id, brandID)
+	return err
+}
+
+func pause(tx *store.Tx, brandID, id uuid.UUID, at any) error {
+	n, err := tx.Run("UPDATE streams SET paused_at = ? WHERE id = ? AND brand_id = ?", at, id, brandID)
+	if err == nil && n == 0 {
+		err = problem.New(problem.NotFound, "delivery.stream-unknown")
+	}
+	return err
+}
+
+type bellKey struct{}
+
+// HangBell tells the package whom to wake when a message is queued. The bell
+// saves waiting for the next look at the table, no more.
+func HangBell(db *store.DB, ring func()) { db.Attach(bellKey{}, ring) }
+
+func ringer(tx *store.Tx) func() {
+	if ring, ok := tx.Attached(bellKey{}).(func()); ok {
+		return ring
+	}
+	return func() {}
+}

@@ -1,0 +1,220 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"assent/internal/link"
+	"assent/internal/problem"
+	"assent/internal/store"
+)
+
+// Node is a process that sends, known by the folder of its journal. After a
+// crash the next process takes the folder over, and with it the claims.
+type Node struct {
+	ID        uuid.UUID
+	Host      string
+	BootID    string
+	StartedAt time.Time
+	SeenAt    time.Time
+	LostAt    *time.Time
+}
+
+// joinNode takes over every journal in dir that no living process holds, reads
+// them into the database, and keeps one as this process's own.
+func joinNode(ctx context.Context, db *store.DB, dir string) (*journal, uuid.UUID, error) {
+	found, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, uuid.Nil, fmt.Errorf("look for journals: %w", err)
+	}
+	var own *journal
+	var node uuid.UUID
+	for _, f := range found {
+		id, err := uuid.Parse(f.Name())
+		if err != nil {
+			continue
+		}
+		j, taken, err := openJournal(filepath.Join(dir, f.Name()))
+		if err != nil {
+			return nil, uuid.Nil, err
+		}
+		if taken {
+			continue
+		}
+		if err := takeOver(ctx, db, j, id); err != nil {
+			return nil, uuid.Nil, err
+		}
+		if own == nil {
+			own, node = j, id
+		} else {
+			j.close()
+		}
+	}
+	if own == nil {
+		node = store.NewID(time.Now())
+		if own, _, err = openJournal(filepath.Join(dir, node.String())); err != nil {
+			return nil, uuid.Nil, err
+		}
+	}
+	return own, node, sayHello(ctx, db, node)
+}
+
+// takeOver settles what a dead process left claimed, by its journal:
+//
+//	answered                              → as answered
+//	begun, not answered                   → uncertain (service mail: again)
+//	not begun, machine the same boot      → queued again
+//	not begun, machine booted since       → uncertain: the journal's end may be lost
+func takeOver(ctx context.Context, db *store.DB, j *journal, node uuid.UUID) error {
+	said, err := j.read()
+	if err != nil {
+		return err
+	}
+	err = db.Write(ctx, func(tx *store.Tx) error {
+		var was Node
+		if err := tx.Where("id = ?", node).Limit(1).Find(&was).Error; err != nil {
+			return err
+		}
+		rebooted := was.BootID != "" && was.BootID != bootID()
+		return takeOverClaims(tx, node, said, rebooted)
+	})
+	if err != nil {
+		return fmt.Errorf("take over the claims of node %s: %w", node, err)
+	}
+	return j.clear()
+}
+
+func takeOverClaims(tx *store.Tx, node uuid.UUID, said map[link.Message]entry, rebooted bool) error {
+	var left []Message
+	if err := tx.Where("node_id = ? AND state = 'claimed'", node).Find(&left).Error; err != nil {
+		return err
+	}
+	var answered []outcome
+	var fresh []link.Message
+	for start := 0; start < len(left); start += bookAtOnce {
+		part := left[start:min(start+bookAtOnce, len(left))]
+		rows, err := read(tx, refsOf(part))
+		if err != nil {
+			return err
+		}
+		for _, m := range rows {
+			e, begun := said[m.Ref()]
+			begun = begun && e.Attempt == m.Attempt
+			switch {
+			case begun && e.ended:
+				answered = append(answered, outcome{m, reply{verdict: e.Verdict, code: e.Code, text: e.Text}})
+			case begun || rebooted:
+				answered = append(answered, outcome{m, reply{verdict: unknown, text: "the sending process ended before the answer was known"}})
+			default:
+				fresh = append(fresh, m.Ref())
+			}
+		}
+	}
+	for start := 0; start < len(fresh); start += bookAtOnce {
+		if err := release(tx, node, fresh[start:min(start+bookAtOnce, len(fresh))]); err != nil {
+			return err
+		}
+	}
+	for start := 0; start < len(answered); start += bookAtOnce {
+		if err := record(tx, node, answered[start:min(start+bookAtOnce, len(answered))]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func refsOf(messages []Message) []link.Message {
+	out := make([]link.Message, len(messages))
+	for i, m := range messages {
+		out[i] = m.Ref()
+	}
+	return out
+}
+
+// sayHello enters the node, or that it is still there, by the database's clock.
+func sayHello(ctx context.Context, db *store.DB, node uuid.UUID) error {
+	host, _ := os.Hostname()
+	err := db.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Run(`INSERT INTO nodes (id, host, boot_id, started_at, seen_at) VALUES (?, ?, ?, `+tx.LeaseNow()+`, `+tx.LeaseNow()+`)
+			ON CONFLICT (id) DO UPDATE SET host = excluded.host, boot_id = excluded.boot_id, seen_at = excluded.seen_at, lost_at = NULL`, node, host, bootID())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("enter this node: %w", err)
+	}
+	return nil
+}
+
+// bootID changes when the machine starts anew, and with it what was written
+// without fsync may be gone.
+func bootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(id))
+}
+
+// Nodes lists the processes that send or sent.
+func Nodes(tx *store.Tx) ([]Node, error) {
+	var all []Node
+	return all, tx.Order("started_at DESC, id").Find(&all).Error
+}
+
+// DeclareLost ends the wait for a node that will not come back, and makes the
+// claims it never reported uncertain (service mail is sent again). Only a
+// person or a long silence may say so: should it live, it finds nothing of its
+// claims left to begin.
+func DeclareLost(tx *store.Tx, node uuid.UUID) (int, error) {
+	n, err := tx.Run("UPDATE nodes SET lost_at = "+tx.LeaseNow()+" WHERE id = ?", node)
+	if err != nil {
+		return 0, fmt.Errorf("declare a node lost: %w", err)
+	}
+	if n == 0 {
+		return 0, problem.New(problem.NotFound, "delivery.node-unknown")
+	}
+	var left []Message
+	if err := tx.Where("node_id = ? AND state = 'claimed'", node).Find(&left).Error; err != nil {
+		return 0, fmt.Errorf("find a lost node's claims: %w", err)
+	}
+	for start := 0; start < len(left); start += bookAtOnce {
+		rows, err := read(tx, refsOf(left[start:min(start+bookAtOnce, len(left))]))
+		if err != nil {
+			return 0, err
+		}
+		page := make([]outcome, len(rows))
+		for i, m := range rows {
+			page[i] = outcome{m, reply{verdict: unknown, text: "the sending machine was declared lost"}}
+		}
+		if err := record(tx, node, page); err != nil {
+			return 0, err
+		}
+	}
+	return len(left), nil
+}
+
+// LoseSilent declares lost every node that has claims and was not heard of for
+// so long, by the database's clock.
+func LoseSilent(ctx context.Context, db *store.DB, silence time.Duration) error {
+	return db.Write(ctx, func(tx *store.Tx) error {
+		var silent []uuid.UUID
+		err := tx.Raw(`SELECT id FROM nodes WHERE lost_at IS NULL AND seen_at < ` + tx.LeaseIn(-silence) + `
+			AND EXISTS (SELECT 1 FROM messages m WHERE m.node_id = nodes.id AND m.state = 'claimed')`).Scan(&silent).Error
+		if err != nil {
+			return fmt.Errorf("look for silent nodes: %w", err)
+		}
+		for _, id := range silent {
+			if _, err := DeclareLost(tx, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,241 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"assent/internal/brand"
+	"assent/internal/compose"
+	"assent/internal/i18n"
+	"assent/internal/link"
+	"assent/internal/store"
+)
+
+// Renderer turns message rows into mails.
+type Renderer struct {
+	DB   *store.DB
+	URLs link.URLs
+
+	mu       sync.Mutex
+	letters  map[letterKey]*compose.Compiled
+	senders  map[uuid.UUID]sender
+	freshFor time.Duration
+}
+
+type letterKey struct {
+	content  uuid.UUID
+	language string
+}
+
+// sender is what a brand's mails have in common.
+type sender struct {
+	brand.Brand
+	signer *compose.Signer
+	read   time.Time
+}
+
+const (
+	maxLetters = 500
+	senderAge  = 2 * time.Second // a changed brand or key is seen after so long
+)
+
+// NewRenderer makes one; it keeps compiled texts and brands for a while.
+func NewRenderer(db *store.DB, urls link.URLs) *Renderer {
+	return &Renderer{DB: db, URLs: urls, letters: map[letterKey]*compose.Compiled{}, senders: map[uuid.UUID]sender{}, freshFor: senderAge}
+}
+
+// sender reads a brand with its signing key.
+func (r *Renderer) sender(ctx context.Context, brandID uuid.UUID) (sender, error) {
+	r.mu.Lock()
+	s, ok := r.senders[brandID]
+	r.mu.Unlock()
+	if ok && time.Since(s.read) < r.freshFor {
+		return s, nil
+	}
+	err := r.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		s, err = readSender(tx, brandID)
+		return err
+	})
+	if err != nil {
+		return s, fmt.Errorf("read the sender: %w", err)
+	}
+	s.read = time.Now()
+	r.mu.Lock()
+	r.senders[brandID] = s
+	r.mu.Unlock()
+	return s, nil
+}
+
+func readSender(tx *store.Tx, brandID uuid.UUID) (s sender, err error) {
+	if s.Brand, err = brand.Find(tx, brandID); err != nil {
+		return s, err
+	}
+	key, ok, err := brand.ActiveDKIM(tx, brandID)
+	if err != nil || !ok {
+		return s, err
+	}
+	private, err := compose.ParseKey(key.PrivateKey)
+	if err != nil {
+		return s, err
+	}
+	s.signer = &compose.Signer{Domain: key.Domain, Selector: key.Selector, Key: private}
+	return s, nil
+}
+
+// letter reads and compiles a text. Texts never change, so it is kept.
+func (r *Renderer) letter(ctx context.Context, contentID uuid.UUID, language string) (*compose.Compiled, error) {
+	key := letterKey{contentID, language}
+	r.mu.Lock()
+	l, ok := r.letters[key]
+	r.mu.Unlock()
+	if ok {
+		return l, nil
+	}
+	var c content
+	err := r.DB.Read(ctx, func(tx *store.Tx) error {
+		return tx.Where("id = ? AND language = ?", contentID, language).Take(&c).Error
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the text of a message: %w", err)
+	}
+	if l, err = compose.Compile(c.source()); err != nil {
+		return nil, fmt.Errorf("compile the text of a message: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.letters) >= maxLetters {
+		clear(r.letters)
+	}
+	r.letters[key] = l
+	return l, nil
+}
+
+// parcel is the mail for a claimed message, signed where the brand has a key.
+func (r *Renderer) parcel(ctx context.Context, m *claimed) (parcel, error) {
+	s, err := r.sender(ctx, m.BrandID)
+	if err != nil {
+		return parcel{}, err
+	}
+	env := r.envelope(s, m)
+	var raw []byte
+	if m.Template != "" {
+		raw, err = compose.System(m.Template, m.Language, env, m.Data)
+	} else {
+		var l *compose.Compiled
+		if l, err = r.letter(ctx, *m.ContentID, m.Language); err != nil {
+			return parcel{}, err
+		}
+		raw, err = l.Message(env, r.values(s.Brand, m, env))
+	}
+	if err != nil {
+		return parcel{}, err
+	}
+	to, err := compose.ASCIIAddress(env.To.Email)
+	if err != nil {
+		return parcel{}, err
+	}
+	if s.signer != nil {
+		if raw, err = s.signer.Sign(raw); err != nil {
+			return parcel{}, err
+		}
+	}
+	return parcel{from: s.SenderEmail, to: to, raw: raw}, nil
+}
+
+// messageID stays the same at every try (RFC 5322 §3.6.4).
+func messageID(m *claimed, domain string) string {
+	return strings.ReplaceAll(m.ID.String(), "-", "") + "@" + domain
+}
+
+func (r *Renderer) envelope(s sender, m *claimed) compose.Envelope {
+	in := s.In(m.Language)
+	env := compose.Envelope{
+		From:      compose.Address{Name: in.SenderName, Email: s.SenderEmail},
+		To:        compose.Address{Name: m.Name, Email: m.to()},
+		MessageID: messageID(m, s.SenderDomain()),
+		Date:      r.DB.Now().In(m.location(s.Location())),
+		Language:  m.Language,
+		Brand:     compose.Brand{Name: in.Name, PostalAddress: in.PostalAddress, Website: s.Website, PrivacyURL: in.PrivacyURL},
+	}
+	if s.ReplyTo != "" {
+		env.ReplyTo = compose.Address{Name: in.SenderName, Email: s.ReplyTo}
+	}
+	if m.Kind != Marketing {
+		return env
+	}
+	ref := m.Ref()
+	if m.TopicID != nil {
+		env.Topic = m.TopicTexts[m.Language].Name
+		if env.Topic == "" {
+			env.Topic = m.TopicTexts[s.Language].Name
+		}
+		env.ListID = m.TopicID.String() + "." + s.SenderDomain()
+	}
+	env.Leave, env.Why, env.View = r.URLs.Leave(ref), r.URLs.Why(ref), r.URLs.View(ref)
+	env.Preferences = r.URLs.Preferences(m.BrandID, *m.SubscriberID)
+	env.OneClick, env.Bulk = r.URLs.HTTPS(), true
+	env.FeedbackID = feedbackID(s.Brand, m)
+	if m.AllowsOpens {
+		env.PixelURL = r.URLs.Pixel(ref)
+	}
+	if m.AllowsClicks {
+		env.Link = func(n int) string { return r.URLs.Click(ref, n) }
+	}
+	return env
+}
+
+// feedbackID names campaign, brand, kind and sender for Gmail's statistics; the
+// last field is 5 to 15 characters.
+func feedbackID(b brand.Brand, m *claimed) string {
+	short := func(id uuid.UUID) string { return strings.ReplaceAll(id.String(), "-", "")[20:] }
+	return short(m.StreamID) + ":" + b.Slug + ":" + string(m.Kind) + ":" + short(b.ID)
+}
+
+// values is what a template may name.
+func (r *Renderer) values(b brand.Brand, m *claimed, env compose.Envelope) map[string]any {
+	v := map[string]any{}
+	for k, x := range m.Data {
+		v[k] = x
+	}
+	v["subscriber"] = m.person()
+	v["brand"] = map[string]any{"name": env.Brand.Name, "postal_address": env.Brand.PostalAddress, "website": b.Website}
+	v["topic"] = env.Topic
+	v["today"] = i18n.For(m.Language).Date(env.Date, env.Date.Location())
+	v["leave_url"], v["preferences_url"], v["view_url"], v["why_url"] = env.Leave, env.Preferences, env.View, env.Why
+	return v
+}
+
+// View is the mail as its reader got it, as a page: same text version, same
+// values, without pixel and with its links as they were written. It fails with
+// problem.NotFound for what was never written for showing.
+func (r *Renderer) View(ctx context.Context, m Message) ([]byte, error) {
+	var rows []*claimed
+	err := r.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		rows, err = read(tx, []link.Message{m.Ref()})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 || rows[0].ContentID == nil {
+		return nil, unknownMessage()
+	}
+	s, err := r.sender(ctx, m.BrandID)
+	if err != nil {
+		return nil, err
+	}
+	l, err := r.letter(ctx, *m.ContentID, m.Language)
+	if err != nil {
+		return nil, err
+	}
+	env := r.envelope(s, rows[0])
+	if m.SettledAt != nil {
+		env.Date = m.SettledAt.In(rows[0].location(s.Location()))
+	}
+	return l.PageHTML(env, r.values(s.Brand, rows[0], env))
+}
