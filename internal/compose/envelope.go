@@ -73,20 +73,30 @@ const (
 )
 
 // domains maps as IDNA 2008 lookup does, but takes the underscores that are in use.
-var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.CheckHyphens(true), idna.VerifyDNSLength(true))
+var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.BidiRule(), idna.CheckHyphens(true), idna.VerifyDNSLength(true))
 
 // header is the address as a From or To holds it: the domain as an A-label
-// (RFC 5890), the name encoded (RFC 2047).
-func (a Address) header() (*mail.Address, error) {
+// (RFC 5890), a name of plain ASCII in quotes and any other in encoded words,
+// which net/mail would let hold what a phrase must not (RFC 2047 §5).
+func (a Address) header() (string, error) {
 	email, err := ASCIIAddress(a.Email)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return &mail.Address{Name: oneLine(a.Name, maxName), Address: email}, nil
+	name := oneLine(a.Name, maxName)
+	if name == "" {
+		return "<" + email + ">", nil
+	}
+	if words := encodeWords(name); words != name {
+		return words + " <" + email + ">", nil
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `" <` + email + ">", nil
 }
 
-// ASCIIAddress is the address as SMTP without extensions takes it (RFC 5321
-// §4.5.3.1 for the lengths).
+// ASCIIAddress is the address as SMTP without extensions takes it in RCPT TO:
+// the domain as an A-label, a local part with odd characters in quotes (RFC
+// 5321 §4.1.2, §4.5.3.1 for the lengths). It fails with a problem of kind
+// Invalid that is [ErrSMTPUTF8] or [ErrAddress].
 func ASCIIAddress(email string) (string, error) {
 	at := strings.LastIndexByte(email, '@')
 	bad := func(cause error) error {
@@ -115,7 +125,7 @@ func ASCIIAddress(email string) (string, error) {
 	if len(local) > 64 || len(ascii) > 255 || len(parsed.Address) > 254 || parsed.Address != clean(parsed.Address) {
 		return "", bad(errors.New("too long"))
 	}
-	return parsed.Address, nil
+	return strings.Trim((&mail.Address{Address: parsed.Address}).String(), "<>"), nil
 }
 
 // oneLine is text fit for a header: no control characters, no line ends, none

@@ -197,6 +197,9 @@ func (f *fencer) tag(t parser.Token, size int) error {
 	}
 	f.scan.output()
 	source := t.Source
+	if t.Name == "if" || t.Name == "elsif" || t.Name == "unless" {
+		source = nothingFirst(source)
+	}
 	switch {
 	case end:
 		return f.close(t)

@@ -162,8 +162,8 @@ func sizeFilter(_ *run, in any, _ []any) (any, error) {
 
 // dateLayouts are tried in this order.
 var dateLayouts = []string{
-	time.RFC3339, "2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 MST", "2006-01-02 15:04:05", "2006-01-02T15:04:05",
-	"2006-01-02 15:04", "2006-01-02", time.RFC1123Z, time.RFC1123, "January 2, 2006", "Jan 2, 2006", "2 January 2006", "2 Jan 2006",
+	time.RFC3339, "2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05 -07:00", "2006-01-02 15:04:05 MST", "2006-01-02 15:04:05", "2006-01-02T15:04:05",
+	"2006-01-02 15:04", "2006-01-02", time.RFC1123Z, time.RFC1123, "January 2, 2006", "Jan 2, 2006", "2 January 2006", "2 Jan 2006", time.ANSIC,
 }
 
 // dateFilter formats with strftime; "now" and "today" are the mail's own date.
@@ -194,7 +194,7 @@ func dateFilter(r *run, in any, args []any) (any, error) {
 
 func parseDate(s string, now time.Time) (time.Time, bool) {
 	s = strings.TrimSpace(s)
-	if s == "now" || s == "today" {
+	if strings.EqualFold(s, "now") || strings.EqualFold(s, "today") {
 		return now, true
 	}
 	for _, layout := range dateLayouts {

@@ -124,6 +124,11 @@ func (p *part) render(r *run, vars map[string]any) (out string, err error) {
 	config.Config.Config = r.filters()
 	r.begin(p.kind == htmlPart)
 	vars[runKey] = r
+	for name, n := range map[string]nothingIn{"empty": {}, "blank": {blank: true}} {
+		if _, taken := vars[name]; !taken {
+			vars[name] = n
+		}
+	}
 	buf := &capped{}
 	rerr := render.Render(p.root, buf, vars, config)
 	if rerr == nil {

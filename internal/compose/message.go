@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"mime"
 	"net/url"
 	"strings"
 	"time"
@@ -52,25 +51,22 @@ func build(env Envelope, subject, text, html string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// addresses writes From, To and Reply-To. They go in as plain fields, for only
+// then is their encoding ours.
 func addresses(m *gomail.Msg, env Envelope) error {
-	from, err := env.From.header()
-	if err != nil {
-		return fmt.Errorf("the sender: %w", err)
+	for _, field := range []struct {
+		name    gomail.Header
+		address Address
+	}{{"From", env.From}, {"To", env.To}, {"Reply-To", env.ReplyTo}} {
+		if field.name == "Reply-To" && field.address.Email == "" {
+			continue
+		}
+		value, err := field.address.header()
+		if err != nil {
+			return fmt.Errorf("write the field %s: %w", field.name, err)
+		}
+		m.SetGenHeader(field.name, value)
 	}
-	to, err := env.To.header()
-	if err != nil {
-		return fmt.Errorf("the recipient: %w", err)
-	}
-	m.FromMailAddress(from)
-	m.ToMailAddress(to)
-	if env.ReplyTo.Email == "" {
-		return nil
-	}
-	reply, err := env.ReplyTo.header()
-	if err != nil {
-		return fmt.Errorf("the address for replies: %w", err)
-	}
-	m.ReplyToMailAddress(reply)
 	return nil
 }
 
@@ -129,27 +125,23 @@ func boundary(messageID string) string {
 // encodeWords is a header's text: as it is when that is plain ASCII, else in
 // encoded words of at most 75 characters that each hold whole characters
 // (RFC 2047 §2). Text that looks like an encoded word is encoded too, so that
-// it is read as what was written.
+// it is read as what was written. The words are short enough for the first to
+// stand on the line of the field's name.
 func encodeWords(s string) string {
-	foreign, longest, word := 0, 0, 0
+	foreign, longest, word := false, 0, 0
 	for _, c := range s {
-		if c >= 0x7f {
-			foreign++
-		}
+		foreign = foreign || c >= 0x7f
 		if word++; c == ' ' {
 			word = 0
 		}
 		longest = max(longest, word)
 	}
-	switch {
-	case foreign == 0 && longest <= 60 && !strings.Contains(s, "=?"):
+	if !foreign && longest <= 60 && !strings.Contains(s, "=?") {
 		return s
-	case foreign > 0 && foreign*6 < len(s) && longest <= 60 && !strings.Contains(s, "=?"):
-		return mime.QEncoding.Encode("utf-8", s)
 	}
 	var b strings.Builder
 	for len(s) > 0 {
-		n := min(len(s), 45)
+		n := min(len(s), 36)
 		for n < len(s) && !utf8.RuneStart(s[n]) {
 			n--
 		}
