@@ -1,0 +1,52 @@
+# What a developer types. `make test` is what CI runs.
+
+GO      ?= go
+SOURCES := cmd internal templates
+QUICK   := ./internal ./internal/problem ./internal/link ./internal/config ./internal/i18n ./internal/compose ./templates
+REPORT  := $(GO) run ./internal/testkit/cmd/report
+
+.PHONY: run test check lint parts bench bench-web bench-send chaos
+
+run: ## the demo: everything in one process, nothing to install but Go
+	$(GO) run ./cmd/assent demo
+
+test: parts lint ## every test, with the race detector, on both databases
+	@$(REPORT) $(GO) test -race -count=1 -p 2 -timeout 14m -json ./...
+
+check: lint ## the quick tests: seconds, for every save
+	@$(REPORT) $(GO) test -short -json $(QUICK)
+
+lint:
+	@unformatted=$$(gofmt -l $(wildcard $(SOURCES))); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	@$(GO) vet ./...
+
+bench: ## the hot paths, one by one
+	$(GO) test -run xxx -bench . -benchmem ./...
+
+bench-web: parts ## sign-ups, opens and clicks against the built program
+	@$(GO) run ./internal/testkit/cmd/bench web
+
+bench-send: parts ## mails a second against the built program
+	@$(GO) run ./internal/testkit/cmd/bench send
+
+chaos: parts ## kills the program while it sends, and counts at the mail server
+	$(GO) test -count=1 -timeout 60m -tags chaos -run TestChaos -v ./internal/app/chaos
+
+# The real parts of the tests: what is missing is installed by root on Debian,
+# and named to everybody else.
+parts:
+	@missing=""; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v chromium >/dev/null || missing="$$missing chromium fonts-liberation"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || [ -x "$$(pg_config --bindir 2>/dev/null)/initdb" ] || missing="$$missing postgresql"; \
+	command -v cc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	[ -n "$$missing" ] || exit 0; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "the tests need what is not installed; on Debian run:"; \
+		echo "  sudo apt-get update && sudo apt-get install -y$$missing"; exit 1; \
+	fi; \
+	echo "installing$$missing"; \
+	export DEBIAN_FRONTEND=noninteractive; log=$$(mktemp); \
+	{ apt-get update && apt-get install -y --no-install-recommends $$missing; } >"$$log" 2>&1 || { cat "$$log"; rm -f "$$log"; exit 1; }; \
+	rm -f "$$log"
