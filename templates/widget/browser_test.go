@@ -2,9 +2,7 @@ package widget_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,31 +15,9 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"assent/internal/testkit"
 )
-
-// browser is the one Chromium of this package; every test gets a profile of its own in it.
-var browser context.Context
-
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		options := append(chromedp.DefaultExecAllocatorOptions[:],
-			chromedp.NoSandbox, chromedp.DisableGPU,
-			chromedp.Flag("disable-quic", true),
-			chromedp.Flag("disable-background-networking", true),
-			chromedp.Flag("disable-component-update", true),
-			chromedp.Flag("disable-sync", true))
-		allocated, stop := chromedp.NewExecAllocator(context.Background(), options...)
-		defer stop()
-		var cancel context.CancelFunc
-		browser, cancel = chromedp.NewContext(allocated)
-		defer cancel()
-		if err := chromedp.Do(browser); err != nil {
-			fmt.Fprintln(os.Stderr, "start chromium (Debian: apt-get install chromium):", err)
-			return 1
-		}
-		return m.Run()
-	}())
-}
 
 // page is a tab. What goes wrong in it is kept: console output, errors that
 // reach window, refusals by the Content-Security-Policy, and the widget's events.
@@ -75,16 +51,14 @@ window.shown = node => !!node && node.checkVisibility({visibilityProperty: true,
 // open loads url in a new tab with a fresh profile. Scripts in before run ahead of the page's own.
 func open(t *testing.T, url string, before ...string) *page {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
-	t.Cleanup(cancel)
-	p := &page{t: t, ctx: ctx}
+	p := &page{t: t, ctx: testkit.Browser(t)}
 	p.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
 		source := recorder + strings.Join(before, "\n")
 		_, err := cdp.Call(ctx, tab, cdppage.AddScriptToEvaluateOnNewDocument,
 			cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: source})
 		return err
 	}))
-	err := chromedp.Listen(ctx, func(ev any) {
+	err := chromedp.Listen(p.ctx, func(ev any) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		switch e := ev.(type) {
@@ -110,9 +84,6 @@ func (p *page) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
 	defer cancel()
-	if p.console == nil { // the first run must not be bound to a time limit: it makes the tab
-		ctx, p.console = p.ctx, []string{}
-	}
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		p.t.Fatalf("drive the browser: %v", err)
 	}
@@ -216,30 +187,12 @@ func (p *page) quiet() {
 	}
 }
 
-// axe runs every rule of axe-core over the page and its shadow roots.
+// axe checks the page and its shadow roots for what keeps people out. That it
+// could judge the contrast of every text shows that it saw the widget at all.
 func (p *page) axe() {
 	p.t.Helper()
-	p.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		_, err := cdp.Call(ctx, tab, runtime.Evaluate, runtime.EvaluateParams{Expression: axeSource(p.t)})
-		return err
-	}))
-	report := eval[string](p, `axe.run().then(r => JSON.stringify({passed: r.passes.length, found:
-		[r.violations, r.incomplete.filter(v => v.id === 'color-contrast')].flat().map(v =>
-			({id: v.id, nodes: v.nodes.map(n => n.html + ' ' + n.failureSummary)}))}))`)
-	var result struct {
-		Passed int
-		Found  []struct {
-			ID    string
-			Nodes []string
-		}
+	for _, violation := range testkit.Axe(p.t, p.ctx) {
+		p.t.Errorf("axe: %s", violation)
 	}
-	if err := json.Unmarshal([]byte(report), &result); err != nil {
-		p.t.Fatalf("read axe's report: %v", err)
-	}
-	if result.Passed < 10 {
-		p.t.Errorf("axe looked at next to nothing: %d rules passed", result.Passed)
-	}
-	for _, f := range result.Found {
-		p.t.Errorf("axe: %s: %s", f.ID, strings.Join(f.Nodes, "\n\t"))
-	}
+	p.equal("(await axe.run({runOnly: 'color-contrast'}).then(r => [r.incomplete, r.violations.length, r.passes.length]))", "[[],0,1]")
 }

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -191,14 +189,4 @@ func specOf(lang string) object {
 			"required": "Please fill this in.", "invalid_email": "This address is not complete.", "choose_one": "Please choose at least one.",
 		},
 	}
-}
-
-// axeSource is the text of axe-core, kept by the test kit.
-func axeSource(t *testing.T) string {
-	t.Helper()
-	source, err := os.ReadFile(filepath.Join("..", "..", "internal", "testkit", "axe", "axe.min.js"))
-	if err != nil {
-		t.Fatalf("read axe-core: %v", err)
-	}
-	return string(source)
 }
