@@ -1,0 +1,90 @@
+package web
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/labstack/echo/v4"
+
+	"assent/internal/link"
+	"assent/internal/problem"
+)
+
+// PagePolicy is the Content-Security-Policy of every answer that sets no other:
+// nothing comes from elsewhere, nothing runs that stands in the page itself, no
+// form goes elsewhere, and nobody frames us.
+const PagePolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// headers sets what every answer carries. A handler may set any of them anew.
+func headers(https bool) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			h := c.Response().Header()
+			h.Set("Content-Security-Policy", PagePolicy)
+			h.Set("Referrer-Policy", "no-referrer")
+			h.Set("X-Content-Type-Options", "nosniff")
+			h.Set("Cache-Control", "no-store")
+			if https {
+				h.Set("Strict-Transport-Security", "max-age=31536000")
+			}
+			return next(c)
+		}
+	}
+}
+
+// bounds limits the body, and refuses a path that is no text.
+func bounds(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if !IsText(r.URL.Path) {
+			return problem.New(problem.Malformed, "problem.malformed")
+		}
+		if r.ContentLength > BodyMax {
+			return problem.New(problem.TooLarge, "problem.too-large")
+		}
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = http.MaxBytesReader(c.Response(), r.Body, BodyMax)
+		}
+		return next(c)
+	}
+}
+
+// IsText reports whether s is UTF-8 without the null character, which no
+// database column takes.
+func IsText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+// openPosts are the posts that carry no cookie and come from anywhere: forms on
+// other people's sites, one-click unsubscribes (RFC 8058 §3.2), and what is
+// answered by a signed address.
+var openPosts = []string{"/f/", "/c/", "/u/", "/p/"}
+
+// sameOrigin refuses a changing request that a browser makes for another origin.
+func sameOrigin(urls link.URLs) (echo.MiddlewareFunc, error) {
+	guard := http.NewCrossOriginProtection()
+	if err := guard.AddTrustedOrigin(urls.Base.Scheme + "://" + urls.Base.Host); err != nil {
+		return nil, fmt.Errorf("trust our own origin: %w", err)
+	}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			r := c.Request()
+			for _, prefix := range openPosts {
+				if strings.HasPrefix(r.URL.Path, prefix) {
+					return next(c)
+				}
+			}
+			if err := guard.Check(r); err != nil {
+				return problem.New(problem.Forbidden, "web.cross-origin").Because(err)
+			}
+			return next(c)
+		}
+	}, nil
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	p = p.Masked()
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
