@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/smtp"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -174,5 +175,34 @@ func TestStandaloneCleansUpAndTells(t *testing.T) {
 	}
 	if status := Standalone("z", func(testing.TB) { panic("(expected in the log)") }); status != 1 {
 		t.Errorf("status %d after a panic", status)
+	}
+}
+
+func TestProgramsAreBuiltOnceAndTellWhyNot(t *testing.T) {
+	dir := t.TempDir()
+	write := func(text string) {
+		t.Helper()
+		for name, content := range map[string]string{"go.mod": "module m\n\ngo 1.26\n", "m.go": text} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	in := func() (string, error) { return dir, nil }
+	write("package main\n\nfunc main() { println(\"runs\") }\n")
+	first, err := build("built-once", in, ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("package main\n\nfunc main() { undefined() }\n")
+	again, err := build("built-once", in, ".")
+	if err != nil || again != first {
+		t.Errorf("built again: %s, %s, %v", first, again, err)
+	}
+	if out, err := exec.Command(first).CombinedOutput(); err != nil || string(out) != "runs\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	if _, err := build("does-not-build", in, "."); err == nil || !strings.Contains(err.Error(), "undefined: undefined") {
+		t.Errorf("%v", err)
 	}
 }
