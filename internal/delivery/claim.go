@@ -137,43 +137,32 @@ func read(tx *store.Tx, refs []link.Message) ([]*claimed, error) {
 // askService asks of confirmations and service mails whether the address is
 // suppressed for their kind.
 func askService(tx *store.Tx, rows []*claimed) ([]*claimed, error) {
-	kinds := map[Kind]consent.MailKind{Confirm: consent.ConfirmMail, Service: consent.ServiceMail}
 	var ready []*claimed
 	for _, m := range rows {
-		kind, asks := kinds[m.Kind]
-		if !asks {
-			ready = append(ready, m)
-			continue
-		}
-		reason, suppressed, err := consent.Suppressed(tx, m.BrandID, m.AddressHash, kind)
+		reason, suppressed, err := consent.Suppressed(tx, m.BrandID, m.AddressHash, consent.MailKind(m.Kind))
 		if err != nil {
 			return nil, err
 		}
-		if !suppressed {
+		if !suppressed || m.SubscriberID == nil || m.Recipient != "" {
 			ready = append(ready, m)
 			continue
 		}
-		if err := settle(tx, m.Ref(), uuid.Nil, Skipped, "suppressed: "+string(reason)); err != nil {
-			return nil, err
-		}
-		if err := note(tx, m.Message, event.MailSkipped, map[string]any{"reason": "suppressed: " + string(reason)}); err != nil {
+		m.Reason = "suppressed: " + reason
+		if err := skip(tx, m.Message); err != nil {
 			return nil, err
 		}
 	}
 	return ready, nil
 }
 
-// settle ends one message. A node other than uuid.Nil must still hold it.
-func settle(tx *store.Tx, ref link.Message, node uuid.UUID, state State, reason string) error {
-	sql := "UPDATE messages SET state = ?, reason = ?, settled_at = ?, node_id = NULL WHERE source_id = ? AND id = ? AND state = 'claimed'"
-	args := []any{state, reason, tx.Now(), ref.Source, ref.ID}
-	if node != uuid.Nil {
-		sql, args = sql+" AND node_id = ?", append(args, node)
+// skip ends a claimed message that the gate turned out not to let through.
+func skip(tx *store.Tx, m Message) error {
+	_, err := tx.Run(`UPDATE messages SET state = 'skipped', reason = ?, settled_at = ?, node_id = NULL
+		WHERE source_id = ? AND id = ? AND state = 'claimed'`, m.Reason, tx.Now(), m.SourceID, m.ID)
+	if err != nil {
+		return fmt.Errorf("skip a message: %w", err)
 	}
-	if _, err := tx.Run(sql, args...); err != nil {
-		return fmt.Errorf("settle a message: %w", err)
-	}
-	return nil
+	return note(tx, m, event.MailSkipped, nil)
 }
 
 // note leaves the fact on the person's timeline and lets others act on it.

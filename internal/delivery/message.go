@@ -110,8 +110,9 @@ func Queue(tx *store.Tx, d Draft) (id uuid.UUID, fresh bool, err error) {
 		tx.AfterCommit(ringer(tx))
 		return m.ID, true, nil
 	}
-	err = tx.Raw("SELECT id FROM messages WHERE source_id = ? AND subscriber_id = ? AND part = ?", d.Source, d.Subscriber, d.Part).Scan(&id).Error
-	return id, false, err
+	var there Message
+	err = tx.Where("source_id = ? AND subscriber_id = ? AND part = ?", d.Source, d.Subscriber, d.Part).Take(&there).Error
+	return there.ID, false, err
 }
 
 // FindMessage reads one message by the name in its links. Whoever holds such a

@@ -186,6 +186,12 @@ BEGIN SELECT RAISE(ABORT, 'consent events are only ever added'); END;
 CREATE TRIGGER consent_events_no_delete BEFORE DELETE ON consent_events
 BEGIN SELECT RAISE(ABORT, 'consent events are only ever added'); END;
 -- +goose StatementEnd
+-- INSERT OR REPLACE deletes without firing a trigger of deletion.
+-- +goose StatementBegin
+CREATE TRIGGER consent_events_no_replace BEFORE INSERT ON consent_events
+WHEN EXISTS (SELECT 1 FROM consent_events WHERE id = NEW.id OR rowid = NEW.rowid)
+BEGIN SELECT RAISE(ABORT, 'consent events are only ever added'); END;
+-- +goose StatementEnd
 
 -- The erasable half of an event: without it the leaf says nothing of a person.
 CREATE TABLE consent_evidence (
