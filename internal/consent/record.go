@@ -179,8 +179,8 @@ func (p person) write(tx *store.Tx, last *Event, a Act) (Event, error) {
 		return Event{}, err
 	}
 	if e.WordingHash != nil {
-		_, err := tx.Run("INSERT INTO wordings (hash, language, text, created_at) VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING",
-			e.WordingHash, e.Language, a.Wording, tx.Now())
+		_, err := tx.Run("INSERT INTO wordings (language, hash, text, created_at) VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING",
+			e.Language, e.WordingHash, a.Wording, tx.Now()) // GORM would spread bytes that follow a parenthesis
 		if err != nil {
 			return Event{}, fmt.Errorf("keep the words shown: %w", err)
 		}
