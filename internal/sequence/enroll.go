@@ -1,0 +1,230 @@
+package sequence
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"assent/internal/brand"
+	"assent/internal/consent"
+	"assent/internal/event"
+	"assent/internal/problem"
+	"assent/internal/store"
+	"assent/internal/subscriber"
+)
+
+// Enrollment is one person's way through a sequence. Its id is the source of
+// their messages.
+type Enrollment struct {
+	ID           uuid.UUID
+	BrandID      uuid.UUID
+	SequenceID   uuid.UUID
+	Version      int
+	SubscriberID uuid.UUID
+	Step         int // the one it waits before, counted from 0
+	State        string
+	Reason       string // why it ended
+	DueAt        time.Time
+	CreatedAt    time.Time
+	EndedAt      *time.Time
+}
+
+// The states of an enrollment, and the reasons for its end that are our own;
+// the others are consent's answers.
+const (
+	active = "active"
+	done   = "done"
+	ended  = "ended"
+
+	reasonDone          = "done"
+	reasonSequenceEnded = "sequence-ended"
+)
+
+// OnConsent is the listener of the consent kinds: a topic given enrolls the
+// person in the topic's sequences, and a permission that ends ends their
+// enrollments, both in the transaction of the event. A renewal does neither, and
+// nobody is enrolled in a sequence twice.
+func OnConsent(tx *store.Tx, e event.Event) error {
+	if e.SubscriberID == nil {
+		return nil
+	}
+	topic, err := uuid.Parse(fmt.Sprint(e.Data["topic_id"]))
+	if err != nil {
+		return fmt.Errorf("read the topic of %s: %w", e.Kind, err)
+	}
+	switch e.Kind {
+	case event.ConsentGiven:
+		return join(tx, e.BrandID, *e.SubscriberID, topic)
+	case event.ConsentWithdrawn, event.ConsentExpired, event.ConsentInvalidated, event.ConsentRefused:
+		return leave(tx, e.BrandID, *e.SubscriberID, topic, "consent-"+strings.TrimPrefix(e.Kind, "consent."))
+	}
+	return nil
+}
+
+// OnMessage is the listener of mail.skipped: a mail of ours that the send gate
+// refused for want of permission ends its enrollment, in the gate's transaction.
+// A mail of anything else costs one look at the primary key.
+func OnMessage(tx *store.Tx, e event.Event) error {
+	reason, _ := e.Data["reason"].(string)
+	if e.SourceID == nil || !forWantOfPermission(reason) {
+		return nil
+	}
+	return end(tx, reason, "id = ? AND brand_id = ?", *e.SourceID, e.BrandID)
+}
+
+// forWantOfPermission tells consent's reasons from the others a mail may be
+// skipped for, such as a sequence that has ended.
+func forWantOfPermission(reason string) bool {
+	for _, beginning := range []string{consent.ReasonNone, consent.ReasonErased, consent.ReasonSuppressed, "consent-"} {
+		if strings.HasPrefix(reason, beginning) {
+			return true
+		}
+	}
+	return false
+}
+
+// join enrolls one person in all running and paused sequences of a topic.
+// sequences_trigger (topic, those two states) finds them: few, mostly one.
+func join(tx *store.Tx, brandID, person, topic uuid.UUID) error {
+	var sequences []Sequence
+	err := tx.Raw("SELECT * FROM sequences WHERE topic_id = ? AND brand_id = ? AND state IN ('running', 'paused') ORDER BY id",
+		topic, brandID).Scan(&sequences).Error
+	if err != nil || len(sequences) == 0 {
+		return err
+	}
+	b, err := brand.Find(tx, brandID)
+	if err != nil {
+		return err
+	}
+	s, err := subscriber.Find(tx, brandID, person)
+	if err != nil {
+		return err
+	}
+	for _, q := range sequences {
+		todo, err := steps(tx, q.ID, q.Version)
+		if err != nil {
+			return err
+		}
+		if _, err := enroll(tx, q, todo, person, s.Location(b)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enroll writes the enrollment, due when the waits before the first mail are
+// over, and its fact. Someone who was enrolled before is left alone.
+func enroll(tx *store.Tx, q Sequence, todo []Step, person uuid.UUID, loc *time.Location) (bool, error) {
+	step, due := ahead(todo, 0, tx.Now(), loc)
+	id := tx.NewID()
+	n, err := tx.Run(`INSERT INTO enrollments (id, brand_id, sequence_id, version, subscriber_id, step, state, due_at, created_at)
+		VALUES (?, ?, ?, ?, ?, ?, 'active', ?, ?) ON CONFLICT (sequence_id, subscriber_id) DO NOTHING`,
+		id, q.BrandID, q.ID, q.Version, person, step, due, tx.Now())
+	if err != nil {
+		return false, fmt.Errorf("enroll in a sequence: %w", err)
+	}
+	if n == 0 {
+		return false, nil
+	}
+	return true, event.Record(tx, event.Event{BrandID: q.BrandID, SubscriberID: &person, Kind: event.SequenceEnrolled,
+		SourceID: &id, Data: map[string]any{"sequence_id": q.ID, "version": q.Version}})
+}
+
+// leave ends the person's enrollments in the sequences of a topic.
+// enrollments_person finds them: one person's, few. What they have queued is
+// skipped by the send gate, which asks for the permission again.
+func leave(tx *store.Tx, brandID, person, topic uuid.UUID, reason string) error {
+	return end(tx, reason, `subscriber_id = ? AND brand_id = ?
+		AND sequence_id IN (SELECT id FROM sequences WHERE topic_id = ? AND brand_id = ?)`, person, brandID, topic, brandID)
+}
+
+// end is the one way out of an enrollment that is not its last step: it ends
+// the active ones that match, and writes the fact for each.
+func end(tx *store.Tx, reason, where string, args ...any) error {
+	var gone []Enrollment
+	err := tx.Raw("UPDATE enrollments SET state = 'ended', reason = ?, ended_at = ? WHERE state = 'active' AND "+where+" RETURNING *",
+		append([]any{reason, tx.Now()}, args...)...).Scan(&gone).Error
+	if err != nil {
+		return fmt.Errorf("end enrollments: %w", err)
+	}
+	for _, e := range gone {
+		if err := recordEnd(tx, e, reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func recordEnd(tx *store.Tx, e Enrollment, reason string) error {
+	return event.Record(tx, event.Event{BrandID: e.BrandID, SubscriberID: &e.SubscriberID, Kind: event.SequenceEnded,
+		SourceID: &e.ID, Data: map[string]any{"sequence_id": e.SequenceID, "step": e.Step, "reason": reason}})
+}
+
+// joinBatch is how many permissions one transaction of EnrollExisting looks at.
+const joinBatch = 500
+
+// EnrollExisting lets those join who have permission for the topic already. It
+// works through them in transactions of up to 500, and may be stopped and
+// called again: whoever is enrolled stays as they are. It tells how many it
+// enrolled. A sequence that is not running or paused is problem.Conflict.
+func EnrollExisting(ctx context.Context, db *store.DB, brandID, id uuid.UUID) (enrolled int, err error) {
+	for after := uuid.Nil; ; {
+		var n int
+		var last uuid.UUID
+		err := db.Write(ctx, func(tx *store.Tx) (err error) {
+			n, last, err = enrollSome(tx, brandID, id, after)
+			return err
+		})
+		if err != nil {
+			return enrolled, err
+		}
+		enrolled, after = enrolled+n, last
+		if after == uuid.Nil {
+			return enrolled, nil
+		}
+	}
+}
+
+// enrollSome enrolls from the next permissions of the topic after a subscriber;
+// last is the subscriber to go on after, or uuid.Nil at the end. The partial
+// index permissions_in_force (topic, subscriber) is read in its order.
+func enrollSome(tx *store.Tx, brandID, id, after uuid.UUID) (n int, last uuid.UUID, err error) {
+	q, err := find(tx, brandID, id, holding(tx))
+	if err != nil {
+		return 0, uuid.Nil, err
+	}
+	if q.State != Running && q.State != Paused {
+		return 0, uuid.Nil, problem.New(problem.Conflict, "sequence.state."+string(q.State))
+	}
+	b, err := brand.Find(tx, brandID)
+	if err != nil {
+		return 0, uuid.Nil, err
+	}
+	todo, err := steps(tx, q.ID, q.Version)
+	if err != nil {
+		return 0, uuid.Nil, err
+	}
+	var people []subscriber.Subscriber
+	err = tx.Raw(`SELECT s.id, s.time_zone FROM permissions p JOIN subscribers s ON s.brand_id = p.brand_id AND s.id = p.subscriber_id
+		WHERE p.topic_id = ? AND p.brand_id = ? AND p.state IN ('given', 'renewed') AND p.subscriber_id > ? AND `+consent.EligibleSQL+`
+		ORDER BY p.subscriber_id LIMIT ?`, q.TopicID, brandID, after, tx.Now(), joinBatch).Scan(&people).Error
+	if err != nil {
+		return 0, uuid.Nil, fmt.Errorf("find who may join a sequence: %w", err)
+	}
+	for _, s := range people {
+		joined, err := enroll(tx, q, todo, s.ID, s.Location(b))
+		if err != nil {
+			return 0, uuid.Nil, err
+		}
+		if joined {
+			n++
+		}
+	}
+	if len(people) < joinBatch {
+		return n, uuid.Nil, nil
+	}
+	return n, people[len(people)-1].ID, nil
+}
