@@ -30,11 +30,11 @@ var floors = map[string]int{
 	"internal/sequence": 7,
 
 	"internal/delivery": 6,
+	"internal/offer":    6,
 	"internal/importer": 6,
 
 	"internal/consent": 5,
 	"internal/segment": 5,
-	"internal/offer":   5,
 	"internal/survey":  5,
 	"internal/web":     5,
 
@@ -45,6 +45,7 @@ var floors = map[string]int{
 	"internal/webhook":    4,
 	"internal/privacy":    4,
 
+	"internal/jobs":  3,
 	"internal/brand": 3,
 	"internal/event": 3,
 
@@ -52,7 +53,6 @@ var floors = map[string]int{
 	"internal/compose": 2,
 
 	"internal/link":   1,
-	"internal/jobs":   1,
 	"internal/i18n":   1,
 	"internal/config": 1,
 

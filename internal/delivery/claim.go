@@ -29,11 +29,12 @@ type claimed struct {
 
 // due finds a stream of the queue that has something to send, beginning after
 // another one, so that streams take turns. Served by messages_due: one probe a
-// stream.
+// stream. After a restore nothing is due until a person says so.
 func due(tx *store.Tx, queue string, after uuid.UUID) (s Stream, ok bool, err error) {
 	for _, from := range []uuid.UUID{after, uuid.Nil} {
 		r := tx.Raw(`SELECT st.* FROM streams st WHERE st.queue = ? AND st.paused_at IS NULL AND st.id > ?
 			AND EXISTS (SELECT 1 FROM messages m WHERE m.stream_id = st.id AND m.state = 'queued' AND m.due_at <= ?)
+			AND NOT EXISTS (SELECT 1 FROM installation WHERE key = 'sending-paused')
 			ORDER BY st.id LIMIT 1`, queue, from, tx.Now()).Scan(&s)
 		if r.Error != nil {
 			return s, false, fmt.Errorf("look for due messages: %w", r.Error)
