@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"assent/internal/app"
+	"assent/internal/store"
+)
+
+type doctorCommand struct{}
+
+// Run checks every part and prints a line for each.
+func (*doctorCommand) Run(ctx context.Context, c *cli) error {
+	s, err := c.settings()
+	if err != nil {
+		return err
+	}
+	ill := 0
+	for _, f := range app.Examine(ctx, s) {
+		mark := "ok "
+		if f.Err != nil {
+			mark, ill = "BAD", ill+1
+		}
+		fmt.Printf("%s  %-10s %s\n", mark, f.Part, f.Say())
+	}
+	if ill > 0 {
+		return fmt.Errorf("%d of the parts need care", ill)
+	}
+	return nil
+}
+
+type backupCommand struct {
+	File string `arg:"" help:"File to write; it must not exist. Keep ASSENT_SECRET (or the data folder's file secret) with it: without it no backup can be opened."`
+}
+
+// Run writes the backup beside its name first, so that a file of that name is whole.
+func (b *backupCommand) Run(ctx context.Context, c *cli) (err error) {
+	if _, err := os.Lstat(b.File); err == nil {
+		return fmt.Errorf("%s exists; choose another name", b.File)
+	}
+	db, err := c.database(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	f, err := os.CreateTemp(filepath.Dir(b.File), ".assent-backup-")
+	if err != nil {
+		return fmt.Errorf("write the backup: %w", err)
+	}
+	defer os.Remove(f.Name())
+	sum, err := db.Backup(ctx, f)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write the backup: %w", err)
+	}
+	if err := os.Rename(f.Name(), b.File); err != nil {
+		return fmt.Errorf("write the backup: %w", err)
+	}
+	fmt.Printf("%s: %d rows of %d tables\n", b.File, sum.Rows, sum.Tables)
+	return nil
+}
+
+type restoreCommand struct {
+	File   string `arg:"" optional:"" help:"Backup to read." type:"existingfile"`
+	Resume bool   `help:"Let mails go out again, after the withdrawals since the backup were entered."`
+}
+
+// Run restores, or ends the pause after it.
+func (r *restoreCommand) Run(ctx context.Context, c *cli) error {
+	if (r.File == "") != r.Resume {
+		return errors.New("give either a backup to read, or --resume")
+	}
+	db, err := c.database(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if r.Resume {
+		if err := db.ResumeSending(ctx); err != nil {
+			return err
+		}
+		fmt.Println("Mails go out again.")
+		return nil
+	}
+	return r.read(ctx, db)
+}
+
+func (r *restoreCommand) read(ctx context.Context, db *store.DB) error {
+	if err := db.Migrate(ctx); err != nil {
+		return err
+	}
+	f, err := os.Open(r.File)
+	if err != nil {
+		return fmt.Errorf("read the backup: %w", err)
+	}
+	defer f.Close()
+	sum, err := db.Restore(ctx, f)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: %d rows of %d tables restored.\n", r.File, sum.Rows, sum.Tables)
+	fmt.Println("Nothing is sent for now. Enter the withdrawals made since the backup, then run: assent restore --resume")
+	return nil
+}

@@ -1,0 +1,253 @@
+// Package app builds the program once: the only place where all rooms meet.
+// What the program does in the background stands in a table in work.go, who
+// listens to which event in listen.go.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"assent/internal/account"
+	"assent/internal/config"
+	"assent/internal/delivery"
+	"assent/internal/delivery/catcher"
+	"assent/internal/jobs"
+	"assent/internal/link"
+	"assent/internal/store"
+	"assent/internal/tracking"
+	"assent/internal/web"
+)
+
+// Role is a part of the work that a process can take on.
+type Role string
+
+// The roles; a process has one or more.
+const (
+	RoleWeb    Role = "web"    // pages and API
+	RoleWorker Role = "worker" // sending and all other work in the background
+)
+
+// AllRoles is what serve takes on unless told otherwise.
+var AllRoles = []Role{RoleWeb, RoleWorker}
+
+// Options beside the settings.
+type Options struct {
+	Roles []Role
+	Log   *slog.Logger
+	Clock func() time.Time // business time; nil is the real clock
+	Demo  bool             // the mailbox is open to whoever reaches the port
+}
+
+// App is the running program; tests run it too.
+type App struct {
+	Settings config.Settings
+	Options
+	DB   *store.DB
+	Ring *link.Ring
+	URLs link.URLs
+
+	door     *account.Door
+	sessions *account.Sessions
+	doorbell *jobs.Doorbell
+	runner   *jobs.Runner
+	engine   *delivery.Engine
+	renderer *delivery.Renderer
+	recorder *tracking.Recorder
+	mailbox  *catcher.Mailbox
+	server   *http.Server
+	listener net.Listener
+	failed   chan error
+}
+
+// OpenDB opens the database with the settings' secrets, without looking at its
+// schema: for commands that do one thing.
+func OpenDB(ctx context.Context, s config.Settings, clock func() time.Time) (*store.DB, *link.Ring, error) {
+	ring, err := link.NewRing(s.Secrets...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ASSENT_SECRET: %w", err)
+	}
+	db, err := store.Open(ctx, s.DatabaseURL, store.Options{Ring: ring, Clock: clock})
+	return db, ring, err
+}
+
+// Open connects the parts. The schema must be there and be this program's;
+// SQLite's is made or brought up to date.
+func Open(ctx context.Context, s config.Settings, o Options) (a *App, err error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if len(o.Roles) == 0 {
+		o.Roles = AllRoles
+	}
+	a = &App{Settings: s, Options: o, failed: make(chan error, 3)}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if a.DB, a.Ring, err = OpenDB(ctx, s, o.Clock); err != nil {
+		return nil, err
+	}
+	if err := a.checkSchema(ctx); err != nil {
+		return nil, err
+	}
+	if err := CheckSecret(ctx, a.DB, a.Ring); err != nil {
+		return nil, err
+	}
+	a.URLs = link.URLs{Base: s.PublicURL, Ring: a.Ring}
+	a.renderer = delivery.NewRenderer(a.DB, a.URLs)
+	listen(a.DB)
+	if a.door, err = account.NewDoor(a.DB); err != nil {
+		return nil, err
+	}
+	a.sessions = account.NewSessions(a.DB, a.URLs.HTTPS())
+	return a, nil
+}
+
+func (a *App) checkSchema(ctx context.Context) error {
+	if _, sqlite := a.Settings.SQLite(); sqlite {
+		return a.DB.Migrate(ctx)
+	}
+	return a.DB.CheckSchema(ctx)
+}
+
+// Start begins to serve and to work, by the roles.
+func (a *App) Start(ctx context.Context) error {
+	if err := a.startMailbox(); err != nil {
+		return err
+	}
+	if slices.Contains(a.Roles, RoleWorker) {
+		if err := a.startWork(ctx); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(a.Roles, RoleWeb) {
+		return a.startWeb(ctx)
+	}
+	return nil
+}
+
+// startMailbox opens the built-in mail server where a setting asks for it.
+func (a *App) startMailbox() error {
+	if !slices.ContainsFunc(a.Settings.SMTP, config.SMTP.Catcher) {
+		return nil
+	}
+	l, err := catcher.Listen(0)
+	if err != nil {
+		return err
+	}
+	a.mailbox = catcher.New(catcher.Options{Clock: a.DB.Now})
+	go func() {
+		if err := a.mailbox.Serve(l); err != nil {
+			a.failed <- err
+		}
+	}()
+	host, port, _ := net.SplitHostPort(l.Addr().String())
+	n, _ := strconv.Atoi(port)
+	for i, s := range a.Settings.SMTP {
+		if s.Catcher() {
+			a.Settings.SMTP[i].Host, a.Settings.SMTP[i].Port = host, n
+		}
+	}
+	return nil
+}
+
+func (a *App) startWork(ctx context.Context) (err error) {
+	if a.doorbell, err = jobs.OpenDoorbell(a.Settings.RedisURL); err != nil {
+		return err
+	}
+	a.engine, err = delivery.Start(ctx, delivery.Options{
+		DB: a.DB, Renderer: a.renderer, Servers: servers(a.Settings), DataDir: a.Settings.DataDir, Log: a.Log})
+	if err != nil {
+		return err
+	}
+	a.runner = jobs.New(jobs.Options{DB: a.DB, Doorbell: a.doorbell, Kinds: a.work(), Concurrency: concurrency, Log: a.Log})
+	delivery.HangBell(a.DB, a.runner.Ring)
+	return a.runner.Start()
+}
+
+func servers(s config.Settings) []delivery.Server {
+	modes := map[config.StartTLS]delivery.TLSMode{config.Required: delivery.TLSRequired, config.Opportunistic: delivery.TLSOpportunistic, config.None: delivery.TLSNone}
+	var all []delivery.Server
+	for _, m := range s.SMTP {
+		mode := modes[m.StartTLS]
+		if m.Scheme == "smtps" {
+			mode = delivery.TLSImplicit
+		}
+		server := delivery.Server{Host: m.Host, Port: m.Port, User: m.User, Password: m.Password, TLS: mode, Connections: m.Connections, Hello: s.PublicURL.Hostname()}
+		if m.Catcher() {
+			server.TLS, server.Connections = delivery.TLSNone, 4
+		}
+		all = append(all, server)
+	}
+	return all
+}
+
+func (a *App) startWeb(ctx context.Context) error {
+	handler, err := a.handler()
+	if err != nil {
+		return err
+	}
+	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.Settings.Listen); err != nil {
+		return fmt.Errorf("ASSENT_LISTEN: %w; choose a free port", err)
+	}
+	a.server = web.Server(handler)
+	go func() {
+		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			a.failed <- err
+		}
+	}()
+	return nil
+}
+
+// Addr is where HTTP is served.
+func (a *App) Addr() string {
+	if a.listener == nil {
+		return ""
+	}
+	return a.listener.Addr().String()
+}
+
+// Failed gives the error of a part that ended by itself.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// stopTime is how long a stop may take; what is under way then is cut.
+const stopTime = 10 * time.Second
+
+// Close stops taking requests and work, lets what is under way end, and closes.
+// It never takes longer than about ten seconds.
+func (a *App) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	if a.server != nil {
+		if err := a.server.Shutdown(ctx); err != nil {
+			a.server.Close()
+		}
+	}
+	if a.recorder != nil {
+		a.recorder.Close()
+	}
+	if a.runner != nil {
+		a.runner.Stop()
+	}
+	if a.engine != nil {
+		a.engine.Stop()
+	}
+	if a.doorbell != nil {
+		a.doorbell.Close()
+	}
+	if a.mailbox != nil {
+		a.mailbox.Shutdown(ctx)
+	}
+	if a.DB != nil {
+		return a.DB.Close()
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"assent/internal/account"
+	"assent/internal/campaign"
+	"assent/internal/consent"
+	"assent/internal/delivery"
+	"assent/internal/jobs"
+	"assent/internal/offer"
+	"assent/internal/sequence"
+	"assent/internal/signup"
+	"assent/internal/store"
+	"assent/internal/web/api"
+)
+
+// concurrency is how many handlers run at once: all lanes of work(), and some
+// to spare, so that bulk work never keeps a confirmation waiting.
+const concurrency = 12
+
+// sweepAtOnce is how many rows one transaction of a sweep touches.
+const sweepAtOnce = 200
+
+// work is all that happens in the background.
+func (a *App) work() []jobs.Kind {
+	lanes := func(queue string, keys ...string) jobs.Kind {
+		return jobs.Kind{Name: "deliver-" + queue, Queue: queue, Keys: keys,
+			Ready:  func(ctx context.Context) (bool, error) { return a.engine.Due(ctx, queue) },
+			Handle: func(ctx context.Context, _ string) (*time.Time, error) { return a.now(), a.engine.Deliver(ctx, queue) }}
+	}
+	return []jobs.Kind{
+		lanes(jobs.QueueConfirm, "1", "2"),
+		lanes(jobs.QueueService, "1"),
+		lanes(jobs.QueueBulk, "1", "2"),
+		{Name: "sequences", Queue: jobs.QueueBulk, Keys: []string{"1", "2"}, Ready: a.enrollmentsDue, Handle: a.advance},
+		{Name: campaign.JobKind, Queue: jobs.QueueBulk, Handle: func(ctx context.Context, key string) (*time.Time, error) { return campaign.Work(ctx, a.DB, key) }},
+		{Name: offer.JobKind, Queue: jobs.QueueBulk, Handle: a.issue},
+		{Name: "expire-consents", Queue: jobs.QueueService, Every: time.Minute, Handle: a.sweep(consent.ExpireDue)},
+		{Name: "expire-requests", Queue: jobs.QueueService, Every: 10 * time.Minute, Handle: a.sweep(func(tx *store.Tx, limit int) (int, error) {
+			return signup.Sweep(tx, a.signupSettings(), limit)
+		})},
+		{Name: "lose-silent-nodes", Queue: jobs.QueueService, Every: time.Minute, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
+			return nil, delivery.LoseSilent(ctx, a.DB, a.Settings.NodeLostAfter)
+		}},
+		{Name: "make-partitions", Queue: jobs.QueueService, Every: 24 * time.Hour, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
+			return nil, a.DB.MakePartitions(ctx)
+		}},
+		{Name: "forget-old-keys", Queue: jobs.QueueService, Every: time.Hour, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
+			return nil, a.DB.Write(ctx, func(tx *store.Tx) error {
+				if err := account.Sweep(tx); err != nil {
+					return err
+				}
+				return api.Sweep(tx)
+			})
+		}},
+	}
+}
+
+// now makes a lane due again at once; its Ready keeps it from being rung in vain.
+func (a *App) now() *time.Time {
+	now := a.DB.Now()
+	return &now
+}
+
+// sweep repeats a bounded transaction until it has nothing left to do.
+func (a *App) sweep(some func(tx *store.Tx, limit int) (int, error)) func(context.Context, string) (*time.Time, error) {
+	return func(ctx context.Context, _ string) (*time.Time, error) {
+		for {
+			n := 0
+			err := a.DB.Write(ctx, func(tx *store.Tx) (err error) { n, err = some(tx, sweepAtOnce); return err })
+			if err != nil || n < sweepAtOnce {
+				return nil, err
+			}
+		}
+	}
+}
+
+func (a *App) enrollmentsDue(ctx context.Context) (yes bool, err error) {
+	err = a.DB.Read(ctx, func(tx *store.Tx) (err error) { yes, err = sequence.Due(tx); return err })
+	return yes, err
+}
+
+// advance moves enrollments on until none is due.
+func (a *App) advance(ctx context.Context, _ string) (*time.Time, error) {
+	for {
+		n, next, err := sequence.Advance(ctx, a.DB)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 || next.IsZero() || next.After(a.DB.Now()) {
+			return a.now(), nil
+		}
+	}
+}
+
+// issue gives out an offer's codes, and looks for newly eligible people later.
+func (a *App) issue(ctx context.Context, key string) (*time.Time, error) {
+	id, err := uuid.Parse(key)
+	if err != nil {
+		return nil, err
+	}
+	return offer.Work(ctx, a.DB, id, queueOffer)
+}
+
+// queueOffer fills the offers' outbox with the one of package delivery.
+func queueOffer(tx *store.Tx, m offer.Mail) error {
+	_, _, err := delivery.Queue(tx, delivery.Draft{
+		Source: m.Source, Stream: m.Offer, Brand: m.Brand, Subscriber: &m.Subscriber, Kind: delivery.Marketing,
+		Topic: &m.Topic, ConsentEvent: &m.ConsentEvent, Content: &m.Content, Language: m.Language, Data: m.Data, Due: m.Due})
+	return err
+}
