@@ -1,0 +1,231 @@
+// Package campaign sends one mail, once, to everybody who has permission for a
+// topic.
+//
+//	       Schedule              due              all frozen             all settled
+//	draft ──────────► scheduled ─────► freezing ─────────────► sending ─────────────► sent
+//	                                    │   ▲                   │   ▲
+//	                              Pause └─► │ Resume      Pause └─► │ Resume
+//	                                      paused                  paused
+//
+//	scheduled, freezing, sending, paused ── Recall, until recall_until ──► draft
+//	scheduled, freezing, sending, paused ── Cancel ──────────────────────► cancelled
+//
+// At the scheduled time the audience is frozen: a message is written for each
+// person who may be mailed then, in transactions that look at 5,000 permissions
+// each and leave their place on the campaign's row. Whoever crashes in between,
+// another goes on from there, and the outbox takes each person once. Nothing is
+// sent before recall_until, which leaves at least a minute to call the campaign
+// back whole. The gate asks for each permission again before it sends.
+//
+// A campaign called back is a draft again, under a new edition: the messages of
+// the old one stay as they are, skipped.
+package campaign
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"assent/internal/brand"
+	"assent/internal/consent"
+	"assent/internal/delivery"
+	"assent/internal/problem"
+	"assent/internal/store"
+)
+
+// State is where a campaign stands.
+type State string
+
+// The states.
+const (
+	Draft     State = "draft"
+	Scheduled State = "scheduled"
+	Freezing  State = "freezing"
+	Sending   State = "sending"
+	Paused    State = "paused"
+	Cancelled State = "cancelled"
+	Sent      State = "sent"
+)
+
+// Campaign is one mailing. Its id is also that of its stream of messages.
+type Campaign struct {
+	ID          uuid.UUID
+	BrandID     uuid.UUID
+	Name        string
+	TopicID     uuid.UUID
+	Tag         string // only people with it; "" is everybody
+	ContentID   uuid.UUID
+	State       State
+	EditionID   uuid.UUID  // the source of its messages
+	ScheduledAt *time.Time // when the audience is frozen
+	RecallUntil *time.Time // nothing is sent before
+	FrozenAfter *uuid.UUID // the freeze has come so far
+	FrozenAt    *time.Time
+	FinishedAt  *time.Time
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+}
+
+// New is what a campaign is made of: its texts, one per language, as Liquid.
+type New struct {
+	Name  string
+	Topic uuid.UUID
+	Tag   string
+	Texts []delivery.Text
+}
+
+// Change is an edit of a draft; a nil field stays as it is.
+type Change struct {
+	Name  *string
+	Topic *uuid.UUID
+	Tag   *string
+	Texts []delivery.Text
+}
+
+const (
+	maxName = 200
+	maxTag  = 64
+)
+
+// Create makes a draft. problem.Invalid says what is wrong with it: a topic
+// that is not a marketing topic of the brand, no text in the brand's own
+// language, a text that does not compile.
+func Create(tx *store.Tx, b brand.Brand, n New) (Campaign, error) {
+	c := Campaign{ID: tx.NewID(), BrandID: b.ID, Name: n.Name, TopicID: n.Topic, Tag: n.Tag, State: Draft,
+		EditionID: tx.NewID(), CreatedAt: tx.Now(), UpdatedAt: tx.Now()}
+	if err := c.check(tx); err != nil {
+		return Campaign{}, err
+	}
+	var err error
+	if c.ContentID, err = saveTexts(tx, b, n.Texts); err != nil {
+		return Campaign{}, err
+	}
+	if err := tx.Create(&c).Error; err != nil {
+		return Campaign{}, fmt.Errorf("create a campaign: %w", err)
+	}
+	return c, nil
+}
+
+// Update changes a draft; anything else is problem.Conflict. New texts are a
+// new content, so a test mail already sent still shows what it showed.
+func Update(tx *store.Tx, b brand.Brand, id uuid.UUID, change Change) (Campaign, error) {
+	c, err := lock(tx, b.ID, id)
+	if err != nil {
+		return Campaign{}, err
+	}
+	if c.State != Draft {
+		return Campaign{}, wrongState(c)
+	}
+	set(&c.Name, change.Name)
+	set(&c.TopicID, change.Topic)
+	set(&c.Tag, change.Tag)
+	if err := c.check(tx); err != nil {
+		return Campaign{}, err
+	}
+	if change.Texts != nil {
+		if c.ContentID, err = saveTexts(tx, b, change.Texts); err != nil {
+			return Campaign{}, err
+		}
+	}
+	c.UpdatedAt = tx.Now()
+	if err := tx.Save(&c).Error; err != nil {
+		return Campaign{}, fmt.Errorf("update a campaign: %w", err)
+	}
+	return c, nil
+}
+
+func set[T any](field *T, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+// Find reads a campaign of the brand; another brand's is problem.NotFound.
+func Find(tx *store.Tx, brandID, id uuid.UUID) (Campaign, error) {
+	return find(tx, "WHERE id = ? AND brand_id = ?", id, brandID)
+}
+
+// lock is Find, holding the row until the end of the transaction.
+func lock(tx *store.Tx, brandID, id uuid.UUID) (Campaign, error) {
+	return find(tx, "WHERE id = ? AND brand_id = ?"+tx.ForUpdate(), id, brandID)
+}
+
+func find(tx *store.Tx, where string, args ...any) (Campaign, error) {
+	var found []Campaign
+	if err := tx.Raw("SELECT * FROM campaigns "+where, args...).Scan(&found).Error; err != nil {
+		return Campaign{}, fmt.Errorf("find a campaign: %w", err)
+	}
+	if len(found) == 0 {
+		return Campaign{}, problem.New(problem.NotFound, "campaign.unknown")
+	}
+	return found[0], nil
+}
+
+const pageMax = 200
+
+// List gives a brand's campaigns, newest first: at most limit (1 to 200) that
+// were made before the one named, or from the newest where that is uuid.Nil.
+func List(tx *store.Tx, brandID, before uuid.UUID, limit int) ([]Campaign, error) {
+	q := tx.Where("brand_id = ?", brandID)
+	if before != uuid.Nil {
+		q = q.Where("id < ?", before)
+	}
+	page := []Campaign{}
+	if err := q.Order("id DESC").Limit(min(max(limit, 1), pageMax)).Find(&page).Error; err != nil {
+		return nil, fmt.Errorf("list campaigns: %w", err)
+	}
+	return page, nil
+}
+
+// Counts tells where the messages of the campaign's present edition stand; they add up.
+func Counts(tx *store.Tx, brandID, id uuid.UUID) (delivery.Counts, error) {
+	c, err := Find(tx, brandID, id)
+	if err != nil {
+		return delivery.Counts{}, err
+	}
+	return delivery.SourceCounts(tx, brandID, c.EditionID)
+}
+
+// check says all that is wrong with what is not text.
+func (c *Campaign) check(tx *store.Tx) error {
+	p := problem.New(problem.Invalid, "problem.invalid")
+	c.Name, c.Tag = line(p, "name", c.Name, maxName), line(p, "tag", c.Tag, maxTag)
+	if c.Name == "" && len(p.Fields) == 0 {
+		p.Field("name", "problem.field.required")
+	}
+	topic, err := consent.FindTopic(tx, c.BrandID, c.TopicID)
+	if problem.Is(err, problem.NotFound) || err == nil && topic.Purpose != consent.Marketing {
+		p.Field("topic", "campaign.topic")
+	} else if err != nil {
+		return fmt.Errorf("find the topic of a campaign: %w", err)
+	}
+	return p.OrNil()
+}
+
+// line is a short text on one line, without the white space around it.
+func line(p *problem.Error, field, s string, most int) string {
+	s = strings.TrimSpace(s)
+	switch {
+	case !utf8.ValidString(s):
+		p.Field(field, "problem.field.utf8")
+	case strings.ContainsAny(s, "\r\n\x00"):
+		p.Field(field, "problem.field.line-break")
+	case utf8.RuneCountInString(s) > most:
+		p.Field(field, "problem.field.too-long", "Max", most)
+	}
+	return s
+}
+
+// saveTexts stores what is sent, seeing that there is a text for people whose
+// own language has none.
+func saveTexts(tx *store.Tx, b brand.Brand, texts []delivery.Text) (uuid.UUID, error) {
+	for _, t := range texts {
+		if t.Language == b.Language {
+			return delivery.SaveContent(tx, b.ID, texts)
+		}
+	}
+	return uuid.Nil, problem.InvalidField("content/"+b.Language, "campaign.content.language", "Language", b.Language)
+}
