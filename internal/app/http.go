@@ -1,0 +1,47 @@
+package app
+
+import (
+	"context"
+	"net/http"
+
+	"assent/internal/compose"
+	"assent/internal/signup"
+	"assent/internal/tracking"
+	"assent/internal/web"
+	"assent/internal/web/admin"
+	"assent/internal/web/api"
+	"assent/internal/web/public"
+)
+
+// handler puts all that HTTP reaches in one place.
+func (a *App) handler() (http.Handler, error) {
+	e, err := web.New(web.Options{URLs: a.URLs, TrustedProxies: a.Settings.TrustedProxies, Log: a.Log, Metrics: a.Settings.Metrics, Ready: a.ready})
+	if err != nil {
+		return nil, err
+	}
+	a.recorder = tracking.NewRecorder(a.DB, tracking.Options{})
+	public.Mount(e, public.Deps{DB: a.DB, URLs: a.URLs, Signup: a.signupSettings(), Recorder: a.recorder, View: a.renderer.View,
+		PerIP: a.Settings.SignupPerIP, PerForm: a.Settings.SignupPerForm})
+	if err := api.Mount(e, api.Deps{DB: a.DB, URLs: a.URLs, GenerateKey: compose.GenerateRSA}); err != nil {
+		return nil, err
+	}
+	if err := admin.Mount(e, admin.Deps{DB: a.DB, URLs: a.URLs, Door: a.door, Sessions: a.sessions, Mailbox: a.mailbox, OpenMailbox: a.Options.Demo}); err != nil {
+		return nil, err
+	}
+	if a.Options.Demo {
+		if err := a.mountDemo(e); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+// ready is what /readyz asks: without the database nothing can be promised.
+// Redis may be away; work then waits.
+func (a *App) ready(ctx context.Context) error { return a.DB.Ping(ctx) }
+
+func (a *App) signupSettings() signup.Settings {
+	s := signup.Defaults(a.URLs)
+	s.MinFill = a.Settings.SignupMinFill
+	return s
+}
