@@ -26,12 +26,13 @@ import (
 // world is a brand with a topic, a mail server and an engine, on a database of
 // its own, with a clock that the test moves.
 type world struct {
-	*testing.T
+	testing.TB
 	db     *store.DB
 	smtp   *testkit.SMTPServer
 	brand  brand.Brand
 	topic  consent.Topic
 	engine *Engine
+	server string // host:port of the mail server
 	dir    string
 	moved  atomic.Int64
 }
@@ -59,8 +60,9 @@ func each(t *testing.T, test func(w *world)) {
 	testkit.EachPrepared(t, "migrated", prepare, func(t *testing.T, url string) { test(newWorld(t, url)) })
 }
 
-func newWorld(t *testing.T, dbURL string) *world {
-	w := &world{T: t, smtp: testkit.SMTP(t), dir: t.TempDir()}
+func newWorld(t testing.TB, dbURL string) *world {
+	w := &world{TB: t, smtp: testkit.SMTP(t), dir: t.TempDir()}
+	w.server = w.smtp.Addr
 	db, err := store.Open(t.Context(), dbURL, store.Options{Ring: testRing(t), Clock: w.clock})
 	w.must(err)
 	w.db = db
@@ -104,7 +106,7 @@ func (w *world) write(f func(*store.Tx) error) {
 }
 
 func (w *world) start() {
-	host, port, _ := net.SplitHostPort(w.smtp.Addr)
+	host, port, _ := net.SplitHostPort(w.server)
 	n, _ := strconv.Atoi(port)
 	base, _ := url.Parse("https://mail.test")
 	urls := link.URLs{Base: base, Ring: testRing(w)}
