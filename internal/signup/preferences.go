@@ -1,0 +1,283 @@
+package signup
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"assent/internal/brand"
+	"assent/internal/consent"
+	"assent/internal/delivery"
+	"assent/internal/i18n"
+	"assent/internal/link"
+	"assent/internal/problem"
+	"assent/internal/store"
+	"assent/internal/subscriber"
+)
+
+// Preferences are what a person can set by the link in their mail.
+type Preferences struct {
+	Brand      brand.Brand
+	Subscriber subscriber.Subscriber
+	Choices    []Choice       // marketing topics by position, then opens and clicks
+	Change     *AddressChange // one that waits to be confirmed
+	Stopped    string         // a suppression that the page cannot lift: see consent.Suppressed
+}
+
+// Choice is one topic and where the person stands with it.
+type Choice struct {
+	Box
+	Name        string
+	Description string
+	On          bool
+	State       consent.State // empty: never asked
+}
+
+// Preference reads the preference page of a subscriber. The ids come from a
+// signed link; someone erased is problem.Gone "signup.gone".
+func Preference(tx *store.Tx, brandID, subscriberID uuid.UUID) (Preferences, error) {
+	var p Preferences
+	var err error
+	if p.Brand, err = brand.Find(tx, brandID); err != nil {
+		return p, err
+	}
+	if p.Subscriber, err = subscriber.Find(tx, brandID, subscriberID); err != nil {
+		return p, err
+	}
+	if p.Subscriber.ErasedAt != nil {
+		return p, problem.New(problem.Gone, "signup.gone")
+	}
+	if p.Choices, err = choices(tx, p.Brand, p.Subscriber); err != nil {
+		return p, err
+	}
+	reasons, err := consent.Suppressions(tx, brandID, p.Subscriber.AddressHash)
+	if err != nil {
+		return p, err
+	}
+	for _, s := range reasons {
+		if s.Reason != consent.Left {
+			p.Stopped = s.Reason
+		}
+	}
+	p.Change, err = openChange(tx, brandID, subscriberID)
+	return p, err
+}
+
+// choices are the topics on offer, and archived ones that the person still allows.
+func choices(tx *store.Tx, b brand.Brand, s subscriber.Subscriber) ([]Choice, error) {
+	topics, err := consent.AllTopics(tx, b.ID)
+	if err != nil {
+		return nil, err
+	}
+	permissions, err := consent.Permissions(tx, b.ID, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	var all []Choice
+	for _, t := range topics {
+		c := choice(b, t, s.Language)
+		for _, p := range permissions {
+			if p.TopicID == t.ID {
+				c.State, c.On = p.State, p.InForce(tx.Now())
+			}
+		}
+		if t.ArchivedAt == nil || c.On {
+			all = append(all, c)
+		}
+	}
+	return all, nil
+}
+
+func choice(b brand.Brand, t consent.Topic, lang string) Choice {
+	text := t.In(b, lang)
+	return Choice{
+		Box:  Box{Topic: t, Label: text.Wording, Note: Promise(i18n.For(lang), t)},
+		Name: text.Name, Description: text.Description,
+	}
+}
+
+// Wish is what a person sets: for each topic that the page showed, by slug,
+// whether it is to be on; and their language, where it is not empty.
+type Wish struct {
+	Topics   map[string]bool
+	Language string
+}
+
+// Save does what the person wishes. A topic turned on is a consent given by
+// their own act, on a page whose link only their mailbox has, in the words they
+// saw; one turned off is withdrawn at once. What stands already is left alone.
+// A topic that is not on the page is problem.Invalid.
+func Save(tx *store.Tx, brandID, subscriberID uuid.UUID, w Wish, seen Seen) (Preferences, error) {
+	p, err := Preference(tx, brandID, subscriberID)
+	if err != nil {
+		return p, err
+	}
+	if _, err := subscriber.Lock(tx, brandID, subscriberID); err != nil {
+		return p, err
+	}
+	var off []uuid.UUID
+	left := maps.Clone(w.Topics)
+	slices.SortFunc(p.Choices, func(a, b Choice) int { return slices.Compare(a.Topic.ID[:], b.Topic.ID[:]) })
+	for _, c := range p.Choices {
+		on, named := left[c.Topic.Slug]
+		delete(left, c.Topic.Slug)
+		switch {
+		case !named:
+		case !on:
+			off = append(off, c.Topic.ID)
+		case on && !c.On:
+			if err := p.give(tx, c, seen); err != nil {
+				return p, err
+			}
+		}
+	}
+	if len(left) > 0 {
+		return p, problem.New(problem.Invalid, "problem.invalid").Field("topics", "problem.field.choice")
+	}
+	if _, err := consent.Withdraw(tx, p.Brand, subscriberID, off, consent.MethodPreferences, seen.evidence()); err != nil {
+		return p, err
+	}
+	if w.Language != "" {
+		if _, err := subscriber.Update(tx, p.Brand, subscriberID, subscriber.Change{Language: &w.Language}); err != nil {
+			return p, err
+		}
+	}
+	return Preference(tx, brandID, subscriberID)
+}
+
+func (s Seen) evidence() map[string]any {
+	return map[string]any{"ip": s.IP, "user_agent": clip(s.UserAgent, valueMax)}
+}
+
+func (p Preferences) give(tx *store.Tx, c Choice, seen Seen) error {
+	e := seen.evidence()
+	e["email"] = p.Subscriber.Email
+	_, err := consent.Record(tx, consent.Act{
+		Brand: p.Brand, Subscriber: p.Subscriber.ID, Topic: c.Topic, State: consent.Given, Method: consent.MethodPreferences,
+		Language: p.Subscriber.Language, Wording: c.Wording(), Evidence: e,
+	})
+	return err
+}
+
+// LeaveAll takes back everything the person ever allowed the brand, tracking
+// included. Repeatable.
+func LeaveAll(tx *store.Tx, brandID, subscriberID uuid.UUID, seen Seen) error {
+	b, err := brand.Find(tx, brandID)
+	if err != nil {
+		return err
+	}
+	_, err = consent.WithdrawAll(tx, b, subscriberID, consent.MethodPreferences, seen.evidence())
+	return err
+}
+
+// Mail is a sent mail as its links show it to whoever holds them.
+type Mail struct {
+	Message    delivery.Message
+	Brand      brand.Brand
+	Subscriber *subscriber.Subscriber // nil for a test mail, and once the person is erased
+	Topic      *Choice                // nil for mail that is not about a topic
+}
+
+// Language is what to speak with whoever opened the link.
+func (m Mail) Language() string {
+	if m.Subscriber != nil {
+		return m.Subscriber.Language
+	}
+	return m.Brand.Offers(m.Message.Language)
+}
+
+// LookAtMail finds the mail of a signed link, changes nothing, and works for as
+// long as the message is kept, whatever became of its topic, its campaign or
+// its person. A mail that is not there is problem.NotFound "link.unknown".
+func LookAtMail(tx *store.Tx, ref link.Message) (Mail, error) {
+	var m Mail
+	var err error
+	if m.Message, err = delivery.FindMessage(tx, ref); problem.Is(err, problem.NotFound) {
+		return m, problem.New(problem.NotFound, "link.unknown").Because(err)
+	} else if err != nil {
+		return m, err
+	}
+	if m.Brand, err = brand.Find(tx, m.Message.BrandID); err != nil {
+		return m, err
+	}
+	if m.Message.SubscriberID != nil {
+		s, err := subscriber.Find(tx, m.Brand.ID, *m.Message.SubscriberID)
+		if err != nil {
+			return m, err
+		}
+		if s.ErasedAt == nil {
+			m.Subscriber = &s
+		}
+	}
+	if m.Message.TopicID == nil {
+		return m, nil
+	}
+	t, err := consent.FindTopic(tx, m.Brand.ID, *m.Message.TopicID)
+	if err != nil {
+		return m, err
+	}
+	c := choice(m.Brand, t, m.Language())
+	if m.Subscriber != nil {
+		p, err := consent.Permissions(tx, m.Brand.ID, m.Subscriber.ID)
+		if err != nil {
+			return m, err
+		}
+		for _, p := range p {
+			if p.TopicID == t.ID {
+				c.State, c.On = p.State, p.InForce(tx.Now())
+			}
+		}
+	}
+	m.Topic = &c
+	return m, nil
+}
+
+// LeaveTopic withdraws the topic of the mail, and only that; a mail about no
+// topic, and a person who is erased or has left, have nothing to withdraw and
+// get the same answer (RFC 8058 §3.1 wants every receiver's POST to succeed).
+// method is consent.MethodOneClick or consent.MethodUnsubscribe.
+func LeaveTopic(tx *store.Tx, ref link.Message, method string, seen Seen) (Mail, error) {
+	m, err := LookAtMail(tx, ref)
+	if err != nil || m.Topic == nil || m.Subscriber == nil {
+		return m, err
+	}
+	e := seen.evidence()
+	e["source_id"], e["message_id"] = ref.Source.String(), ref.ID.String()
+	_, err = consent.Withdraw(tx, m.Brand, m.Subscriber.ID, []uuid.UUID{m.Topic.Topic.ID}, method, e)
+	if err != nil {
+		return m, err
+	}
+	m.Topic.On = false
+	return m, nil
+}
+
+// Reason is why a mail was sent.
+type Reason struct {
+	Mail
+	Consent *consent.Event // that stood when it was claimed; nil for service mail
+	Words   string         // shown when it was given; empty where none were
+	Form    string         // the form's id, where one was filled in
+}
+
+// Why tells on what permission a mail rests.
+func Why(tx *store.Tx, ref link.Message) (Reason, error) {
+	m, err := LookAtMail(tx, ref)
+	if err != nil {
+		return Reason{}, err
+	}
+	r := Reason{Mail: m}
+	if m.Message.ConsentEventID == nil {
+		return r, nil
+	}
+	e, err := consent.FindEvent(tx, m.Brand.ID, *m.Message.ConsentEventID)
+	if err != nil {
+		return r, err
+	}
+	r.Consent = &e
+	if e.FormID != nil {
+		r.Form = e.FormID.String()
+	}
+	r.Words, err = consent.WordingOf(tx, e)
+	return r, err
+}

@@ -1,0 +1,191 @@
+package signup
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"assent/internal/brand"
+	"assent/internal/consent"
+	"assent/internal/i18n"
+	"assent/internal/link"
+	"assent/internal/problem"
+	"assent/internal/store"
+)
+
+// Sheet is a form as one visitor sees it: one version, in one language, with
+// the topics' wordings as they are now.
+type Sheet struct {
+	Form     Form
+	Version  int // of the spec; older than the form's for what was on a screen before an edit
+	Spec     Spec
+	Brand    brand.Brand
+	Language string // one that the brand offers
+	Text     Text   // with the defaults filled in
+	Boxes    []Box
+}
+
+// Box is one thing a visitor can allow. It is never ticked beforehand.
+type Box struct {
+	Topic consent.Topic
+	Label string // the wording beside the box
+	Note  string // the promise under it; may be empty
+}
+
+// Name is the box's name in a form post.
+func (b Box) Name() string { return "topic:" + b.Topic.Slug }
+
+// Tracking reports a box that allows opens or clicks to be seen.
+func (b Box) Tracking() bool { return b.Topic.Purpose != consent.Marketing }
+
+// Wording is all that the box says, which is what is kept as having been shown.
+func (b Box) Wording() string {
+	if b.Note == "" {
+		return b.Label
+	}
+	return b.Label + "\n" + b.Note
+}
+
+// Show makes the form's sheet for a visitor who would like the language. An
+// unknown form is problem.NotFound, a closed one problem.Gone "signup.form.closed".
+func Show(tx *store.Tx, form uuid.UUID, lang string) (Sheet, error) {
+	f, b, err := public(tx, form)
+	if err != nil {
+		return Sheet{}, err
+	}
+	return show(tx, f, b, f.Version, lang)
+}
+
+// public finds a form by its id alone, as its page does, and its brand.
+func public(tx *store.Tx, form uuid.UUID) (Form, brand.Brand, error) {
+	f, err := find(tx, "", "id = ?", form)
+	if err != nil {
+		return Form{}, brand.Brand{}, err
+	}
+	b, err := brand.Find(tx, f.BrandID)
+	if err != nil {
+		return Form{}, brand.Brand{}, err
+	}
+	if f.ClosedAt != nil {
+		return f, b, problem.New(problem.Gone, "signup.form.closed", "Brand", b.In(b.Language).Name)
+	}
+	return f, b, nil
+}
+
+func show(tx *store.Tx, f Form, b brand.Brand, version int, lang string) (Sheet, error) {
+	spec, err := SpecOf(tx, f.ID, version)
+	if err != nil {
+		return Sheet{}, err
+	}
+	topics, err := consent.Topics(tx, b.ID)
+	if err != nil {
+		return Sheet{}, err
+	}
+	s := Sheet{Form: f, Version: version, Spec: spec, Brand: b, Language: b.Offers(lang)}
+	l := i18n.For(s.Language)
+	s.Text = spec.Texts[s.Language].or(Text{
+		Title:   l.T("signup.default.title", "Brand", b.In(s.Language).Name),
+		Intro:   l.T("signup.default.intro"),
+		Button:  l.T("signup.default.button"),
+		Message: l.T("signup.default.message"),
+	})
+	for _, slug := range append(slices.Clone(spec.Topics), spec.Tracking...) {
+		i := slices.IndexFunc(topics, func(t consent.Topic) bool { return t.Slug == slug })
+		if i < 0 {
+			continue // archived since: not offered any more
+		}
+		t := topics[i]
+		s.Boxes = append(s.Boxes, Box{Topic: t, Label: t.In(b, s.Language).Wording, Note: Promise(l, t)})
+	}
+	return s, nil
+}
+
+func (t Text) or(d Text) Text {
+	pick := func(a, b string) string {
+		if a != "" {
+			return a
+		}
+		return b
+	}
+	return Text{Title: pick(t.Title, d.Title), Intro: pick(t.Intro, d.Intro), Button: pick(t.Button, d.Button), Message: pick(t.Message, d.Message), Redirect: t.Redirect}
+}
+
+// Promise says how often a topic writes at most, or nothing where it promises nothing.
+func Promise(l *i18n.Localizer, t consent.Topic) string {
+	if t.PromiseMax == 0 {
+		return ""
+	}
+	for days, key := range map[int]string{1: "day", 7: "week", 30: "month", 31: "month", 365: "year"} {
+		if t.PromiseDays == days {
+			return l.N("signup.promise."+key, int64(t.PromiseMax))
+		}
+	}
+	return l.N("signup.promise.days", int64(t.PromiseMax), "Days", t.PromiseDays)
+}
+
+// Outcome is what a visitor is told after a sign-up, whoever they are.
+type Outcome struct {
+	Language string
+	Message  string
+	Redirect string // empty: the message
+}
+
+func (s Sheet) outcome() Outcome {
+	return Outcome{Language: s.Language, Message: s.Text.Message, Redirect: s.Text.Redirect}
+}
+
+// words is a digest of the boxes as they were shown, so that an answer to other
+// words is noticed.
+func (s Sheet) words() []byte {
+	h := sha256.New()
+	for _, b := range s.Boxes {
+		h.Write(b.Topic.ID[:])
+		binary.Write(h, binary.BigEndian, uint64(len(b.Wording())))
+		h.Write([]byte(b.Wording()))
+	}
+	return h.Sum(nil)[:wordsSize]
+}
+
+const wordsSize = 12
+
+// ticket is what a form token says: which form was shown, in which version,
+// language and words, and when.
+type ticket struct {
+	form    uuid.UUID
+	version int
+	at      time.Time // whole milliseconds
+	words   []byte
+	lang    string
+}
+
+// Token is put into the form and comes back with the answer.
+func (s Sheet) Token(ring *link.Ring, now time.Time) string {
+	p := append([]byte(nil), s.Form.ID[:]...)
+	p = binary.BigEndian.AppendUint32(p, uint32(s.Version))
+	p = binary.BigEndian.AppendUint64(p, uint64(now.UnixMilli()))
+	p = append(p, s.words()...)
+	return ring.Sign(link.FormToken, append(p, s.Language...))
+}
+
+// readTicket fails with problem.NotFound "link.unknown" for what was not signed here.
+func readTicket(ring *link.Ring, token string) (ticket, error) {
+	p, err := ring.Verify(link.FormToken, token)
+	if err != nil {
+		return ticket{}, err
+	}
+	const fixed = 16 + 4 + 8 + wordsSize
+	if len(p) <= fixed || len(p) > fixed+16 {
+		return ticket{}, problem.New(problem.NotFound, "link.unknown")
+	}
+	return ticket{
+		form:    uuid.UUID(p[:16]),
+		version: int(binary.BigEndian.Uint32(p[16:])),
+		at:      time.UnixMilli(int64(binary.BigEndian.Uint64(p[20:]))).UTC(),
+		words:   bytes.Clone(p[28 : 28+wordsSize]),
+		lang:    string(p[fixed:]),
+	}, nil
+}
