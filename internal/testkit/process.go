@@ -36,7 +36,8 @@ const startLimit = 60 * time.Second
 type Process struct {
 	name     string
 	argv     []string
-	dir      string // socket, data and log; the process may write here
+	env      []string // nil: ours
+	dir      string   // socket, data and log; the process may write here
 	sysproc  *syscall.SysProcAttr
 	stopWith syscall.Signal
 	ready    func(context.Context) error
@@ -79,7 +80,7 @@ func (p *Process) spawn() error {
 	}
 	defer log.Close()
 	cmd := exec.Command(p.argv[0], p.argv[1:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, log, log
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = p.dir, p.env, log, log
 	cmd.SysProcAttr = p.sysproc
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
