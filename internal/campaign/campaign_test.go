@@ -143,42 +143,28 @@ func TestTagNarrowsTheAudience(t *testing.T) {
 	})
 }
 
-// bigCrowd makes people by statement: more than two chunks.
+// bigCrowd makes people with permission by three statements.
 func (w *world) bigCrowd(n int) {
 	w.Helper()
-	w.crowd(1)
 	w.write(func(tx *store.Tx) error {
-		ids := make([]uuid.UUID, n-1)
-		for i := range ids {
-			ids[i] = tx.NewID()
+		ms, now := tx.Now().UnixMilli(), tx.Now()
+		at := tx.Pick("CAST(? AS timestamptz)", "?")
+		_, err := tx.Run(`INSERT INTO subscribers (id, brand_id, email, address_hash, language, attributes, created_at, updated_at)
+			WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ?)
+			SELECT assent_uuid7(?), b.id, 'bulk' || n || '@example.org', `+tx.Pick("convert_to('bulk' || n, 'UTF8')", "CAST('bulk' || n AS blob)")+`,
+				'fa', '{}', `+at+`, `+at+` FROM c, brands b WHERE b.id = ?`, n, ms, now, now, w.brand.ID)
+		if err != nil {
+			return err
 		}
-		for chunk := range slices.Chunk(ids, 100) {
-			var people, events, permissions []string
-			var a, b, c []any
-			for _, id := range chunk {
-				event := tx.NewID()
-				people = append(people, "(?, ?, ?, ?, 'fa', '{}', ?, ?)")
-				a = append(a, id, w.brand.ID, id.String()+"@example.org", id[:], tx.Now(), tx.Now())
-				events = append(events, "(?, ?, ?, ?, 'given', 'explicit', 'test', ?, 'fa', ?)")
-				b = append(b, event, w.brand.ID, id, w.topic.ID, tx.Now(), []byte("{}"))
-				permissions = append(permissions, "(?, ?, ?, 'given', ?, ?)")
-				c = append(c, id, w.topic.ID, w.brand.ID, event, tx.Now())
-			}
-			for _, s := range []struct {
-				sql    string
-				values []string
-				args   []any
-			}{
-				{"INSERT INTO subscribers (id, brand_id, email, address_hash, language, attributes, created_at, updated_at) VALUES ", people, a},
-				{"INSERT INTO consent_events (id, brand_id, subscriber_id, topic_id, state, basis, method, occurred_at, language, leaf) VALUES ", events, b},
-				{"INSERT INTO permissions (subscriber_id, topic_id, brand_id, state, event_id, since) VALUES ", permissions, c},
-			} {
-				if _, err := tx.Run(s.sql+strings.Join(s.values, ", "), s.args...); err != nil {
-					return err
-				}
-			}
+		_, err = tx.Run(`INSERT INTO consent_events (id, brand_id, subscriber_id, topic_id, state, basis, method, occurred_at, language, leaf)
+			SELECT assent_uuid7(?), s.brand_id, s.id, t.id, 'given', 'explicit', 'test', `+at+`, 'fa', `+tx.Pick("convert_to('{}', 'UTF8')", "CAST('{}' AS blob)")+`
+			FROM subscribers s JOIN topics t ON t.brand_id = s.brand_id AND t.id = ? WHERE s.email LIKE 'bulk%'`, ms, now, w.topic.ID)
+		if err != nil {
+			return err
 		}
-		return nil
+		_, err = tx.Run(`INSERT INTO permissions (subscriber_id, topic_id, brand_id, state, event_id, since)
+			SELECT subscriber_id, topic_id, brand_id, state, id, occurred_at FROM consent_events WHERE topic_id = ?`, w.topic.ID)
+		return err
 	})
 }
 
