@@ -266,17 +266,11 @@ func (p person) liftAfter(tx *store.Tx, e Event) error {
 	if !InForce(e.State) {
 		return nil
 	}
-	var reasons []string
 	switch e.Method {
 	case MethodDoubleOptIn:
-		reasons = []string{Left, NotMe}
+		return lift(tx, p.brand.ID, p.AddressHash, Left, NotMe)
 	case MethodPreferences:
-		reasons = []string{Left}
-	}
-	for _, r := range reasons {
-		if err := Lift(tx, p.brand, p.AddressHash, r); err != nil {
-			return err
-		}
+		return lift(tx, p.brand.ID, p.AddressHash, Left)
 	}
 	return nil
 }

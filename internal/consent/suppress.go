@@ -80,14 +80,22 @@ func Lift(tx *store.Tx, b brand.Brand, addressHash []byte, reason string) error 
 	if _, ok := stops[reason]; !ok {
 		return problem.InvalidField("reason", "problem.field.choice")
 	}
-	rows, err := tx.Run("DELETE FROM suppressions WHERE brand_id = ? AND address_hash = ? AND reason = ?", b.ID, addressHash, reason)
+	return lift(tx, b.ID, addressHash, reason)
+}
+
+func lift(tx *store.Tx, brandID uuid.UUID, addressHash []byte, reasons ...string) error {
+	var lifted []string
+	err := tx.Raw("DELETE FROM suppressions WHERE brand_id = ? AND address_hash = ? AND reason IN (?) RETURNING reason",
+		brandID, addressHash, reasons).Scan(&lifted).Error
 	if err != nil {
 		return fmt.Errorf("lift a suppression: %w", err)
 	}
-	if rows == 0 {
-		return nil
+	for _, reason := range lifted {
+		if err := tell(tx, brandID, addressHash, event.AddressLifted, reason); err != nil {
+			return err
+		}
 	}
-	return tell(tx, b.ID, addressHash, event.AddressLifted, reason)
+	return nil
 }
 
 // tell puts the fact on the timeline of whoever has the address.

@@ -26,14 +26,8 @@ func Seal(tx *store.Tx, id uuid.UUID, plain []byte) ([]byte, error) {
 		return nil, err
 	}
 	if !ok {
-		if err := makeKey(tx, id); err != nil {
+		if key, err = makeKey(tx, id); err != nil {
 			return nil, err
-		}
-		if key, ok, err = subjectKey(tx, id); err != nil {
-			return nil, err
-		}
-		if !ok {
-			return nil, gone()
 		}
 	}
 	gcm, err := sealer(key)
@@ -82,25 +76,33 @@ func subjectKey(tx *store.Tx, id uuid.UUID) (key []byte, ok bool, err error) {
 	return key, true, nil
 }
 
-// makeKey leaves a key that another transaction made first. The shared lock
-// waits for an erasure under way, and then makes none.
-func makeKey(tx *store.Tx, id uuid.UUID) error {
+// makeKey gives the person a key, or gives the one that another transaction
+// made first. The shared lock waits for an erasure under way; after it there
+// is no key to be had.
+func makeKey(tx *store.Tx, id uuid.UUID) ([]byte, error) {
 	if tx.Ring() == nil {
-		return fmt.Errorf("make subject key: %w", errNoRing)
+		return nil, fmt.Errorf("make subject key: %w", errNoRing)
 	}
 	key := make([]byte, 32)
 	rand.Read(key) // never fails (crypto/rand, Go 1.24)
 	sealed, err := tx.Ring().Seal(keyLabel, key, id[:])
 	if err != nil {
-		return fmt.Errorf("make subject key: %w", err)
+		return nil, fmt.Errorf("make subject key: %w", err)
 	}
-	_, err = tx.Run(`INSERT INTO subject_keys (subscriber_id, sealed_key)
+	rows, err := tx.Run(`INSERT INTO subject_keys (subscriber_id, sealed_key)
 		SELECT id, ? FROM subscribers WHERE id = ? AND erased_at IS NULL`+tx.Pick(" FOR SHARE", "")+`
 		ON CONFLICT (subscriber_id) DO NOTHING`, sealed, id)
 	if err != nil {
-		return fmt.Errorf("make subject key: %w", err)
+		return nil, fmt.Errorf("make subject key: %w", err)
 	}
-	return nil
+	if rows == 1 {
+		return key, nil
+	}
+	key, ok, err := subjectKey(tx, id)
+	if err == nil && !ok {
+		return nil, gone()
+	}
+	return key, err
 }
 
 func sealer(key []byte) (cipher.AEAD, error) {
