@@ -5,7 +5,7 @@ package templates
 
 import "embed"
 
-// FS has the folders mail, pages, static and widget.
+// FS has the folders mail, pages and static, and the script of the widget.
 //
-//go:embed mail pages static widget
+//go:embed mail all:pages static widget/widget.js
 var FS embed.FS

@@ -1,0 +1,124 @@
+// Package admin is what the team sees: who may be written to, what is on the
+// way, and in a demonstration the mailbox that catches every mail.
+package admin
+
+import "time"
+
+// Frame is what stands around every page of the team but the sign-in.
+type Frame struct {
+	User    string // who is signed in; empty: nobody, as at the demo's mailbox
+	Nav     []NavItem
+	SignOut string // address to post to; empty where nobody is signed in
+	Zone    *time.Location
+	Notice  string // may be empty
+}
+
+// NavItem is one line of the side navigation.
+type NavItem struct {
+	Label   string
+	URL     string
+	Current bool
+	Count   int64 // shown from 1 on
+}
+
+// SignIn is the page admin/signin. It posts email, password and next.
+type SignIn struct {
+	Action string
+	Email  string // as typed
+	Error  string // one sentence; never says which half was wrong
+	Next   string // where to go then, a path of this service
+}
+
+// States counts messages by state. Queued and Claimed are on the way, the
+// others are final, and all six add up to the total.
+type States struct {
+	Queued, Claimed, Sent, Failed, Skipped, Uncertain int64
+}
+
+// Total is the sum of all states.
+func (s States) Total() int64 {
+	return s.Queued + s.Claimed + s.Sent + s.Failed + s.Skipped + s.Uncertain
+}
+
+// Topic counts where people stand with a topic.
+type Topic struct {
+	Name                    string
+	Promise                 string // may be empty
+	Given, Asked, Withdrawn int64
+}
+
+// Happening is one line of what happened last.
+type Happening struct {
+	At    time.Time
+	Tone  string // "yes", "ask", "no", or empty: see the colours of permission
+	Who   string // an address, or empty
+	Text  string // what, as a sentence
+	Extra string // may be empty
+}
+
+// Queue is how one queue of work stands.
+type Queue struct {
+	Name                             string
+	Waiting, Active, Later, Archived int64
+	Oldest                           time.Duration // that the first waiting task has waited
+}
+
+// Dashboard is the page admin/dashboard. Live names the stream of events after
+// which the page fetches itself anew.
+type Dashboard struct {
+	Frame
+	Brand    string
+	Now      time.Time
+	People   int64
+	Writable int64 // who may be written to today, for at least one topic
+	New      int64 // permissions given in the last seven days
+	Left     int64 // permissions taken back in the last seven days
+	Messages States
+	Topics   []Topic
+	Events   []Happening
+	Queues   []Queue
+	Live     string
+}
+
+// Mail is one line of the mailbox.
+type Mail struct {
+	URL      string
+	From     string
+	To       string
+	Subject  string
+	At       time.Time
+	Selected bool
+}
+
+// Header is one header field, decoded.
+type Header struct{ Name, Value string }
+
+// Letter is the mail that is open.
+type Letter struct {
+	From, To, Subject string
+	At                time.Time
+	View              string // "html", "text", "headers" or "source"
+	Tabs              []Tab
+	HTML              string // address of the HTML part for a sandboxed iframe; empty: none
+	Text              string
+	Headers           []Header
+	Source            string
+}
+
+// Tab is one way to look at the mail that is open.
+type Tab struct {
+	View    string // as Letter.View
+	URL     string
+	Current bool
+}
+
+// Mailbox is the page admin/mailbox: all mail caught on this machine, newest first.
+type Mailbox struct {
+	Frame
+	Address  string // where the catching SMTP server listens
+	Search   string // words that the list is narrowed by
+	Action   string // address of the list
+	Mails    []Mail
+	Selected *Letter
+	Live     string // stream of events: a mail came
+}

@@ -1,0 +1,186 @@
+package web
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"assent/internal/i18n"
+)
+
+// Renderer draws the pages under templates/pages. A page is named by its path
+// there without the ending, "public/form"; it is drawn inside the layout.html of
+// its folder, with every file at hand whose name begins with "_", of its folder
+// and of the top one. All is parsed when the Renderer is made, once for each
+// language, so drawing shares nothing that changes.
+type Renderer struct {
+	pages map[string]map[string]*template.Template // language → page
+}
+
+// NewRenderer parses every page of files (as in templates.FS). A page that
+// cannot be parsed, or a folder without a layout, is an error.
+func NewRenderer(files fs.FS) (*Renderer, error) {
+	names, err := pageNames(files)
+	if err != nil {
+		return nil, err
+	}
+	r := &Renderer{pages: make(map[string]map[string]*template.Template, len(i18n.Languages))}
+	for _, lang := range i18n.Languages {
+		l := i18n.For(lang)
+		r.pages[lang] = make(map[string]*template.Template, len(names))
+		for _, name := range names {
+			if r.pages[lang][name], err = parsePage(files, name, l); err != nil {
+				return nil, fmt.Errorf("parse the page %s: %w", name, err)
+			}
+		}
+	}
+	return r, nil
+}
+
+// Names lists the pages there are, in no order.
+func (r *Renderer) Names() []string {
+	var all []string
+	for name := range r.pages[i18n.Languages[0]] {
+		all = append(all, name)
+	}
+	return all
+}
+
+// Render draws a page in a language. It writes only when the whole page could be
+// drawn, so that a fault on the way never leaves half a page behind.
+func (r *Renderer) Render(w io.Writer, page string, l *i18n.Localizer, data any) error {
+	t := r.pages[l.Lang()][page]
+	if t == nil {
+		return fmt.Errorf("draw the page %s: there is none", page)
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, "layout", data); err != nil {
+		return fmt.Errorf("draw the page %s: %w", page, err)
+	}
+	_, err := b.WriteTo(w)
+	return err
+}
+
+func pageNames(files fs.FS) ([]string, error) {
+	var names []string
+	err := fs.WalkDir(files, "pages", func(name string, d fs.DirEntry, err error) error {
+		base := path.Base(name)
+		if err != nil || d.IsDir() || path.Ext(name) != ".html" || base == "layout.html" || base[0] == '_' {
+			return err
+		}
+		names = append(names, strings.TrimSuffix(strings.TrimPrefix(name, "pages/"), ".html"))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the pages: %w", err)
+	}
+	return names, nil
+}
+
+func parsePage(files fs.FS, name string, l *i18n.Localizer) (*template.Template, error) {
+	folder := path.Join("pages", path.Dir(name))
+	t := template.New(name).Funcs(functions(l)).Option("missingkey=error")
+	var parts []string
+	for _, pattern := range []string{"pages/_*.html", folder + "/_*.html"} {
+		found, err := fs.Glob(files, pattern)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, found...)
+	}
+	parts = append(parts, folder+"/layout.html", "pages/"+name+".html")
+	return t.ParseFS(files, parts...)
+}
+
+// functions are what a page may call. There is none that lets text through
+// unescaped: what needs a mark around a value inside a sentence wraps the value
+// with ltr, auto or strong, and t escapes all around it.
+func functions(l *i18n.Localizer) template.FuncMap {
+	return template.FuncMap{
+		"t": func(key string, args ...any) (any, error) {
+			return sentence(args, func(a []any) string { return l.T(key, a...) })
+		},
+		"n": func(key string, count any, args ...any) (any, error) {
+			n, err := whole(count)
+			if err != nil {
+				return nil, err
+			}
+			return sentence(args, func(a []any) string { return l.N(key, n, a...) })
+		},
+		"date":     l.Date,
+		"datetime": l.DateTime,
+		"time":     l.Time,
+		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"num": func(v any) (string, error) {
+			n, err := whole(v)
+			return l.Number(n), err
+		},
+		"list":    func(values ...any) []any { return values },
+		"digits":  l.Digits,
+		"seconds": func(d time.Duration) int64 { return int64(d.Round(time.Second) / time.Second) },
+		"dir":     l.Dir,
+		"lang":    l.Lang,
+		"asset":   assetURL,
+		"ltr":     func(s string) template.HTML { return wrap(`<bdi dir="ltr">`, s, `</bdi>`) },
+		"auto":    func(s string) template.HTML { return wrap(`<bdi>`, s, `</bdi>`) },
+		"strong":  func(s string) template.HTML { return wrap(`<b><bdi>`, s, `</bdi></b>`) },
+	}
+}
+
+func assetURL(name string) (string, error) {
+	if _, ok := assets()[name]; !ok {
+		return "", fmt.Errorf("there is no static file %s", name)
+	}
+	return Asset(name), nil
+}
+
+func wrap(before, text, after string) template.HTML {
+	return template.HTML(before + template.HTMLEscapeString(text) + after)
+}
+
+// sentence fills a text of the catalogue. Where values carry marks of their own
+// (template.HTML, which only wrap makes), the text and all other values are
+// escaped, and the marked ones put in afterwards: a stand-in of two private
+// characters around a number holds their places until then.
+func sentence(args []any, fill func([]any) string) (any, error) {
+	if len(args)%2 != 0 {
+		return nil, fmt.Errorf("a name without a value among %d arguments", len(args))
+	}
+	var marked []string
+	plain := make([]any, len(args))
+	for i, a := range args {
+		switch v := a.(type) {
+		case template.HTML:
+			stand := "\uE000" + strconv.Itoa(i) + "\uE001"
+			marked = append(marked, stand, string(v))
+			plain[i] = stand
+		case string:
+			plain[i] = strings.NewReplacer("\uE000", "", "\uE001", "").Replace(v)
+		default:
+			plain[i] = a
+		}
+	}
+	text := fill(plain)
+	if marked == nil {
+		return text, nil
+	}
+	return template.HTML(strings.NewReplacer(marked...).Replace(template.HTMLEscapeString(text))), nil
+}
+
+func whole(v any) (int64, error) {
+	switch n := v.(type) {
+	case int:
+		return int64(n), nil
+	case int64:
+		return n, nil
+	case int32:
+		return int64(n), nil
+	}
+	return 0, fmt.Errorf("%T is no whole number", v)
+}
