@@ -1,0 +1,68 @@
+package offer
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/text/currency"
+
+	"assent/internal/i18n"
+)
+
+// ValueKind is what an offer gives.
+type ValueKind string
+
+// The kinds.
+const (
+	Percent ValueKind = "percent" // off the price
+	Amount  ValueKind = "amount"  // money off
+	Gift    ValueKind = "gift"    // what the title says
+)
+
+// Worth writes what the offer gives, as people read it: "15%", "€10", "a gift".
+func (o Offer) Worth(l *i18n.Localizer) string {
+	switch o.ValueKind {
+	case Percent:
+		return l.T("offer.value.percent", "Percent", o.Value)
+	case Amount:
+		return Money(l, o.Value, o.Currency)
+	}
+	return l.T("offer.value.gift")
+}
+
+// Money writes an amount of minor units of an ISO 4217 currency: "€12.50",
+// "۱۲٫۵۰ یورو". Whole amounts go without decimals.
+func Money(l *i18n.Localizer, minor int64, code string) string {
+	amount := decimal(l, minor, decimals(code))
+	if key := "offer.currency." + code; l.Has(key) {
+		return l.T(key, "Amount", amount)
+	}
+	return l.T("offer.currency.other", "Amount", amount, "Code", code)
+}
+
+func decimal(l *i18n.Localizer, minor int64, decimals int) string {
+	unit := int64(1)
+	for range decimals {
+		unit *= 10
+	}
+	whole, part := minor/unit, minor%unit
+	if part == 0 {
+		return l.Number(whole)
+	}
+	return l.Number(whole) + l.T("offer.decimal-mark") + l.Digits(fmt.Sprintf("%0*d", decimals, part))
+}
+
+// decimals is how many digits the minor unit of a currency has.
+func decimals(code string) int {
+	unit, err := currency.ParseISO(code)
+	if err != nil {
+		return 2
+	}
+	scale, _ := currency.Standard.Rounding(unit)
+	return scale
+}
+
+func isCurrency(code string) bool {
+	_, err := currency.ParseISO(code)
+	return err == nil && len(code) == 3 && code == strings.ToUpper(code)
+}
