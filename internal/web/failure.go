@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -105,14 +106,14 @@ type FieldError struct {
 const ProblemType = "application/problem+json"
 
 // Describe tells a failure in the visitor's language.
-func Describe(c echo.Context, urls link.URLs, f Failure) Document {
+func Describe(c echo.Context, f Failure) Document {
 	l := Localizer(c)
 	kind := f.Problem.Kind.String()
 	d := Document{
-		Type:      fmt.Sprintf("%s/api/docs#problem-%s", urls.Base, kind),
+		Type:      ProblemURI(c, f.Problem.Kind),
 		Title:     l.T("problem." + kind),
 		Status:    f.Status,
-		Detail:    l.T(f.Problem.Key, f.Problem.Args...),
+		Detail:    sentenceOf(c, f.Problem),
 		Code:      f.Problem.Key,
 		RequestID: RequestID(c),
 	}
@@ -122,10 +123,21 @@ func Describe(c echo.Context, urls link.URLs, f Failure) Document {
 	return d
 }
 
+// ProblemURI names a kind of problem, and is where it is explained.
+func ProblemURI(c echo.Context, kind problem.Kind) string {
+	base := ""
+	if e, ok := c.Get(edgeKey).(*edge); ok {
+		base = strings.TrimSuffix(e.urls.Base.String(), "/")
+	}
+	return base + "/api/docs#problem-" + kind.String()
+}
+
 // edge is where errors become answers.
 type edge struct {
-	log  *slog.Logger
-	urls link.URLs
+	log    *slog.Logger
+	urls   link.URLs
+	pages  *Renderer
+	errors ErrorPage
 }
 
 const (
@@ -189,9 +201,9 @@ func (e *edge) answer(c echo.Context, f Failure) error {
 		return c.NoContent(f.Status)
 	case IsAPI(c.Request()):
 		c.Response().Header().Set(echo.HeaderContentType, ProblemType)
-		return c.JSON(f.Status, Describe(c, e.urls, f))
+		return c.JSON(f.Status, Describe(c, f))
 	}
-	return errorPage(c, f)
+	return e.errorPage(c, f)
 }
 
 // Log notes a failure: our own faults as errors, parts that are away as

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"assent/internal/link"
+	"assent/templates"
 )
 
 // Options for New.
@@ -32,6 +33,7 @@ type Options struct {
 	Metrics        string                      // who may read /metrics: "local" (also ""), "open" or "off"
 	Registry       *prometheus.Registry        // nil: one of its own; others may add to it
 	Ready          func(context.Context) error // asked by /readyz; nil: always ready
+	ErrorPage      ErrorPage                   // tells failures to people; nil: one plain sentence
 }
 
 // BodyMax is the most that a request may bring, in bytes.
@@ -46,10 +48,14 @@ func New(o Options) (*echo.Echo, error) {
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
 	}
+	pages, err := NewRenderer(templates.FS)
+	if err != nil {
+		return nil, err
+	}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = extractor(o.TrustedProxies)
-	edge := &edge{log: o.Log, urls: o.URLs}
+	edge := &edge{log: o.Log, urls: o.URLs, pages: pages, errors: o.ErrorPage}
 	e.HTTPErrorHandler = edge.handle
 	e.Pre(edge.begin)
 	meter, err := newMeter(o.Registry)

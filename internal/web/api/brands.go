@@ -1,0 +1,177 @@
+package api
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"assent/internal/brand"
+	"assent/internal/compose"
+	"assent/internal/consent"
+	"assent/internal/store"
+)
+
+// brands: the controllers in whose name mail is sent. Making and listing them
+// is for keys of the installation; a brand's own key sees and changes its own.
+func (h *house) brands() {
+	writeBefore(h, action{http.MethodPost, "/brands", "createBrand", "brands:write", "brands", "Make a brand",
+		"Makes the brand with its two tracking permissions (opens, clicks) and an RSA-2048 DKIM key for the domain of its sender. Put the record under dns before the first mail.",
+		http.StatusCreated, true}, h.dkimKey, createBrand)
+	read(h, action{http.MethodGet, "/brands", "listBrands", "brands:read", "brands", "List the brands", "", 0, true}, listBrands)
+	read(h, action{http.MethodGet, "/brand", "getBrand", "brands:read", "brands", "Get the brand acted for", "", 0, false}, getBrand)
+	write(h, action{http.MethodPatch, "/brand", "updateBrand", "brands:write", "brands", "Change the brand acted for",
+		"What is not named stays. The slug stays for ever.", 0, false}, updateBrand)
+}
+
+type brandText struct {
+	Name          string `json:"name,omitempty" maxLength:"200" example:"چای شمال"`
+	PostalAddress string `json:"postal_address,omitempty" maxLength:"500" example:"خیابان چای ۱\nلاهیجان"`
+	SenderName    string `json:"sender_name,omitempty" maxLength:"200" example:"چای شمال"`
+	PrivacyURL    string `json:"privacy_url,omitempty" maxLength:"500" example:"https://north-tea.example/fa/privacy"`
+}
+
+type brandNew struct {
+	Slug          string               `json:"slug" maxLength:"64" doc:"Names the brand in addresses and headers; never changes." example:"north-tea"`
+	Name          string               `json:"name" maxLength:"200" example:"North Tea"`
+	PostalAddress string               `json:"postal_address" maxLength:"500" doc:"Stands in every marketing mail. Lines are separated by \\n." example:"1 Tea Street\nLeeds LS1 1AA"`
+	SenderName    string               `json:"sender_name,omitempty" maxLength:"200" doc:"The name, if left out." example:"North Tea"`
+	SenderEmail   string               `json:"sender_email" maxLength:"254" example:"hello@north-tea.example"`
+	ReplyTo       string               `json:"reply_to,omitempty" maxLength:"254" example:"care@north-tea.example"`
+	Website       string               `json:"website,omitempty" maxLength:"500" example:"https://north-tea.example"`
+	PrivacyURL    string               `json:"privacy_url,omitempty" maxLength:"500" example:"https://north-tea.example/privacy"`
+	Language      string               `json:"language" maxLength:"35" doc:"The default (BCP 47)." example:"en"`
+	Languages     []string             `json:"languages,omitempty" maxItems:"20" doc:"All that are offered; the default alone, if left out." example:"[\"en\",\"fa\"]"`
+	Texts         map[string]brandText `json:"texts,omitempty" doc:"By language: what differs from the fields above."`
+	TimeZone      string               `json:"time_zone" maxLength:"64" doc:"IANA name." example:"Europe/London"`
+	Jurisdiction  string               `json:"jurisdiction,omitempty" maxLength:"10" doc:"ISO 3166 code of the law it stands under." example:"GB"`
+}
+
+type brandAnswer struct {
+	ID uuid.UUID `json:"id" format:"uuid" example:"019a1f5c-7c00-7000-8000-000000000001"`
+	brandNew
+	DNS       []dnsRecord `json:"dns,omitempty" doc:"What has to stand in the domain of the sender, so that mail is signed."`
+	CreatedAt time.Time   `json:"created_at" example:"2026-11-22T09:00:00Z"`
+	UpdatedAt time.Time   `json:"updated_at" example:"2026-11-22T09:00:00Z"`
+}
+
+type dnsRecord struct {
+	Name  string `json:"name" example:"assent-1f2e3d4c._domainkey.north-tea.example"`
+	Type  string `json:"type" example:"TXT"`
+	Value string `json:"value" example:"v=DKIM1; k=rsa; p=MIIB…"`
+}
+
+func showBrand(b brand.Brand) brandAnswer {
+	a := brandAnswer{ID: b.ID, CreatedAt: b.CreatedAt.UTC(), UpdatedAt: b.UpdatedAt.UTC(), brandNew: brandNew{
+		Slug: b.Slug, Name: b.Name, PostalAddress: b.PostalAddress, SenderName: b.SenderName, SenderEmail: b.SenderEmail,
+		ReplyTo: b.ReplyTo, Website: b.Website, PrivacyURL: b.PrivacyURL, Language: b.Language, Languages: b.Languages,
+		TimeZone: b.TimeZone, Jurisdiction: b.Jurisdiction,
+	}}
+	for lang, t := range b.Texts {
+		if a.Texts == nil {
+			a.Texts = map[string]brandText{}
+		}
+		a.Texts[lang] = brandText(t)
+	}
+	return a
+}
+
+// withDNS adds the DKIM record of the active key.
+func withDNS(tx *store.Tx, b brand.Brand) (brandAnswer, error) {
+	a := showBrand(b)
+	k, ok, err := brand.ActiveDKIM(tx, b.ID)
+	if err != nil || !ok {
+		return a, err
+	}
+	a.DNS = []dnsRecord{{Name: k.Selector + "._domainkey." + k.Domain, Type: "TXT", Value: "v=DKIM1; k=" + k.Algorithm + "; p=" + k.PublicKey}}
+	return a, nil
+}
+
+func brandTexts(in map[string]brandText) map[string]brand.Text {
+	out := map[string]brand.Text{}
+	for lang, t := range in {
+		out[lang] = brand.Text(t)
+	}
+	return out
+}
+
+// dkimKey is a key pair for signing mail.
+type dkimKey struct {
+	private []byte
+	public  string
+}
+
+func (h *house) dkimKey(brandNew) (k dkimKey, err error) {
+	if k.private, err = h.GenerateKey(); err != nil {
+		return k, fmt.Errorf("make a DKIM key: %w", err)
+	}
+	signer, err := compose.ParseKey(k.private)
+	if err != nil {
+		return k, err
+	}
+	_, k.public, _ = strings.Cut(compose.DNSRecord(signer.Public()), "p=")
+	return k, nil
+}
+
+// createBrand has its DKIM key made before the transaction, which would
+// otherwise hold up every other writer of an SQLite file.
+func createBrand(tx *store.Tx, _ caller, in *struct{ Body brandNew }, key dkimKey) (brandAnswer, error) {
+	n := in.Body
+	b, err := brand.Create(tx, brand.New{
+		Slug: n.Slug, Name: n.Name, PostalAddress: n.PostalAddress, SenderName: n.SenderName, SenderEmail: n.SenderEmail,
+		ReplyTo: n.ReplyTo, Website: n.Website, PrivacyURL: n.PrivacyURL, Language: n.Language, Languages: n.Languages,
+		Texts: brandTexts(n.Texts), TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction,
+	})
+	if err != nil {
+		return brandAnswer{}, err
+	}
+	if err := consent.PrepareBrand(tx, b); err != nil {
+		return brandAnswer{}, err
+	}
+	if _, err := brand.NewDKIMKey(tx, b.ID, "assent-"+hex.EncodeToString(b.ID[12:]), key.private, key.public); err != nil {
+		return brandAnswer{}, fmt.Errorf("give a new brand its key: %w", err)
+	}
+	return withDNS(tx, b)
+}
+
+func listBrands(tx *store.Tx, _ caller, _ *noInput) (list[brandAnswer], error) {
+	found, err := brand.List(tx)
+	return all(found, showBrand), err
+}
+
+func getBrand(tx *store.Tx, c caller, _ *noInput) (brandAnswer, error) { return withDNS(tx, c.brand) }
+
+type brandChange struct {
+	Name          *string               `json:"name,omitempty" maxLength:"200" example:"North Tea"`
+	PostalAddress *string               `json:"postal_address,omitempty" maxLength:"500" example:"2 Tea Street\nLeeds LS1 1AA"`
+	SenderName    *string               `json:"sender_name,omitempty" maxLength:"200" example:"North Tea"`
+	SenderEmail   *string               `json:"sender_email,omitempty" maxLength:"254" example:"hello@north-tea.example"`
+	ReplyTo       *string               `json:"reply_to,omitempty" maxLength:"254" example:"care@north-tea.example"`
+	Website       *string               `json:"website,omitempty" maxLength:"500" example:"https://north-tea.example"`
+	PrivacyURL    *string               `json:"privacy_url,omitempty" maxLength:"500" example:"https://north-tea.example/privacy"`
+	Language      *string               `json:"language,omitempty" maxLength:"35" example:"en"`
+	Languages     *[]string             `json:"languages,omitempty" maxItems:"20" example:"[\"en\",\"fa\"]"`
+	Texts         *map[string]brandText `json:"texts,omitempty"`
+	TimeZone      *string               `json:"time_zone,omitempty" maxLength:"64" example:"Europe/London"`
+	Jurisdiction  *string               `json:"jurisdiction,omitempty" maxLength:"10" example:"GB"`
+}
+
+func updateBrand(tx *store.Tx, c caller, in *struct{ Body brandChange }) (brandAnswer, error) {
+	n := in.Body
+	change := brand.Change{
+		Name: n.Name, PostalAddress: n.PostalAddress, SenderName: n.SenderName, SenderEmail: n.SenderEmail, ReplyTo: n.ReplyTo,
+		Website: n.Website, PrivacyURL: n.PrivacyURL, Language: n.Language, Languages: n.Languages, TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction,
+	}
+	if n.Texts != nil {
+		texts := brandTexts(*n.Texts)
+		change.Texts = &texts
+	}
+	b, err := brand.Update(tx, c.brand.ID, change)
+	if err != nil {
+		return brandAnswer{}, err
+	}
+	return withDNS(tx, b)
+}

@@ -1,0 +1,114 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"assent/internal/consent"
+	"assent/internal/problem"
+	"assent/internal/store"
+	"assent/internal/subscriber"
+)
+
+// suppressions: addresses that get no mail, and why.
+func (h *house) suppressions() {
+	write(h, action{http.MethodPost, "/suppressions", "addSuppression", "suppressions:write", "suppressions", "Stop mail to an address",
+		"As manual: no mail of any kind. The address need not be known.", http.StatusCreated, false}, addSuppression)
+	read(h, action{http.MethodGet, "/suppressions", "listSuppressions", "suppressions:read", "suppressions", "List what is suppressed",
+		"An address is shown where a subscriber has it; else only its keyed hash is kept.", 0, false}, listSuppressions)
+	write(h, action{http.MethodPost, "/suppressions/lift", "liftSuppression", "suppressions:write", "suppressions", "Lift a suppression",
+		"What staff or a mail server said can be taken back here. What the person said can only be taken back by them.", 0, false}, liftSuppression)
+}
+
+type suppressionNew struct {
+	Email  string `json:"email" maxLength:"320" example:"ana@example.org"`
+	Detail string `json:"detail,omitempty" maxLength:"200" doc:"A code, without anything personal." example:"ticket 1043"`
+}
+
+type suppressionAnswer struct {
+	Email       string    `json:"email,omitempty" example:"ana@example.org"`
+	AddressHash string    `json:"address_hash" doc:"HMAC-SHA-256 under the brand's key, in hex." example:"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
+	Reason      string    `json:"reason" enum:"hard-bounce,complaint,not-me,left,manual" example:"manual"`
+	Detail      string    `json:"detail,omitempty" example:"ticket 1043"`
+	CreatedAt   time.Time `json:"created_at" example:"2026-11-22T09:00:00Z"`
+}
+
+func addSuppression(tx *store.Tx, c caller, in *struct{ Body suppressionNew }) (suppressionAnswer, error) {
+	hash, err := hashOf(tx, c, in.Body.Email)
+	if err != nil {
+		return suppressionAnswer{}, err
+	}
+	if err := consent.Suppress(tx, c.brand, hash, consent.Manual, in.Body.Detail); err != nil {
+		return suppressionAnswer{}, err
+	}
+	return suppressionAnswer{Email: in.Body.Email, AddressHash: fmt.Sprintf("%x", hash), Reason: consent.Manual, Detail: in.Body.Detail, CreatedAt: tx.Now()}, nil
+}
+
+func hashOf(tx *store.Tx, c caller, email string) ([]byte, error) {
+	a, err := subscriber.ParseAddress(email)
+	if err != nil {
+		return nil, err
+	}
+	return c.brand.AddressHash(tx, a.Normal)
+}
+
+// suppressionRow is a suppression with the address of who has it.
+type suppressionRow struct {
+	consent.Suppression
+	Email string
+}
+
+// listSuppressions reads the primary key (brand, hash, reason) from the cursor
+// on; the address costs one look at a unique key each.
+func listSuppressions(tx *store.Tx, c caller, in *Paging) (list[suppressionAnswer], error) {
+	hash, reason := []byte{}, ""
+	if in.Cursor != "" {
+		raw, err := cursorForm.DecodeString(in.Cursor)
+		if err != nil || len(raw) < 33 || !isText(raw[32:]) {
+			return list[suppressionAnswer]{}, badCursor()
+		}
+		hash, reason = raw[:32], string(raw[32:])
+	}
+	var found []suppressionRow
+	err := tx.Raw(`SELECT x.*, coalesce(s.email, '') AS email FROM suppressions x
+		LEFT JOIN subscribers s ON s.brand_id = x.brand_id AND s.address_hash = x.address_hash
+		WHERE x.brand_id = ? AND (x.address_hash, x.reason) > (?, ?) ORDER BY x.address_hash, x.reason LIMIT ?`,
+		c.brand.ID, hash, reason, in.Limit+1).Scan(&found).Error
+	if err != nil {
+		return list[suppressionAnswer]{}, fmt.Errorf("list suppressions: %w", err)
+	}
+	return page(found, in.Limit, func(r suppressionRow) string {
+		return cursorForm.EncodeToString(append(append([]byte{}, r.AddressHash...), r.Reason...))
+	}, func(r suppressionRow) suppressionAnswer {
+		return suppressionAnswer{Email: r.Email, AddressHash: fmt.Sprintf("%x", r.AddressHash), Reason: r.Reason, Detail: r.Detail, CreatedAt: r.CreatedAt.UTC()}
+	}), nil
+}
+
+type liftBody struct {
+	Email  string `json:"email" maxLength:"320" example:"ana@example.org"`
+	Reason string `json:"reason" enum:"hard-bounce,complaint,not-me,left,manual" example:"manual"`
+}
+
+type liftAnswer struct {
+	Lifted bool `json:"lifted" doc:"Whether there was one." example:"true"`
+}
+
+func liftSuppression(tx *store.Tx, c caller, in *struct{ Body liftBody }) (liftAnswer, error) {
+	if in.Body.Reason != consent.Manual && in.Body.Reason != consent.HardBounce {
+		return liftAnswer{}, problem.New(problem.Conflict, "api.suppression-theirs")
+	}
+	hash, err := hashOf(tx, c, in.Body.Email)
+	if err != nil {
+		return liftAnswer{}, err
+	}
+	there, err := consent.Suppressions(tx, c.brand.ID, hash)
+	if err != nil {
+		return liftAnswer{}, err
+	}
+	a := liftAnswer{}
+	for _, s := range there {
+		a.Lifted = a.Lifted || s.Reason == in.Body.Reason
+	}
+	return a, consent.Lift(tx, c.brand, hash, in.Body.Reason)
+}
