@@ -31,7 +31,7 @@ bench-send: parts ## mails a second against the built program
 	@$(GO) run ./internal/testkit/cmd/bench send
 
 chaos: parts ## kills the program while it sends, and counts at the mail server
-	$(GO) test -count=1 -timeout 60m -tags chaos -run TestChaos -v ./internal/app/chaos
+	@$(GO) run ./internal/testkit/cmd/chaos
 
 # The real parts of the tests: what is missing is installed by root on Debian,
 # and named to everybody else.

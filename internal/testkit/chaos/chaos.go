@@ -1,0 +1,369 @@
+// Package chaos kills the running program at random moments of a campaign, with
+// sign-ups going on, and judges by what the outside saw: the mail server's
+// count, the API's answers, the acknowledged sign-ups. It never looks into the
+// database.
+package chaos
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"assent/internal/testkit"
+)
+
+// Blow is something that hits the installation and leaves it running.
+type Blow struct {
+	Name   string
+	Strike func(tb testing.TB)
+}
+
+// Judge is the mail server: what it took, by address, of one subject.
+type Judge interface {
+	Taken(tb testing.TB, subject string) map[string]int
+}
+
+// Plan is one run.
+type Plan struct {
+	Title       string
+	Services    []*testkit.Service // the first serves HTTP; all send
+	Judge       Judge
+	Key         string // of the installation
+	People      int
+	Connections int // of each service
+	Kills       int // of a service, by SIGKILL, each with a restart
+	Pause       time.Duration
+	Others      []Blow // besides, spread over the run
+}
+
+// Verdict is what came of it.
+type Verdict struct {
+	Kills        int
+	Lost         int // had permission, were never mailed, and are not listed as uncertain; acknowledged sign-ups without their mail
+	Twice        int // got the campaign more than once
+	UncertainMax int // listed as uncertain after one kill
+	SignUps      int // acknowledged
+	Uncertain    int // in all
+}
+
+// String is the line that make chaos ends with.
+func (v Verdict) String() string {
+	return fmt.Sprintf("kills=%d lost=%d twice=%d uncertain_max=%d", v.Kills, v.Lost, v.Twice, v.UncertainMax)
+}
+
+// Add joins the verdicts of several runs.
+func (v Verdict) Add(o Verdict) Verdict {
+	return Verdict{v.Kills + o.Kills, v.Lost + o.Lost, v.Twice + o.Twice, max(v.UncertainMax, o.UncertainMax), v.SignUps + o.SignUps, v.Uncertain + o.Uncertain}
+}
+
+const (
+	subject  = "The letter that must arrive"
+	patience = 6 * time.Minute
+)
+
+// run is a plan under way.
+type run struct {
+	testing.TB
+	Plan
+	api      testkit.API
+	form     string
+	campaign string
+	source   string
+
+	mu    sync.Mutex
+	acked []string // addresses whose sign-up was answered with success
+}
+
+// Run carries a plan out. The services must run; Key must be of the installation.
+func Run(tb testing.TB, p Plan) Verdict {
+	tb.Helper()
+	r := &run{TB: tb, Plan: p, api: testkit.API{Base: p.Services[0].Base, Key: p.Key}}
+	began := time.Now()
+	r.setUp()
+	tb.Logf("%s: %d people with permission made in %s", p.Title, p.People, time.Since(began).Round(time.Second))
+	r.schedule()
+	stop := make(chan struct{})
+	var visitors sync.WaitGroup
+	for i := range 2 {
+		visitors.Add(1)
+		go func() { defer visitors.Done(); r.visit(i, stop) }()
+	}
+	v := r.strike()
+	close(stop)
+	visitors.Wait()
+	r.waitForTheEnd()
+	r.judge(&v)
+	tb.Logf("%s: %s; %d uncertain, %d sign-ups, %s", p.Title, v, v.Uncertain, v.SignUps, time.Since(began).Round(time.Second))
+	return v
+}
+
+func address(i int) string { return fmt.Sprintf("reader%d@example.org", i) }
+
+func (r *run) setUp() {
+	r.Helper()
+	var made struct {
+		ID       string `json:"id"`
+		SourceID string `json:"source_id"`
+	}
+	slug := fmt.Sprintf("chaos%d", rand.IntN(1e9))
+	r.api.Must(r, "POST", "/brands", map[string]any{"slug": slug, "name": "Chaos", "postal_address": "1 Street", "sender_email": "post@chaos.example",
+		"language": "en", "time_zone": "UTC"}, nil)
+	r.api.Brand = slug
+	r.api.Must(r, "POST", "/topics", map[string]any{"slug": "letter", "texts": map[string]any{"en": map[string]any{"name": "Letter", "wording": "Yes."}}}, nil)
+	r.api.Must(r, "POST", "/forms", map[string]any{"name": "Form", "topics": []string{"letter"}}, &made)
+	r.form = made.ID
+	work := make(chan int)
+	var makers sync.WaitGroup
+	for range 8 {
+		makers.Add(1)
+		go func() {
+			defer makers.Done()
+			for i := range work {
+				r.person(i)
+			}
+		}()
+	}
+	for i := range r.People {
+		work <- i
+	}
+	close(work)
+	makers.Wait()
+	r.api.Must(r, "POST", "/campaigns", map[string]any{"name": "Chaos", "topic": "letter",
+		"texts": []map[string]any{{"language": "en", "subject": subject, "html": "<p>Hello {{ subscriber.email }}, <a href='https://chaos.example/'>read on</a>.</p>"}}}, &made)
+	r.campaign, r.source = made.ID, made.SourceID
+}
+
+func (r *run) person(i int) {
+	var s struct{ ID string }
+	r.api.Must(r, "POST", "/subscribers", map[string]any{"email": address(i)}, &s)
+	r.api.Must(r, "POST", "/subscribers/"+s.ID+"/consents", map[string]any{"topic": "letter", "basis": "operator", "wording": "Yes.",
+		"evidence": map[string]any{"paper": fmt.Sprint("sheet ", i)}}, nil)
+}
+
+// schedule starts the campaign, and passes the minute of recalling.
+func (r *run) schedule() {
+	r.Helper()
+	r.api.Must(r, "POST", "/campaigns/"+r.campaign+"/schedule", map[string]any{}, nil)
+	r.api.Must(r, "GET", "/campaigns/"+r.campaign, nil, &struct{}{})
+	for _, s := range r.Services {
+		s.Pass(r, 61*time.Second)
+	}
+	r.until("the first mails are on their way", func() bool { return len(r.Judge.Taken(r, subject)) > r.People/50 })
+}
+
+// strike kills, lets the program start again and work for a while, and so on.
+func (r *run) strike() (v Verdict) {
+	others := r.Others
+	before := r.uncertain()
+	for i := range r.Kills {
+		time.Sleep(r.Pause/4 + rand.N(r.Pause))
+		s := r.Services[i%len(r.Services)]
+		s.Kill()
+		v.Kills++
+		if err := s.Start(); err != nil {
+			r.Fatalf("the program does not come back: %v", err)
+		}
+		now := r.uncertain()
+		v.UncertainMax, before = max(v.UncertainMax, now-before), now
+		for len(others) > 0 && len(others)*r.Kills >= (r.Kills-i)*len(r.Others) {
+			r.Logf("%s: %s", r.Title, others[0].Name)
+			others[0].Strike(r)
+			others = others[1:]
+			v.Kills++
+		}
+	}
+	return v
+}
+
+// uncertain asks the API; while a part is away it asks again.
+func (r *run) uncertain() int {
+	n := 0
+	r.until("the API tells the counts", func() bool {
+		c, ok := r.counts()
+		n = c.Messages.Uncertain
+		return ok
+	})
+	return n
+}
+
+type campaignAnswer struct {
+	State    string
+	Messages struct{ Queued, Claimed, Sent, Failed, Skipped, Uncertain, Total int }
+}
+
+func (r *run) counts() (c campaignAnswer, ok bool) {
+	got, err := r.api.Do("GET", "/campaigns/"+r.campaign, nil)
+	if err != nil || got.Status != http.StatusOK {
+		return c, false
+	}
+	return c, json.Unmarshal(got.Body, &c) == nil
+}
+
+func (r *run) until(what string, done func() bool) {
+	r.Helper()
+	for end := time.Now().Add(patience); !done(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			c, _ := r.counts()
+			r.Fatalf("%s: %s: not within %s; the campaign is %+v", r.Title, what, patience, c)
+		}
+	}
+}
+
+// visit signs people up, one after the other, and keeps who was told that it worked.
+func (r *run) visit(visitor int, stop <-chan struct{}) {
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+		who := fmt.Sprintf("visitor%d-%d@example.net", visitor, n)
+		if r.signUp(who) {
+			r.mu.Lock()
+			r.acked = append(r.acked, who)
+			r.mu.Unlock()
+		}
+	}
+}
+
+var visitorClient = &http.Client{Timeout: 10 * time.Second}
+
+func (r *run) signUp(who string) bool {
+	res, err := visitorClient.Get(r.api.Base + "/f/" + r.form + ".json?lang=en")
+	if err != nil {
+		return false
+	}
+	var spec struct{ Token string }
+	err = json.NewDecoder(res.Body).Decode(&spec)
+	res.Body.Close()
+	if err != nil || spec.Token == "" {
+		return false
+	}
+	form := url.Values{"email": {who}, "topic:letter": {"on"}, "token": {spec.Token}, "lang": {"en"}}
+	req, err := http.NewRequest(http.MethodPost, r.api.Base+"/f/"+r.form, strings.NewReader(form.Encode()))
+	if err != nil {
+		return false
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	res, err = visitorClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(io.Discard, res.Body)
+	return err == nil && res.StatusCode == http.StatusOK
+}
+
+func (r *run) waitForTheEnd() {
+	r.Helper()
+	r.until("the campaign ends", func() bool {
+		c, ok := r.counts()
+		return ok && c.State == "sent" && c.Messages.Queued+c.Messages.Claimed == 0
+	})
+	for _, s := range r.Services { // what was put off is due
+		s.Pass(r, 10*time.Minute)
+	}
+}
+
+// judge compares who should have been mailed with what the mail server took.
+func (r *run) judge(v *Verdict) {
+	r.Helper()
+	taken := r.Judge.Taken(r, subject)
+	unsure := r.uncertainAddresses()
+	v.Uncertain, v.SignUps = len(unsure), len(r.acked)
+	for i := range r.People {
+		who := address(i)
+		switch n := taken[who]; {
+		case n > 1:
+			v.Twice++
+			r.Logf("%s: %s got the campaign %d times", r.Title, who, n)
+		case n == 0 && !unsure[who]:
+			v.Lost++
+			r.Logf("%s: %s was lost", r.Title, who)
+		}
+	}
+	v.Lost += r.lostConfirmations()
+}
+
+// lostConfirmations waits for the mails that acknowledged sign-ups promised.
+func (r *run) lostConfirmations() (lost int) {
+	const confirmation = "confirm"
+	missing := func() (m []string) {
+		got := r.Judge.Taken(r, "")
+		for _, who := range r.acked {
+			if got[who] == 0 {
+				m = append(m, who)
+			}
+		}
+		return m
+	}
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end) && len(missing()) > 0; time.Sleep(time.Second) {
+	}
+	for _, who := range missing() {
+		r.Logf("%s: %s was told to look into the mailbox, and no %s mail came", r.Title, who, confirmation)
+		lost++
+	}
+	return lost
+}
+
+// uncertainAddresses are those that the API lists as uncertain.
+func (r *run) uncertainAddresses() map[string]bool {
+	r.Helper()
+	all := map[string]bool{}
+	for cursor := ""; ; {
+		var page struct {
+			Items []struct {
+				SubscriberID string `json:"subscriber_id"`
+			}
+			Next string `json:"next"`
+		}
+		r.api.Must(r, "GET", "/messages?limit=200&state=uncertain&source_id="+r.source+"&cursor="+url.QueryEscape(cursor), nil, &page)
+		for _, m := range page.Items {
+			var s struct{ Email string }
+			r.api.Must(r, "GET", "/subscribers/"+m.SubscriberID, nil, &s)
+			all[s.Email] = true
+		}
+		if page.Next == "" {
+			return all
+		}
+		cursor = page.Next
+	}
+}
+
+// Sink judges by the bench's mail server.
+type Sink struct{ *testkit.SinkProcess }
+
+// Taken implements Judge; "" is any subject.
+func (s Sink) Taken(tb testing.TB, subject string) map[string]int {
+	got := map[string]int{}
+	for _, d := range s.Recipients(tb) {
+		if subject == "" || d.Key == subject {
+			got[d.Recipient] += d.Count
+		}
+	}
+	return got
+}
+
+// Mailbox judges by the mail server inside the test's process.
+type Mailbox struct{ *testkit.SMTPServer }
+
+// Taken implements Judge; "" is any subject.
+func (m Mailbox) Taken(_ testing.TB, subject string) map[string]int {
+	got := map[string]int{}
+	for _, mail := range m.Mails() {
+		if subject == "" || mail.Subject == subject {
+			for _, to := range mail.To {
+				got[to]++
+			}
+		}
+	}
+	return got
+}
