@@ -115,10 +115,19 @@ func newClient(s Server) (*mail.Client, error) {
 		options = append(options, mail.WithTLSConfig(&tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}))
 	}
 	if s.User != "" {
-		auth := mail.SMTPAuthAutoDiscover
-		options = append(options, mail.WithSMTPAuth(auth), mail.WithUsername(s.User), mail.WithPassword(s.Password))
+		options = append(options, authentication(s.TLS), mail.WithUsername(s.User), mail.WithPassword(s.Password))
 	}
 	return mail.NewClient(s.Host, options...)
+}
+
+// authentication lets go-mail choose, which it does by whether it secured the
+// connection itself. Where TLS was there before it, it would take that for a
+// clear one, and refuse PLAIN and LOGIN, which most servers have nothing besides.
+func authentication(mode TLSMode) mail.Option {
+	if mode == TLSImplicit {
+		return mail.WithOpportunisticSMTPAuth(mail.SMTPAuthSCRAMSHA256, mail.SMTPAuthSCRAMSHA1, mail.SMTPAuthCramMD5, mail.SMTPAuthPlain, mail.SMTPAuthLogin)
+	}
+	return mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover)
 }
 
 // netKey carries a *net.Conn through a dial, to keep what go-mail hides.
