@@ -6,11 +6,21 @@ import "time"
 
 // Frame is what stands around every page of the team but the sign-in.
 type Frame struct {
-	User    string // who is signed in; empty: nobody, as at the demo's mailbox
-	Nav     []NavItem
-	SignOut string // address to post to; empty where nobody is signed in
-	Zone    *time.Location
-	Notice  string // may be empty
+	User      string // who is signed in; empty: nobody, as at the demo's mailbox
+	Nav       []NavItem
+	Brands    []NavItem  // of the user, to switch between; empty where there is no choice
+	Languages []Language // to see this page in
+	SignOut   string     // address to post to; empty where nobody is signed in
+	Zone      *time.Location
+	Notice    string // may be empty
+}
+
+// Language is one choice of the language switch.
+type Language struct {
+	Code    string
+	Name    string // in the language itself
+	URL     string // this page in it
+	Current bool
 }
 
 // NavItem is one line of the side navigation.
@@ -27,6 +37,8 @@ type SignIn struct {
 	Email  string // as typed
 	Error  string // one sentence; never says which half was wrong
 	Next   string // where to go then, a path of this service
+
+	Languages []Language
 }
 
 // States counts messages by state. Queued and Claimed are on the way, the
@@ -56,11 +68,12 @@ type Happening struct {
 	Extra string // may be empty
 }
 
-// Queue is how one queue of work stands.
+// Queue is how one queue of mails stands. Held is what waits because someone
+// paused where it comes from.
 type Queue struct {
-	Name                             string
-	Waiting, Active, Later, Archived int64
-	Oldest                           time.Duration // that the first waiting task has waited
+	Name                         string
+	Waiting, Active, Later, Held int64
+	Oldest                       time.Duration // that the first waiting mail has waited
 }
 
 // Dashboard is the page admin/dashboard. Live names the stream of events after
@@ -118,6 +131,7 @@ type Mailbox struct {
 	Address  string // where the catching SMTP server listens
 	Search   string // words that the list is narrowed by
 	Action   string // address of the list
+	Language string // chosen for this page and to be kept while searching; may be empty
 	Mails    []Mail
 	Selected *Letter
 	Live     string // stream of events: a mail came

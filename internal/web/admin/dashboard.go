@@ -1,0 +1,121 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"assent/internal/account"
+	"assent/internal/brand"
+	"assent/internal/consent"
+	"assent/internal/i18n"
+	"assent/internal/store"
+	"assent/internal/web"
+)
+
+// dashboard tells how a brand stands today.
+func (h *house) dashboard(c echo.Context, v visit) error {
+	b, ok, err := v.at(c)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		page := Dashboard{Frame: h.frame(c, v, time.UTC), Now: h.DB.Now()}
+		page.Notice = web.Localizer(c).T("admin.dashboard.no-brand")
+		return web.Page(c, http.StatusOK, "admin/dashboard", page)
+	}
+	n, facts, err := h.look(c, b)
+	if err != nil {
+		return err
+	}
+	l := web.Localizer(c)
+	page := Dashboard{
+		Frame: h.frame(c, v, b.Location()), Brand: b.In(l.Lang()).Name, Now: h.DB.Now(),
+		People: n.People, Writable: n.Writable, New: n.New, Left: n.Left, Messages: n.Messages,
+		Topics: topicLines(l, b, n.Topics), Queues: queueLines(l, n.Queues, h.DB.Now()),
+		Events: happened(l, facts, topicNames(b, l.Lang(), n.Topics), v.Role(b.ID).Includes(account.Analyst)),
+		Live:   to(c, livePath, "brand", b.Slug, "seen", fingerprint(n, facts)),
+	}
+	page.Brands = brandLines(c, v, b)
+	return web.Page(c, http.StatusOK, "admin/dashboard", page)
+}
+
+// look reads what the page shows.
+func (h *house) look(c echo.Context, b brand.Brand) (n numbers, facts []fact, err error) {
+	ctx := c.Request().Context()
+	if n, err = h.counts.of(ctx, b.ID); err != nil {
+		return numbers{}, nil, err
+	}
+	err = h.DB.Read(ctx, func(tx *store.Tx) (err error) { facts, err = last(tx, b.ID, happenings); return err })
+	return n, facts, err
+}
+
+// fingerprint names what is shown: while it stays, so does the page. How long
+// the oldest mail has waited is not part of it, or the page would never rest.
+func fingerprint(n numbers, facts []fact) string {
+	newest := ""
+	if len(facts) > 0 {
+		newest = facts[0].ID.String()
+	}
+	shown, err := json.Marshal(struct {
+		numbers
+		Newest string
+	}{n, newest})
+	if err != nil {
+		panic(fmt.Sprintf("numbers that are no JSON: %v", err)) // only whole numbers and texts are in it
+	}
+	sum := sha256.Sum256(shown)
+	return hex.EncodeToString(sum[:8])
+}
+
+// brandLines is the switch between the user's brands.
+func brandLines(c echo.Context, v visit, here brand.Brand) []NavItem {
+	if len(v.brands) < 2 {
+		return nil
+	}
+	var all []NavItem
+	for _, b := range v.brands {
+		all = append(all, NavItem{Label: b.In(web.Localizer(c).Lang()).Name, URL: to(c, homePath, "brand", b.Slug), Current: b.ID == here.ID})
+	}
+	return all
+}
+
+func topicNames(b brand.Brand, lang string, topics []topicNumbers) map[string]string {
+	names := map[string]string{}
+	for _, t := range topics {
+		names[t.Topic.ID.String()] = t.Topic.In(b, lang).Name
+	}
+	return names
+}
+
+func topicLines(l *i18n.Localizer, b brand.Brand, topics []topicNumbers) []Topic {
+	lines := make([]Topic, len(topics))
+	for i, t := range topics {
+		lines[i] = Topic{Name: t.Topic.In(b, l.Lang()).Name, Promise: promise(l, t.Topic), Given: t.Given, Asked: t.Asked, Withdrawn: t.Withdrawn}
+	}
+	return lines
+}
+
+// promise is how often at most a topic's mails come.
+func promise(l *i18n.Localizer, t consent.Topic) string {
+	if t.PromiseMax == 0 {
+		return ""
+	}
+	return l.N("admin.dashboard.promise", int64(t.PromiseMax), "Days", t.PromiseDays)
+}
+
+func queueLines(l *i18n.Localizer, queues []queueNumbers, now time.Time) []Queue {
+	lines := make([]Queue, len(queues))
+	for i, q := range queues {
+		lines[i] = Queue{Name: l.T("admin.queue." + q.Queue), Waiting: q.Waiting, Active: q.Active, Later: q.Later, Held: q.Held}
+		if due := time.Unix(q.Oldest, 0); q.Waiting > 0 && due.Before(now) {
+			lines[i].Oldest = now.Sub(due)
+		}
+	}
+	return lines
+}

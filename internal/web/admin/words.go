@@ -1,0 +1,103 @@
+package admin
+
+import (
+	"fmt"
+	"strings"
+
+	"assent/internal/event"
+	"assent/internal/i18n"
+)
+
+// lines is how many lines of what happened last are shown.
+const lines = 12
+
+// tones are the colours of permission that a fact bears on: given, asked, and
+// taken back, refused or failed. What is not named has none.
+var tones = map[string]string{
+	event.ConsentGiven: "yes", event.ConsentRenewed: "yes", event.SignupConfirmed: "yes", event.AddressLifted: "yes",
+	event.ConsentRequested: "ask", event.SignupAsked: "ask",
+	event.ConsentRefused: "no", event.ConsentWithdrawn: "no", event.ConsentExpired: "no", event.ConsentInvalidated: "no",
+	event.SignupDeclined: "no", event.SignupDisowned: "no", event.SignupExpired: "no",
+	event.MailFailed: "no", event.MailUncertain: "no", event.OfferRefused: "no", event.AddressSuppressed: "no",
+}
+
+// happened tells facts in plain words, the newest first. A run of the same is
+// one line with the number of the others. Addresses are named only to who may
+// see people.
+func happened(l *i18n.Localizer, facts []fact, topics map[string]string, people bool) []Happening {
+	var told []Happening
+	for i := 0; i < len(facts) && len(told) < lines; {
+		n := 1
+		for i+n < len(facts) && alike(facts[i], facts[i+n]) {
+			n++
+		}
+		line := tell(l, facts[i], topics)
+		if people {
+			line.Who = facts[i].Email
+		}
+		if n > 1 {
+			key := "admin.event.more"
+			if i+n == happenings {
+				key = "admin.event.more-at-least" // the run goes on below what was read
+			}
+			line.Extra = l.N(key, int64(n-1))
+		}
+		told = append(told, line)
+		i += n
+	}
+	return told
+}
+
+// alike: the same thing, said of whomever.
+func alike(a, b fact) bool {
+	return a.Kind == b.Kind && a.Data["topic_id"] == b.Data["topic_id"] && a.Data["reason"] == b.Data["reason"]
+}
+
+// tell says one fact. A kind that the catalogue has no words for is named as it
+// is stored.
+func tell(l *i18n.Localizer, f fact, topics map[string]string) Happening {
+	line := Happening{At: f.At, Tone: tones[f.Kind], Text: f.Kind, Extra: extra(l, f)}
+	key := "admin.event." + f.Kind
+	if topic := topics[fmt.Sprint(f.Data["topic_id"])]; topic != "" {
+		key, line.Text = key+".topic", l.T(key+".topic", "Topic", topic)
+	}
+	if l.Has(key) && line.Text == f.Kind {
+		line.Text = l.T(key)
+	}
+	return line
+}
+
+// extra is what makes this fact this one: why, where to, which order.
+func extra(l *i18n.Localizer, f fact) string {
+	switch f.Kind {
+	case event.MailFailed, event.MailSkipped, event.MailUncertain, event.AddressSuppressed, event.AddressLifted, event.OfferRefused, event.SequenceEnded:
+		return reason(l, text(f.Data["reason"]))
+	case event.MailClicked:
+		return text(f.Data["url"])
+	case event.OrderPlaced:
+		return text(f.Data["number"])
+	case event.OfferIssued, event.OfferRedeemed:
+		return text(f.Data["code"])
+	}
+	return ""
+}
+
+// reason puts a stored reason into words where the catalogue has them.
+func reason(l *i18n.Localizer, stored string) string {
+	what, why, _ := strings.Cut(stored, ":")
+	key := "admin.reason." + slug(what)
+	if !l.Has(key) {
+		return stored
+	}
+	if why = strings.TrimSpace(why); why != "" {
+		return l.T("admin.reason.because", "What", l.T(key), "Why", reason(l, why))
+	}
+	return l.T(key)
+}
+
+func slug(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), " ", "-") }
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
