@@ -59,7 +59,7 @@ func (b *backupCommand) Run(ctx context.Context, c *cli) (err error) {
 	if err := os.Rename(f.Name(), b.File); err != nil {
 		return fmt.Errorf("write the backup: %w", err)
 	}
-	fmt.Printf("%s: %d rows of %d tables\n", b.File, sum.Rows, sum.Tables)
+	fmt.Printf("%s: %d rows of %d tables\n", b.File, sum.Rows(), len(sum.Tables))
 	return nil
 }
 
@@ -101,7 +101,7 @@ func (r *restoreCommand) read(ctx context.Context, db *store.DB) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d rows of %d tables restored.\n", r.File, sum.Rows, sum.Tables)
+	fmt.Printf("%s: %d rows of %d tables restored.\n", r.File, sum.Rows(), len(sum.Tables))
 	fmt.Println("Nothing is sent for now. Enter the withdrawals made since the backup, then run: assent restore --resume")
 	return nil
 }

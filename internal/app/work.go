@@ -109,7 +109,7 @@ func (a *App) issue(ctx context.Context, key string) (*time.Time, error) {
 // queueOffer fills the offers' outbox with the one of package delivery.
 func queueOffer(tx *store.Tx, m offer.Mail) error {
 	_, _, err := delivery.Queue(tx, delivery.Draft{
-		Source: m.Source, Stream: m.Offer, Brand: m.Brand, Subscriber: &m.Subscriber, Kind: delivery.Marketing,
+		Source: m.Source, Stream: m.Stream, Brand: m.Brand, Subscriber: &m.Subscriber, Kind: delivery.Marketing,
 		Topic: &m.Topic, ConsentEvent: &m.ConsentEvent, Content: &m.Content, Language: m.Language, Data: m.Data, Due: m.Due})
 	return err
 }

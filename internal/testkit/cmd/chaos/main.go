@@ -101,13 +101,13 @@ func blows(pg *testkit.PostgresProcess, redis *testkit.RedisProcess) []chaos.Blo
 		}
 	}
 	return []chaos.Blow{
-		{"PostgreSQL is killed", func(tb testing.TB) { again(tb, pg.Process, time.Second) }},
-		{"Redis is flushed", func(tb testing.TB) {
+		{Name: "PostgreSQL is killed", Strike: func(tb testing.TB) { again(tb, pg.Process, time.Second) }},
+		{Name: "Redis is flushed", Strike: func(tb testing.TB) {
 			if err := redis.Flush(context.Background()); err != nil {
 				tb.Fatal(err)
 			}
 		}},
-		{"Redis is killed, its data gone", func(tb testing.TB) { again(tb, redis.Process, 3*time.Second) }},
-		{"PostgreSQL is away for ten seconds", func(tb testing.TB) { again(tb, pg.Process, 10*time.Second) }},
+		{Name: "Redis is killed, its data gone", Strike: func(tb testing.TB) { again(tb, redis.Process, 3*time.Second) }},
+		{Name: "PostgreSQL is away for ten seconds", Strike: func(tb testing.TB) { again(tb, pg.Process, 10*time.Second) }},
 	}
 }
