@@ -32,30 +32,30 @@ func TestCampaignFromDraftToSent(t *testing.T) {
 		at := w.db.Now().Add(time.Hour)
 		w.do(campaign.Schedule, c.ID, at)
 		if next := w.work(c.ID); next == nil || !next.Equal(at) {
-			t.Fatalf("to be called again at %v, want %s", next, at)
+			w.Fatalf("to be called again at %v, want %s", next, at)
 		}
 		w.mustBe(c.ID, campaign.Scheduled)
 		w.pass(time.Hour)
 		if next := w.work(c.ID); next == nil {
-			t.Fatal("over before anything was sent")
+			w.Fatal("over before anything was sent")
 		}
 		w.mustBe(c.ID, campaign.Sending)
 		for s, want := range map[*subscriber.Subscriber]string{&english: "en", &persian: "fa", &left: "", &never: ""} {
 			if got := strings.Join(w.languages(*s), " "); got != want {
-				t.Errorf("%s has mails in %q, want %q", s.Name, got, want)
+				w.Errorf("%s has mails in %q, want %q", s.Name, got, want)
 			}
 		}
 		if n := w.settle(c.ID, delivery.Sent); n != 2 {
-			t.Fatalf("%d due when the audience is frozen an hour after the schedule, want 2", n)
+			w.Fatalf("%d due when the audience is frozen an hour after the schedule, want 2", n)
 		}
 		if next := w.work(c.ID); next != nil {
-			t.Fatalf("to be called again at %s", next)
+			w.Fatalf("to be called again at %s", next)
 		}
 		if c := w.mustBe(c.ID, campaign.Sent); c.FinishedAt == nil {
-			t.Error("no time of its end")
+			w.Error("no time of its end")
 		}
 		if n := w.counts(c.ID); n.Sent != 2 || n.Total != 2 {
-			t.Errorf("counts %+v", n)
+			w.Errorf("counts %+v", n)
 		}
 	})
 }
@@ -78,29 +78,29 @@ func TestRecallWithinTheMinute(t *testing.T) {
 		w.mustBe(c.ID, campaign.Sending)
 		w.pass(time.Minute - time.Microsecond)
 		if n := w.count("SELECT count(*) FROM messages WHERE due_at <= ?", w.db.Now()); n != 0 {
-			t.Fatalf("%d could have been sent within the minute", n)
+			w.Fatalf("%d could have been sent within the minute", n)
 		}
 		w.must(campaign.Recall, c.ID)
 		again := w.mustBe(c.ID, campaign.Draft)
 		if again.EditionID == c.EditionID || again.FrozenAfter != nil || again.ScheduledAt != nil {
-			t.Fatalf("called back as %+v", again)
+			w.Fatalf("called back as %+v", again)
 		}
 		w.pass(time.Hour)
 		w.work(c.ID)
 		if n := w.count("SELECT count(*) FROM messages WHERE state <> 'skipped'"); n != 0 {
-			t.Fatalf("%d are still to be sent", n)
+			w.Fatalf("%d are still to be sent", n)
 		}
 		w.do(campaign.Schedule, c.ID, w.db.Now())
 		w.work(c.ID)
 		if n := w.counts(c.ID); n.Queued != 20 || n.Total != 20 {
-			t.Fatalf("the second time %+v", n)
+			w.Fatalf("the second time %+v", n)
 		}
 		w.pass(time.Minute)
 		if err := w.move(campaign.Recall, c.ID); !problem.Is(err, problem.Conflict) {
-			t.Fatalf("called back after the minute: %v", err)
+			w.Fatalf("called back after the minute: %v", err)
 		}
 		if n := w.counts(c.ID); n.Queued != 20 {
-			t.Fatalf("a recall that was refused left %+v", n)
+			w.Fatalf("a recall that was refused left %+v", n)
 		}
 	})
 }
@@ -118,7 +118,7 @@ func TestRecallThatComesTooLateStopsTheRest(t *testing.T) {
 		w.must(campaign.Recall, c.ID)
 		w.mustBe(c.ID, campaign.Cancelled)
 		if n := w.counts(c.ID); n.Sent != 1 || n.Skipped != 4 || n.Total != 5 {
-			t.Fatalf("counts %+v", n)
+			w.Fatalf("counts %+v", n)
 		}
 	})
 }
@@ -138,7 +138,7 @@ func TestTagNarrowsTheAudience(t *testing.T) {
 		c := w.scheduled("vip")
 		w.work(c.ID)
 		if n := w.counts(c.ID); n.Total != 2 {
-			t.Fatalf("%d of 2 with permission and the tag", n.Total)
+			w.Fatalf("%d of 2 with permission and the tag", n.Total)
 		}
 	})
 }
@@ -183,7 +183,7 @@ func TestFreezeGoesOnWhereItWasKilled(t *testing.T) {
 		stop()
 		err := <-stopped
 		if frozen := w.counts(c.ID).Total; err == nil || frozen == 0 || frozen%5000 != 0 {
-			t.Fatalf("stopped after %d with %v, which is no whole number of chunks", frozen, err)
+			w.Fatalf("stopped after %d with %v, which is no whole number of chunks", frozen, err)
 		}
 
 		for i := range 6 { // and killed at any moment
@@ -198,14 +198,14 @@ func TestFreezeGoesOnWhereItWasKilled(t *testing.T) {
 		}
 		group.Wait()
 		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 		w.mustBe(c.ID, campaign.Sending)
 		if n := w.counts(c.ID); n.Queued != people || n.Total != people {
-			t.Errorf("counts %+v, want %d", n, people)
+			w.Errorf("counts %+v, want %d", n, people)
 		}
 		if n := w.count("SELECT count(DISTINCT subscriber_id) FROM messages WHERE source_id = ?", c.EditionID); n != people {
-			t.Errorf("%d people, want %d", n, people)
+			w.Errorf("%d people, want %d", n, people)
 		}
 	})
 }
@@ -243,10 +243,10 @@ func TestPauseInTheFreezeAndAfter(t *testing.T) {
 		})
 		w.must(campaign.Pause, c.ID)
 		if next := w.work(c.ID); next != nil {
-			t.Fatalf("a paused campaign asks to be called at %s", next)
+			w.Fatalf("a paused campaign asks to be called at %s", next)
 		}
 		if n := w.counts(c.ID); n.Total != 0 {
-			t.Fatalf("%d frozen while paused", n.Total)
+			w.Fatalf("%d frozen while paused", n.Total)
 		}
 		w.must(campaign.Resume, c.ID)
 		w.mustBe(c.ID, campaign.Freezing)
@@ -254,7 +254,7 @@ func TestPauseInTheFreezeAndAfter(t *testing.T) {
 		w.mustBe(c.ID, campaign.Sending)
 		w.must(campaign.Pause, c.ID)
 		if n := w.count("SELECT count(*) FROM streams WHERE id = ? AND paused_at IS NOT NULL", c.ID); n != 1 {
-			t.Fatal("the stream flows on")
+			w.Fatal("the stream flows on")
 		}
 		w.settle(c.ID, delivery.Sent)
 		w.work(c.ID)
@@ -262,7 +262,7 @@ func TestPauseInTheFreezeAndAfter(t *testing.T) {
 		w.must(campaign.Resume, c.ID)
 		w.mustBe(c.ID, campaign.Sending)
 		if n := w.count("SELECT count(*) FROM jobs WHERE kind = ? AND key = ? AND state = 'waiting'", campaign.JobKind, c.ID.String()); n != 1 {
-			t.Fatal("nobody is asked to go on")
+			w.Fatal("nobody is asked to go on")
 		}
 	})
 }
@@ -279,13 +279,13 @@ func TestCancelKeepsWhatWasSent(t *testing.T) {
 		w.pass(2 * time.Minute)
 		w.must(campaign.Cancel, c.ID)
 		if n := w.counts(c.ID); n.Sent != 1 || n.Skipped != 3 || n.Total != 4 {
-			t.Fatalf("counts %+v", n)
+			w.Fatalf("counts %+v", n)
 		}
 		w.work(c.ID)
 		w.mustBe(c.ID, campaign.Cancelled)
 		for name, f := range map[string]verb{"pause": campaign.Pause, "resume": campaign.Resume, "cancel": campaign.Cancel} {
 			if err := w.move(f, c.ID); !problem.Is(err, problem.Conflict) {
-				t.Errorf("%s after cancel: %v", name, err)
+				w.Errorf("%s after cancel: %v", name, err)
 			}
 		}
 	})
@@ -304,7 +304,7 @@ func TestFinishWaitsForTheDeferred(t *testing.T) {
 		})
 		w.settle(c.ID, delivery.Sent)
 		if next := w.work(c.ID); next == nil {
-			t.Fatal("over, with one deferred")
+			w.Fatal("over, with one deferred")
 		}
 		w.mustBe(c.ID, campaign.Sending)
 		w.pass(2 * time.Hour)
@@ -318,7 +318,7 @@ func TestNobodyToMail(t *testing.T) {
 	each(t, func(w *world) {
 		c := w.scheduled("")
 		if next := w.work(c.ID); next != nil {
-			t.Fatalf("to be called again at %s", next)
+			w.Fatalf("to be called again at %s", next)
 		}
 		w.mustBe(c.ID, campaign.Sent)
 	})
@@ -335,14 +335,14 @@ func TestOnlyADraftChanges(t *testing.T) {
 			})
 		}
 		if err := change(); err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 		if now := w.find(c.ID); now.Name != name || now.ContentID == c.ContentID {
-			t.Fatalf("changed to %+v", now)
+			w.Fatalf("changed to %+v", now)
 		}
 		w.do(campaign.Schedule, c.ID, w.db.Now().Add(time.Hour))
 		if err := change(); !problem.Is(err, problem.Conflict) {
-			t.Fatalf("changed after it was scheduled: %v", err)
+			w.Fatalf("changed after it was scheduled: %v", err)
 		}
 	})
 }
@@ -367,7 +367,7 @@ func TestCreateSaysWhatIsWrong(t *testing.T) {
 		} {
 			err := w.try(func(tx *store.Tx) error { _, err := campaign.Create(tx, w.brand, c.n); return err })
 			if p, ok := problem.Of(err); !ok || p.Kind != problem.Invalid || p.Fields[0].Name != c.field {
-				t.Errorf("%s: %v, want a fault at %s", name, err, c.field)
+				w.Errorf("%s: %v, want a fault at %s", name, err, c.field)
 			}
 		}
 	})
@@ -390,19 +390,19 @@ func TestTestMailGoesToTheTeamOnly(t *testing.T) {
 			"no such":     {test("de", "ana@narenj.example"), "language"},
 		} {
 			if p, ok := problem.Of(c.err); !ok || p.Kind != problem.Invalid || p.Fields[0].Name != c.field {
-				t.Errorf("%s: %v, want a fault at %s", name, c.err, c.field)
+				w.Errorf("%s: %v, want a fault at %s", name, c.err, c.field)
 			}
 		}
 		if n := w.count("SELECT count(*) FROM messages"); n != 0 {
-			t.Fatalf("%d tests were queued", n)
+			w.Fatalf("%d tests were queued", n)
 		}
 		if err := test("en", "ana@narenj.example"); err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 		n := w.count(`SELECT count(*) FROM messages m JOIN streams s ON s.id = m.stream_id WHERE m.kind = 'test' AND m.subscriber_id IS NULL
 			AND m.recipient = 'ana@narenj.example' AND m.language = 'en' AND s.origin = 'test'`)
 		if n != 1 || w.counts(c.ID).Total != 0 {
-			t.Errorf("%d tests, counts %+v", n, w.counts(c.ID))
+			w.Errorf("%d tests, counts %+v", n, w.counts(c.ID))
 		}
 	})
 }
@@ -433,12 +433,12 @@ func TestBrandsAreWalls(t *testing.T) {
 			},
 		} {
 			if err := w.try(f); !problem.Is(err, problem.NotFound) {
-				t.Errorf("%s: %v, want not found", what, err)
+				w.Errorf("%s: %v, want not found", what, err)
 			}
 		}
 		w.work(c.ID)
 		if n := w.counts(c.ID); n.Total != 2 || len(w.languages(stranger)) != 0 {
-			t.Errorf("counts %+v", n)
+			w.Errorf("counts %+v", n)
 		}
 	})
 }
@@ -476,7 +476,7 @@ func TestFreezeAsksAsMayDoes(t *testing.T) {
 			var a consent.Answer
 			w.write(func(tx *store.Tx) (err error) { a, err = consent.May(tx, w.brand, s.ID, w.topic.ID); return err })
 			if got := len(w.languages(s)) == 1; got != a.Allowed {
-				t.Errorf("person %d: frozen %v, allowed %v (%s)", i, got, a.Allowed, a.Reason)
+				w.Errorf("person %d: frozen %v, allowed %v (%s)", i, got, a.Allowed, a.Reason)
 			}
 		}
 	})

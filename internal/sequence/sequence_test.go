@@ -30,7 +30,7 @@ func TestDripFromConfirmToTheEnd(t *testing.T) {
 
 		w.advance()
 		if got := w.parts(ana); got != nil {
-			t.Fatalf("mailed before anything was confirmed: %v", got)
+			w.Fatalf("mailed before anything was confirmed: %v", got)
 		}
 		w.give(ana)
 		w.mustHave(ana) // the enrollment is there, the mail waits for the worker
@@ -38,11 +38,11 @@ func TestDripFromConfirmToTheEnd(t *testing.T) {
 		w.mustHave(ana, "0 en queued")
 		e := w.enrollment(ana)
 		if want := time.Date(2026, 11, 25, 8, 0, 0, 0, time.UTC); !e.DueAt.Equal(want) || e.Step != 2 { // from 07:44 in Berlin
-			t.Fatalf("waits before step %d until %s, want 2 and %s", e.Step, e.DueAt, want)
+			w.Fatalf("waits before step %d until %s, want 2 and %s", e.Step, e.DueAt, want)
 		}
 		w.pass(3 * day)
 		if n := w.advance(); n != 0 {
-			t.Fatal("moved an hour too early")
+			w.Fatal("moved an hour too early")
 		}
 		w.pass(2 * time.Hour)
 		w.advance()
@@ -52,7 +52,7 @@ func TestDripFromConfirmToTheEnd(t *testing.T) {
 		w.advance()
 		w.mustHave(ana, "0 en queued", "2 en queued", "4 en queued")
 		if e := w.enrollment(ana); e.State != "done" || e.EndedAt == nil {
-			t.Fatalf("enrollment is %+v, want it done", e)
+			w.Fatalf("enrollment is %+v, want it done", e)
 		}
 		w.mustHaveFacts(ana, event.SequenceEnrolled, sequence.AdvancedKind, sequence.AdvancedKind, sequence.AdvancedKind, event.SequenceEnded)
 		w.mustStand(q, sequence.Standing{Done: 1, Total: 1})
@@ -106,7 +106,7 @@ func TestEnrolledOnce(t *testing.T) {
 		w.advance()
 		w.mustHave(ana, "0 fa queued")
 		if e := w.enrollment(ana); e.State != "ended" || e.Reason != consent.ReasonWithdrawn {
-			t.Fatalf("enrollment %+v, want it ended by the withdrawal", e)
+			w.Fatalf("enrollment %+v, want it ended by the withdrawal", e)
 		}
 	})
 }
@@ -138,7 +138,7 @@ func TestEndsWithThePermission(t *testing.T) {
 			w.advance()
 			end(w, s)
 			if e := w.enrollment(s); e.State != "ended" || e.Reason != reason {
-				t.Fatalf("%s: enrollment is %s for %q", reason, e.State, e.Reason)
+				w.Fatalf("%s: enrollment is %s for %q", reason, e.State, e.Reason)
 			}
 			for range 42 {
 				w.pass(day)
@@ -172,7 +172,7 @@ func TestStepWithoutPermissionEnds(t *testing.T) {
 		for s, reason := range map[*subscriber.Subscriber]string{&lapses: consent.ReasonExpired, &bounces: consent.ReasonSuppressed + consent.HardBounce} {
 			w.mustHave(*s, "0 fa queued")
 			if e := w.enrollment(*s); e.State != "ended" || e.Reason != reason {
-				t.Fatalf("%s: enrollment is %s for %q, want %q", s.Name, e.State, e.Reason, reason)
+				w.Fatalf("%s: enrollment is %s for %q, want %q", s.Name, e.State, e.Reason, reason)
 			}
 		}
 	})
@@ -202,11 +202,11 @@ func TestSkippedMailEndsTheEnrollment(t *testing.T) {
 					SourceID: &source, Data: map[string]any{"reason": reason}})
 			})
 			if e := w.enrollment(s); (e.State == "ended") != ends {
-				t.Errorf("%q: the enrollment is %s", reason, e.State)
+				w.Errorf("%q: the enrollment is %s", reason, e.State)
 			}
 		}
 		if e := w.enrollment(other); e.State != "active" {
-			t.Errorf("another's enrollment is %s", e.State)
+			w.Errorf("another's enrollment is %s", e.State)
 		}
 	})
 }
@@ -222,7 +222,7 @@ func TestEditKeepsTheVersionOfThoseUnderWay(t *testing.T) {
 			return err
 		})
 		if q.Version != 2 {
-			t.Fatalf("version %d after an edit", q.Version)
+			w.Fatalf("version %d after an edit", q.Version)
 		}
 		w.give(young)
 		w.mustStand(q, sequence.Standing{Waiting: []sequence.Waiting{{Version: 1, Step: 2, People: 1}, {Version: 2, Step: 1, People: 1}}, Active: 2, Total: 2})
@@ -240,7 +240,7 @@ func TestEditKeepsTheVersionOfThoseUnderWay(t *testing.T) {
 			return err
 		})
 		if len(was) != 3 {
-			t.Fatalf("version 1 has %d steps now", len(was))
+			w.Fatalf("version 1 has %d steps now", len(was))
 		}
 	})
 }
@@ -253,15 +253,15 @@ func TestPauseHoldsAndResumeGoesOn(t *testing.T) {
 		w.advance()
 		w.write(func(tx *store.Tx) error { _, err := sequence.Pause(tx, w.brand.ID, q.ID); return err })
 		if n := w.count("SELECT count(*) FROM streams WHERE id = ? AND paused_at IS NOT NULL", q.ID); n != 1 {
-			t.Fatal("the stream flows on")
+			w.Fatal("the stream flows on")
 		}
 		w.give(late) // joins, and waits
 		w.pass(10 * day)
 		if n := w.advance(); n != 0 {
-			t.Fatalf("%d moved while paused", n)
+			w.Fatalf("%d moved while paused", n)
 		}
 		if _, next, _ := sequence.Advance(w.ctx, w.db); !next.IsZero() {
-			t.Fatalf("a paused sequence is due at %s", next)
+			w.Fatalf("a paused sequence is due at %s", next)
 		}
 		w.write(func(tx *store.Tx) error { _, err := sequence.Resume(tx, w.brand.ID, q.ID); return err })
 		w.advance()
@@ -294,7 +294,7 @@ func TestEndLetsNobodyGoOn(t *testing.T) {
 		w.mustStand(q, sequence.Standing{Ended: map[string]int64{"sequence-ended": 5}, Total: 5})
 		err := w.try(func(tx *store.Tx) error { _, err := sequence.Resume(tx, w.brand.ID, q.ID); return err })
 		if !problem.Is(err, problem.Conflict) {
-			t.Fatalf("resumed an ended sequence: %v", err)
+			w.Fatalf("resumed an ended sequence: %v", err)
 		}
 	})
 }
@@ -311,7 +311,7 @@ func TestExistingJoinOnlyWhenAsked(t *testing.T) {
 		for _, want := range []int{1, 0} {
 			n, err := sequence.EnrollExisting(w.ctx, w.db, w.brand.ID, q.ID)
 			if err != nil || n != want {
-				t.Fatalf("enrolled %d, %v; want %d", n, err, want)
+				w.Fatalf("enrolled %d, %v; want %d", n, err, want)
 			}
 		}
 		w.advance()
@@ -328,7 +328,7 @@ func TestExistingJoinInBatches(t *testing.T) {
 		w.crowd(people)
 		q := w.running(wait(sequence.Wait{Until: "09:00"}), send(w.mail))
 		if n, err := sequence.EnrollExisting(w.ctx, w.db, w.brand.ID, q.ID); err != nil || n != people {
-			t.Fatalf("enrolled %d, %v; want %d", n, err, people)
+			w.Fatalf("enrolled %d, %v; want %d", n, err, people)
 		}
 		w.mustStand(q, sequence.Standing{Waiting: []sequence.Waiting{{1, 1, people}}, Active: people, Total: people})
 	})
@@ -341,7 +341,7 @@ func TestWorkersMoveEachOnce(t *testing.T) {
 		w.crowd(people)
 		q := w.running(send(w.mail), wait(sequence.Wait{Days: 1}), send(w.mail))
 		if _, err := sequence.EnrollExisting(w.ctx, w.db, w.brand.ID, q.ID); err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 		var group sync.WaitGroup
 		moved, errs := make([]int, 4), make([]error, 4)
@@ -358,16 +358,16 @@ func TestWorkersMoveEachOnce(t *testing.T) {
 		}
 		group.Wait()
 		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 		if sum := moved[0] + moved[1] + moved[2] + moved[3]; sum != people {
-			t.Errorf("moved %d times in all (%v), want %d", sum, moved, people)
+			w.Errorf("moved %d times in all (%v), want %d", sum, moved, people)
 		}
 		if n := w.count("SELECT count(*) FROM events WHERE kind = ?", sequence.AdvancedKind); n != people {
-			t.Errorf("%d facts, want %d", n, people)
+			w.Errorf("%d facts, want %d", n, people)
 		}
 		if n := w.count("SELECT count(*) FROM messages WHERE stream_id = ? AND part = 0", q.ID); n != people {
-			t.Errorf("%d messages, want %d", n, people)
+			w.Errorf("%d messages, want %d", n, people)
 		}
 		w.mustStand(q, sequence.Standing{Waiting: []sequence.Waiting{{1, 2, people}}, Active: people, Total: people})
 	})
@@ -386,7 +386,7 @@ func TestOneThatFailsHoldsUpNobody(t *testing.T) {
 		})
 		n, next, err := sequence.Advance(w.ctx, w.db)
 		if n != 1 || err == nil || !next.After(w.db.Now()) {
-			t.Fatalf("moved %d, next %s, err %v", n, next, err)
+			w.Fatalf("moved %d, next %s, err %v", n, next, err)
 		}
 		w.mustHave(well, "0 fa queued")
 		w.mustHave(sick)
@@ -403,7 +403,7 @@ func TestBrandsAreWalls(t *testing.T) {
 		w.advance()
 		w.mustHave(stranger)
 		if all := w.enrollments(stranger); len(all) != 0 {
-			t.Fatal("another brand's subscriber joined")
+			w.Fatal("another brand's subscriber joined")
 		}
 		for name, f := range map[string]func(tx *store.Tx) error{
 			"find":      func(tx *store.Tx) error { _, err := sequence.Find(tx, other.ID, q.ID); return err },
@@ -418,11 +418,11 @@ func TestBrandsAreWalls(t *testing.T) {
 			},
 		} {
 			if err := w.try(f); !problem.Is(err, problem.NotFound) {
-				t.Errorf("%s: %v, want not found", name, err)
+				w.Errorf("%s: %v, want not found", name, err)
 			}
 		}
 		if _, err := sequence.EnrollExisting(w.ctx, w.db, other.ID, q.ID); !problem.Is(err, problem.NotFound) {
-			t.Errorf("enroll: %v, want not found", err)
+			w.Errorf("enroll: %v, want not found", err)
 		}
 		for name, n := range map[string]sequence.New{
 			"topic":        {Name: "x", Topic: w.topic.ID, Steps: steps(send(w.content(other)))},
@@ -430,7 +430,7 @@ func TestBrandsAreWalls(t *testing.T) {
 		} {
 			err := w.try(func(tx *store.Tx) error { _, err := sequence.Create(tx, other, n); return err })
 			if p, ok := problem.Of(err); !ok || p.Kind != problem.Invalid || p.Fields[0].Name != name {
-				t.Errorf("created with another brand's %s: %v", name, err)
+				w.Errorf("created with another brand's %s: %v", name, err)
 			}
 		}
 	})
@@ -467,11 +467,11 @@ func TestCreateSaysWhatIsWrong(t *testing.T) {
 		} {
 			err := w.try(func(tx *store.Tx) error { _, err := sequence.Create(tx, w.brand, c.n); return err })
 			if p, ok := problem.Of(err); !ok || p.Kind != problem.Invalid || len(p.Fields) != 1 || p.Fields[0].Name != c.field {
-				t.Errorf("%s: %v, want a fault at %s", name, err, c.field)
+				w.Errorf("%s: %v, want a fault at %s", name, err, c.field)
 			}
 		}
 		if n := w.count("SELECT count(*) FROM sequences"); n != 0 {
-			t.Errorf("%d sequences were left behind", n)
+			w.Errorf("%d sequences were left behind", n)
 		}
 	})
 }
