@@ -61,38 +61,43 @@ func Ask(tx *store.Tx, set Settings, form uuid.UUID, in Submission) (Outcome, er
 	if tx.Now().Sub(t.at) < set.MinFill {
 		return Outcome{}, problem.New(problem.TooMany, "signup.too-quick")
 	}
-	return sheet.outcome(), sheet.take(tx, set, e)
+	o := sheet.outcome()
+	o.Whole, err = sheet.take(tx, set, e)
+	return o, err
 }
 
 // take does the work of Ask for an entry, and keeps of it what may be kept.
-func (s Sheet) take(tx *store.Tx, set Settings, e entry) error {
+func (s Sheet) take(tx *store.Tx, set Settings, e entry) (whole bool, err error) {
 	key := addressKey(tx, e.address.Normal)
 	if err := lockAddress(tx, key); err != nil {
-		return err
+		return false, err
 	}
 	hash, err := s.Brand.AddressHash(tx, e.address.Normal)
 	if err != nil {
-		return err
+		return false, err
 	}
 	_, stopped, err := consent.Suppressed(tx, s.Brand.ID, hash, consent.ConfirmMail)
 	if err != nil {
-		return err
+		return false, err
 	}
 	_, silent, err := consent.Suppressed(tx, s.Brand.ID, hash, consent.MarketingMail)
 	if err != nil {
-		return err
+		return false, err
 	}
 	may, err := set.mayMail(tx, key)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return attempt(tx, "signup", may && !stopped, func() error {
+	fresh := false
+	err = attempt(tx, "signup", may && !stopped, func() error {
 		who, _, err := subscriber.Ensure(tx, s.Brand, subscriber.New{Address: e.address, Language: s.Language})
 		if err != nil {
 			return err
 		}
-		return s.ask(tx, set, e, who, silent, key)
+		fresh, err = s.ask(tx, set, e, who, silent, key)
+		return err
 	})
+	return fresh && may && !stopped, err
 }
 
 // attempt does the work and, unless it is to be kept, takes it back. An error
@@ -115,10 +120,10 @@ func attempt(tx *store.Tx, name string, keep bool, work func() error) error {
 
 // ask writes the request, unless there is one with the same boxes or nothing
 // left to ask, and queues the mail that fits.
-func (s Sheet) ask(tx *store.Tx, set Settings, e entry, who subscriber.Subscriber, silent bool, key []byte) error {
+func (s Sheet) ask(tx *store.Tx, set Settings, e entry, who subscriber.Subscriber, silent bool, key []byte) (fresh bool, err error) {
 	permissions, err := consent.Permissions(tx, s.Brand.ID, who.ID)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var wanted, held []Box
 	for _, b := range e.boxes {
@@ -134,20 +139,20 @@ func (s Sheet) ask(tx *store.Tx, set Settings, e entry, who subscriber.Subscribe
 	r := s.request(tx, set, e, who, wanted)
 	waiting, part, err := r.waiting(tx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	t := trace{Email: e.address.Typed, Name: e.name, Fields: e.fields, Page: e.page, IP: e.ip, UserAgent: e.agent}
-	fresh := len(wanted) > 0 && waiting == nil
+	fresh = len(wanted) > 0 && waiting == nil
 	err = attempt(tx, "request", fresh, func() error { return r.write(tx, s.Brand, topicsOf(wanted), t) })
 	if err != nil {
-		return err
+		return false, err
 	}
 	// What is in force is not asked again; the same work is done for it, and taken back.
 	err = attempt(tx, "held", false, func() error {
 		return r.record(tx, s.Brand, topicsOf(held), asked(held), consent.Given, t)
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	template := "confirm"
 	switch {
@@ -156,7 +161,7 @@ func (s Sheet) ask(tx *store.Tx, set Settings, e entry, who subscriber.Subscribe
 	case waiting != nil:
 		r = *waiting
 	}
-	return r.mail(tx, set, s.Brand, t, template, part, key)
+	return fresh, r.mail(tx, set, s.Brand, t, template, part, key)
 }
 
 func (s Sheet) request(tx *store.Tx, set Settings, e entry, who subscriber.Subscriber, wanted []Box) Request {

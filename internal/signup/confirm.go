@@ -35,6 +35,14 @@ type Question struct {
 // Words are the exact words of each box that was ticked.
 func (q Question) Words() []string { return q.Request.wordings() }
 
+// Name is what the person may be called: what is known of them, else what was typed.
+func (q Question) Name() string {
+	if q.Subscriber.Name != "" {
+		return q.Subscriber.Name
+	}
+	return q.trace.Name
+}
+
 // Stands is the state of the request now: a pending one whose time is over is Expired.
 func (q Question) Stands() State {
 	if q.Request.State == Pending && !q.now.Before(q.Request.ExpiresAt) {

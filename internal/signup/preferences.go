@@ -3,6 +3,7 @@ package signup
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -32,6 +33,8 @@ type Choice struct {
 	Description string
 	On          bool
 	State       consent.State // empty: never asked
+	Since       time.Time     // when it came to stand there
+	Until       *time.Time    // when it ends by itself
 }
 
 // Preference reads the preference page of a subscriber. The ids come from a
@@ -79,7 +82,7 @@ func choices(tx *store.Tx, b brand.Brand, s subscriber.Subscriber) ([]Choice, er
 		c := choice(b, t, s.Language)
 		for _, p := range permissions {
 			if p.TopicID == t.ID {
-				c.State, c.On = p.State, p.InForce(tx.Now())
+				c.State, c.On, c.Since, c.Until = p.State, p.InForce(tx.Now()), p.Since, p.ValidUntil
 			}
 		}
 		if t.ArchivedAt == nil || c.On {
@@ -257,7 +260,7 @@ type Reason struct {
 	Mail
 	Consent *consent.Event // that stood when it was claimed; nil for service mail
 	Words   string         // shown when it was given; empty where none were
-	Form    string         // the form's id, where one was filled in
+	Page    string         // where it was asked; empty where that is not known any more
 }
 
 // Why tells on what permission a mail rests.
@@ -275,8 +278,12 @@ func Why(tx *store.Tx, ref link.Message) (Reason, error) {
 		return r, err
 	}
 	r.Consent = &e
-	if e.FormID != nil {
-		r.Form = e.FormID.String()
+	if m.Subscriber != nil {
+		proof, err := consent.EvidenceOf(tx, e.ID)
+		if err != nil && !problem.Is(err, problem.Gone) {
+			return r, err
+		}
+		r.Page, _ = proof.Evidence["page"].(string)
 	}
 	r.Words, err = consent.WordingOf(tx, e)
 	return r, err

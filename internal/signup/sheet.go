@@ -132,6 +132,10 @@ type Outcome struct {
 	Language string
 	Message  string
 	Redirect string // empty: the message
+
+	// Whole says that all of the work was kept: a new request and its mail. It
+	// is for whoever evens out the time of the answer, and is never told.
+	Whole bool
 }
 
 func (s Sheet) outcome() Outcome {

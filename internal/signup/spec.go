@@ -13,6 +13,7 @@ import (
 
 	"assent/internal/brand"
 	"assent/internal/consent"
+	"assent/internal/i18n"
 	"assent/internal/problem"
 	"assent/internal/store"
 )
@@ -51,6 +52,32 @@ type Field struct {
 type Option struct {
 	Value  string            `json:"value"`
 	Labels map[string]string `json:"labels,omitempty"` // by language; the value where it is missing
+}
+
+// Label is what stands beside the field on the sheet.
+func (f Field) Label(l *i18n.Localizer, s Sheet) string {
+	for _, lang := range []string{s.Language, s.Brand.Language} {
+		if f.Labels[lang] != "" {
+			return f.Labels[lang]
+		}
+		if f.Name == "name" {
+			break
+		}
+	}
+	if f.Name == "name" {
+		return l.T("signup.default.name")
+	}
+	return f.Name
+}
+
+// Label is the choice in the sheet's language.
+func (o Option) Label(s Sheet) string {
+	for _, lang := range []string{s.Language, s.Brand.Language} {
+		if o.Labels[lang] != "" {
+			return o.Labels[lang]
+		}
+	}
+	return o.Value
 }
 
 const (

@@ -121,10 +121,11 @@ type NotMe struct {
 	Email string
 }
 
-// Expired is the page public/confirm-expired.
+// Expired is the page public/confirm-expired. It posts answer=again to Action.
 type Expired struct {
 	Frame
-	Form string // where to ask again; empty where that form is gone
+	Action string // empty: see Form
+	Form   string // where to ask again; empty where that form is gone
 }
 
 // Leave is the page public/leave behind the unsubscribe link. It posts
