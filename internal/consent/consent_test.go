@@ -440,10 +440,12 @@ func (w *world) atOnce(all ...func(*store.Tx) error) {
 func TestAWithdrawalWaitsAndWins(t *testing.T) {
 	each(t, func(w *world) {
 		s := w.person(w.brand, "ana@example.org")
-		recorded, left := make(chan struct{}), make(chan []consent.Event, 1)
+		recorded, left := make(chan struct{}), make(chan struct{})
+		var events []consent.Event
+		var once sync.Once
 		go func() {
+			defer close(left)
 			<-recorded
-			var events []consent.Event
 			err := w.db.Write(context.Background(), func(tx *store.Tx) (err error) {
 				events, err = consent.Withdraw(tx, w.brand, s.ID, []uuid.UUID{w.news.ID}, consent.MethodOneClick, nil)
 				return err
@@ -451,11 +453,10 @@ func TestAWithdrawalWaitsAndWins(t *testing.T) {
 			if err != nil {
 				w.Error(err)
 			}
-			left <- events
 		}()
 		w.write(func(tx *store.Tx) error {
 			_, err := consent.Record(tx, w.act(s, consent.Given))
-			close(recorded)
+			once.Do(func() { close(recorded) })
 			select {
 			case <-left:
 				w.Error("the withdrawal did not wait for the confirmation under way")
@@ -463,7 +464,8 @@ func TestAWithdrawalWaitsAndWins(t *testing.T) {
 			}
 			return err
 		})
-		if events := <-left; len(events) != 1 {
+		<-left
+		if len(events) != 1 {
 			w.Errorf("the withdrawal wrote %d events", len(events))
 		}
 		if a := w.may(s); a.Reason != consent.ReasonWithdrawn {
