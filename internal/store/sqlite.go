@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	moderncsqlite "modernc.org/sqlite"
 
@@ -70,8 +69,7 @@ func openFile(path string, o Options, conns int, pragmas ...string) (*gorm.DB, e
 	for _, p := range append([]string{"busy_timeout(10000)", "foreign_keys(1)", "temp_store(2)", "cache_size(-16000)"}, pragmas...) {
 		q.Add("_pragma", p)
 	}
-	dialector := translating{sqlite.New(sqlite.Config{DriverName: "sqlite", DSN: "file:" + path + "?" + q.Encode()}).(*sqlite.Dialector)}
-	g, err := gorm.Open(dialector, gormConfig(o))
+	g, err := gorm.Open(sqliteDialect{dsn: "file:" + path + "?" + q.Encode()}, gormConfig(o))
 	if err != nil {
 		return nil, fmt.Errorf("open SQLite file %s: %w", path, err)
 	}
@@ -95,32 +93,4 @@ func lockFile(path string) (unlock func(), err error) {
 		return nil, problem.New(problem.Conflict, "store.in-use", "File", path).Because(err)
 	}
 	return func() { f.Close() }, nil
-}
-
-// translating gives GORM's names to modernc's errors.
-type translating struct{ *sqlite.Dialector }
-
-// Extended result codes, https://www.sqlite.org/rescode.html.
-const (
-	sqliteUnique     = 2067
-	sqlitePrimaryKey = 1555
-	sqliteForeignKey = 787
-	sqliteCheck      = 275
-)
-
-// Translate implements gorm.ErrorTranslator.
-func (t translating) Translate(err error) error {
-	var e *moderncsqlite.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	switch e.Code() {
-	case sqliteUnique, sqlitePrimaryKey:
-		return fmt.Errorf("%w: %w", gorm.ErrDuplicatedKey, err)
-	case sqliteForeignKey:
-		return fmt.Errorf("%w: %w", gorm.ErrForeignKeyViolated, err)
-	case sqliteCheck:
-		return fmt.Errorf("%w: %w", gorm.ErrCheckConstraintViolated, err)
-	}
-	return err
 }
