@@ -1,0 +1,243 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/labstack/echo/v4"
+
+	"assent/internal/i18n"
+	"assent/internal/link"
+	"assent/internal/testkit"
+	"assent/internal/web"
+	"assent/internal/web/admin"
+)
+
+// gallery serves the samples at /NAME?lang=…, under the real policy and with the
+// real static files.
+func gallery(t *testing.T) *httptest.Server {
+	t.Helper()
+	e := house(t)
+	e.GET("/show/:name", func(c echo.Context) error {
+		for _, s := range samples(web.Localizer(c).Lang()) {
+			if s.name == c.Param("name") {
+				return web.Page(c, http.StatusOK, s.page, s.data)
+			}
+		}
+		return echo.ErrNotFound
+	})
+	e.GET("/body", func(c echo.Context) error {
+		c.Response().Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'self'; sandbox")
+		return c.HTML(http.StatusOK, `<!doctype html><html lang="en"><title>mail</title><body><h1>Dear Sara</h1><p>A gift for you.</p></body></html>`)
+	})
+	e.GET("/live", func(c echo.Context) error {
+		if _, err := web.Stream(c); err != nil {
+			return err
+		}
+		<-c.Request().Context().Done()
+		return nil
+	})
+	s := httptest.NewServer(e)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func house(t *testing.T) *echo.Echo {
+	t.Helper()
+	ring, err := link.NewRing(bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := url.Parse("http://127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := web.New(web.Options{URLs: link.URLs{Base: base, Ring: ring}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// refusals is what the browser refused by the policy; it runs before the page.
+const refusals = `window.refused = []; addEventListener('securitypolicyviolation', e => refused.push(e.effectiveDirective + ' ' + e.blockedURI));`
+
+// tooSmall are the things to press that are less than 44 px high. Links within
+// a sentence are excepted (WCAG 2.2, 2.5.8), and boxes count with their label.
+const tooSmall = `JSON.stringify([...document.querySelectorAll('button, select, input:not([type=hidden], [type=checkbox]), label.box, .btn, nav a, .mails a')]
+	.filter(n => n.checkVisibility() && !n.closest('.unseen') && n.getBoundingClientRect().height < 43.5)
+	.map(n => n.outerHTML.slice(0, 80) + ' ' + n.getBoundingClientRect().height))`
+
+// overEdge are the things that stick out of the page at either side.
+const overEdge = `JSON.stringify(document.documentElement.scrollWidth <= innerWidth ? [] : [...document.body.querySelectorAll('*')]
+	.filter(n => { const r = n.getBoundingClientRect(); return (r.right > innerWidth + 1 || r.left < -1) && !n.closest('.scroll, .unseen, nav, pre') })
+	.map(n => n.outerHTML.slice(0, 80)))`
+
+// TestEveryLook shows every page in a browser in both languages, light and
+// dark, on a desk and on a phone: axe-core finds nothing, nothing runs over the
+// edge, everything that is pressed is large enough, the policy refuses nothing.
+// With ASSENT_PICTURES set to a folder it leaves a picture of each page there.
+func TestEveryLook(t *testing.T) {
+	s := gallery(t)
+	for _, lang := range i18n.Languages {
+		for _, scheme := range []string{"light", "dark"} {
+			t.Run(lang+"-"+scheme, func(t *testing.T) {
+				tab := openTab(t, scheme)
+				for _, sample := range looks(lang) {
+					for _, width := range []int64{1280, 390} {
+						see(t, tab, s.URL+"/show/"+sample.name+"?lang="+lang, fmt.Sprintf("%s-%s-%s-%d", sample.name, lang, scheme, width), width)
+					}
+				}
+			})
+		}
+	}
+}
+
+// looks leaves out samples that look like another.
+func looks(lang string) (some []sample) {
+	for _, s := range samples(lang) {
+		if strings.HasPrefix(s.name, "error-") && s.name != "error-not-found" || strings.HasPrefix(s.name, "preferences-") && s.name != "preferences-wrong" && s.name != "preferences-complaint" {
+			continue
+		}
+		some = append(some, s)
+	}
+	return some
+}
+
+func openTab(t *testing.T, scheme string) context.Context {
+	t.Helper()
+	tab := testkit.Browser(t)
+	err := chromedp.Do(tab, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		if _, err := cdp.Call(ctx, target, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: refusals}); err != nil {
+			return err
+		}
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+		return err
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tab
+}
+
+func see(t *testing.T, tab context.Context, address, name string, width int64) {
+	t.Helper()
+	if err := chromedp.Do(tab, chromedp.EmulateViewport(width, 900), chromedp.Navigate(address)); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if n := ask(t, tab, `document.fonts.ready.then(f => String([...f].filter(x => x.status === 'loaded').length))`); n != "1" {
+		t.Errorf("%s: %s fonts came", name, n)
+	}
+	if width == 390 {
+		for _, v := range testkit.Axe(t, tab) {
+			t.Errorf("%s: %s", name, v)
+		}
+		if small := ask(t, tab, tooSmall); small != "[]" {
+			t.Errorf("%s: too small to press: %s", name, small)
+		}
+	}
+	for what, script := range map[string]string{"over the edge": overEdge, "refused": `JSON.stringify(refused)`} {
+		if got := ask(t, tab, script); got != "[]" {
+			t.Errorf("%s: %s: %s", name, what, got)
+		}
+	}
+	if dir := os.Getenv("ASSENT_PICTURES"); dir != "" {
+		picture(t, tab, filepath.Join(dir, name+".png"), width)
+	}
+}
+
+// picture is of the whole page: the window is made as high as that.
+func picture(t *testing.T, tab context.Context, file string, width int64) {
+	t.Helper()
+	high, err := strconv.ParseInt(ask(t, tab, `String(Math.max(innerHeight, document.documentElement.scrollHeight))`), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := chromedp.Do(tab, chromedp.EmulateViewport(width, high)); err != nil {
+		t.Fatal(err)
+	}
+	png, err := chromedp.Run(tab, chromedp.CaptureScreenshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, png, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ask evaluates a script that gives a text, or promises one.
+func ask(t *testing.T, tab context.Context, script string) string {
+	t.Helper()
+	got, err := chromedp.Run(tab, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("evaluate %.60s: %v", script, err)
+	}
+	return got
+}
+
+// An event of the stream brings the new mail into the list; the focus stays
+// where it was, and what lies outside the region is not touched.
+func TestLiveRegionFollowsItsStream(t *testing.T) {
+	var mails atomic.Int64
+	came := make(chan struct{}, 1)
+	e := house(t)
+	e.GET("/box", func(c echo.Context) error {
+		view := admin.Mailbox{Action: "/box", Live: "/live"}
+		for n := mails.Load(); n >= 0; n-- {
+			view.Mails = append(view.Mails, admin.Mail{URL: fmt.Sprintf("/box/%d", n), Subject: fmt.Sprintf("mail %d", n), To: "sara@example.org", At: asked})
+		}
+		return web.Page(c, http.StatusOK, "admin/mailbox", view)
+	})
+	e.GET("/live", func(c echo.Context) error {
+		send, err := web.Stream(c)
+		if err != nil {
+			return err
+		}
+		for {
+			select {
+			case <-c.Request().Context().Done():
+				return nil
+			case <-came:
+				if err := send("mail", "1"); err != nil {
+					return err
+				}
+			}
+		}
+	})
+	s := httptest.NewServer(e)
+	t.Cleanup(s.Close)
+	tab := openTab(t, "light")
+	if err := chromedp.Do(tab, chromedp.Navigate(s.URL+"/box")); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, tab, `document.getElementById('f-q').value = 'typed'; document.querySelector('.mails a').focus(); ''`)
+	mails.Store(1)
+	came <- struct{}{}
+	got := ""
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end) && got != "2"; time.Sleep(20 * time.Millisecond) {
+		got = ask(t, tab, `String(document.querySelectorAll('.mails li').length)`)
+	}
+	if got != "2" {
+		t.Fatalf("the list has %s mails", got)
+	}
+	if got := ask(t, tab, `document.activeElement.getAttribute('href') + ' ' + document.getElementById('f-q').value`); got != "/box/0 typed" {
+		t.Errorf("after the refresh focus and field are %q", got)
+	}
+}
