@@ -213,9 +213,13 @@ func (h *house) frame(c echo.Context, v visit, zone *time.Location) Frame {
 	return f
 }
 
-// languages offers this very page in each language.
-func languages(c echo.Context) []Language {
+// languages offers this very page in each language; name, value pairs stand in
+// for what its address says.
+func languages(c echo.Context, pairs ...string) []Language {
 	q := c.Request().URL.Query()
+	for i := 0; i+1 < len(pairs); i += 2 {
+		q.Set(pairs[i], pairs[i+1])
+	}
 	all := make([]Language, len(i18n.Languages))
 	for i, lang := range i18n.Languages {
 		q.Set("lang", lang)

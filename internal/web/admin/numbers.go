@@ -228,7 +228,7 @@ func queuesSQL(tx *store.Tx) string {
 			sum(CASE WHEN t.paused_at IS NULL AND m.due_at <= ? THEN 1 ELSE 0 END) AS waiting,
 			sum(CASE WHEN t.paused_at IS NULL AND m.due_at > ? THEN 1 ELSE 0 END) AS later,
 			sum(CASE WHEN t.paused_at IS NOT NULL THEN 1 ELSE 0 END) AS held,
-			` + tx.Pick("CAST(extract(epoch FROM min(CASE WHEN t.paused_at IS NULL THEN m.due_at END)) AS bigint)",
+			` + tx.Pick("CAST(floor(extract(epoch FROM min(CASE WHEN t.paused_at IS NULL THEN m.due_at END))) AS bigint)",
 		"unixepoch(min(CASE WHEN t.paused_at IS NULL THEN m.due_at END))") + ` AS oldest
 			FROM streams t JOIN messages m ON m.stream_id = t.id
 			WHERE t.brand_id = ? AND m.state = 'queued' GROUP BY t.queue
