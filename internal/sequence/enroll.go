@@ -64,26 +64,29 @@ func OnConsent(tx *store.Tx, e event.Event) error {
 	return nil
 }
 
-// OnMessage is the listener of mail.skipped: a mail of ours that the send gate
-// refused for want of permission ends its enrollment, in the gate's transaction.
-// A mail of anything else costs one look at the primary key.
+// OnMessage is the listener of mail.skipped: if a mail of ours was skipped and
+// the permission is gone, the enrollment ends, in the gate's transaction. Why
+// the gate skipped it is not asked; whether the person may be mailed is. A mail
+// of anything else costs one look at the primary key of enrollments.
 func OnMessage(tx *store.Tx, e event.Event) error {
-	reason, _ := e.Data["reason"].(string)
-	if e.SourceID == nil || !forWantOfPermission(reason) {
+	if e.SourceID == nil || e.SubscriberID == nil {
 		return nil
 	}
-	return end(tx, reason, "id = ? AND brand_id = ?", *e.SourceID, e.BrandID)
-}
-
-// forWantOfPermission tells consent's reasons from the others a mail may be
-// skipped for, such as a sequence that has ended.
-func forWantOfPermission(reason string) bool {
-	for _, beginning := range []string{consent.ReasonNone, consent.ReasonErased, consent.ReasonSuppressed, "consent-"} {
-		if strings.HasPrefix(reason, beginning) {
-			return true
-		}
+	var topics []uuid.UUID
+	err := tx.Raw(`SELECT q.topic_id FROM enrollments n JOIN sequences q ON q.brand_id = n.brand_id AND q.id = n.sequence_id
+		WHERE n.id = ? AND n.brand_id = ? AND n.state = 'active'`, *e.SourceID, e.BrandID).Scan(&topics).Error
+	if err != nil || len(topics) == 0 {
+		return err
 	}
-	return false
+	b, err := brand.Find(tx, e.BrandID)
+	if err != nil {
+		return err
+	}
+	answer, err := consent.May(tx, b, *e.SubscriberID, topics[0])
+	if err != nil || answer.Allowed {
+		return err
+	}
+	return end(tx, answer.Reason, "id = ? AND brand_id = ?", *e.SourceID, e.BrandID)
 }
 
 // join enrolls one person in all running and paused sequences of a topic.

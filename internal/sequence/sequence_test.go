@@ -178,31 +178,38 @@ func TestStepWithoutPermissionEnds(t *testing.T) {
 	})
 }
 
-// What the gate says of a mail decides about the enrollment, where it is for
-// want of permission.
+// A skipped mail ends its enrollment where the permission is gone, and only there.
 func TestSkippedMailEndsTheEnrollment(t *testing.T) {
-	reasons := map[string]bool{
-		consent.ReasonWithdrawn: true, consent.ReasonExpired: true, consent.ReasonNone: true, consent.ReasonErased: true,
-		consent.ReasonSuppressed + consent.Complaint: true, "promise": false, "campaign-cancelled": false, "": false,
-	}
 	each(t, func(w *world) {
 		w.running(send(w.mail), wait(sequence.Wait{Days: 1}), send(w.mail))
-		other, people := w.person("other"), map[string]subscriber.Subscriber{}
-		w.give(other)
-		for reason := range reasons {
-			people[reason] = w.person(fmt.Sprintf("p%d", len(people)))
-			w.give(people[reason])
+		complains, lapses, full, other := w.person("complains"), w.person("lapses"), w.person("full"), w.person("other")
+		until := w.db.Now().Add(time.Hour)
+		w.write(func(tx *store.Tx) error {
+			_, err := consent.Record(tx, consent.Act{Brand: w.brand, Subscriber: lapses.ID, Topic: w.topic, State: consent.Given,
+				Method: consent.MethodDoubleOptIn, Wording: "Send me news.", ValidUntil: &until})
+			return err
+		})
+		for _, s := range []subscriber.Subscriber{complains, full, other} {
+			w.give(s)
 		}
 		w.advance()
-		for reason, ends := range reasons {
-			s := people[reason]
-			source := w.enrollment(s).ID
+		w.pass(2 * time.Hour)
+		w.write(func(tx *store.Tx) error {
+			return consent.Suppress(tx, w.brand, complains.AddressHash, consent.Complaint, "")
+		})
+		for s, want := range map[*subscriber.Subscriber]string{&complains: consent.ReasonSuppressed + consent.Complaint, &lapses: consent.ReasonExpired, &full: ""} {
+			source, stranger := w.enrollment(*s).ID, uuid.New()
 			w.write(func(tx *store.Tx) error {
-				return event.Record(tx, event.Event{BrandID: w.brand.ID, SubscriberID: &s.ID, Kind: event.MailSkipped,
-					SourceID: &source, Data: map[string]any{"reason": reason}})
+				for _, source := range []*uuid.UUID{&stranger, nil, &source} {
+					err := event.Record(tx, event.Event{BrandID: w.brand.ID, SubscriberID: &s.ID, Kind: event.MailSkipped, SourceID: source})
+					if err != nil {
+						return err
+					}
+				}
+				return nil
 			})
-			if e := w.enrollment(s); (e.State == "ended") != ends {
-				w.Errorf("%q: the enrollment is %s", reason, e.State)
+			if e := w.enrollment(*s); (e.State == "ended") != (want != "") || e.Reason != want {
+				w.Errorf("%s: the enrollment is %s for %q, want %q", s.Name, e.State, e.Reason, want)
 			}
 		}
 		if e := w.enrollment(other); e.State != "active" {
