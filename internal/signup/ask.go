@@ -62,31 +62,31 @@ func Ask(tx *store.Tx, set Settings, form uuid.UUID, in Submission) (Outcome, er
 		return Outcome{}, problem.New(problem.TooMany, "signup.too-quick")
 	}
 	o := sheet.outcome()
-	o.Whole, err = sheet.take(tx, set, e)
+	o.Kept, err = sheet.take(tx, set, e)
 	return o, err
 }
 
 // take does the work of Ask for an entry, and keeps of it what may be kept.
-func (s Sheet) take(tx *store.Tx, set Settings, e entry) (whole bool, err error) {
+func (s Sheet) take(tx *store.Tx, set Settings, e entry) (kept Kept, err error) {
 	key := addressKey(tx, e.address.Normal)
 	if err := lockAddress(tx, key); err != nil {
-		return false, err
+		return KeptNothing, err
 	}
 	hash, err := s.Brand.AddressHash(tx, e.address.Normal)
 	if err != nil {
-		return false, err
+		return KeptNothing, err
 	}
 	_, stopped, err := consent.Suppressed(tx, s.Brand.ID, hash, consent.ConfirmMail)
 	if err != nil {
-		return false, err
+		return KeptNothing, err
 	}
 	_, silent, err := consent.Suppressed(tx, s.Brand.ID, hash, consent.MarketingMail)
 	if err != nil {
-		return false, err
+		return KeptNothing, err
 	}
 	may, err := set.mayMail(tx, key)
 	if err != nil {
-		return false, err
+		return KeptNothing, err
 	}
 	fresh := false
 	err = attempt(tx, "signup", may && !stopped, func() error {
@@ -97,13 +97,19 @@ func (s Sheet) take(tx *store.Tx, set Settings, e entry) (whole bool, err error)
 		fresh, err = s.ask(tx, set, e, who, silent, key)
 		return err
 	})
-	return fresh && may && !stopped, err
+	switch {
+	case err != nil || !may || stopped:
+		return KeptNothing, err
+	case fresh:
+		return KeptAll, nil
+	}
+	return KeptMail, nil
 }
 
 // attempt does the work and, unless it is to be kept, takes it back. An error
 // of the work itself takes the whole transaction with it.
 func attempt(tx *store.Tx, name string, keep bool, work func() error) error {
-	if err := tx.SavePoint(name).Error; err != nil {
+	if _, err := tx.Run("SAVEPOINT " + name); err != nil {
 		return fmt.Errorf("begin an attempt: %w", err)
 	}
 	if err := work(); err != nil {
@@ -112,7 +118,7 @@ func attempt(tx *store.Tx, name string, keep bool, work func() error) error {
 	if keep {
 		return nil
 	}
-	if err := tx.RollbackTo(name).Error; err != nil {
+	if _, err := tx.Run("ROLLBACK TO SAVEPOINT " + name); err != nil {
 		return fmt.Errorf("take an attempt back: %w", err)
 	}
 	return nil

@@ -178,10 +178,11 @@ func TestTheOutcomeAndTheMailsOfEverySituation(t *testing.T) {
 		for _, s := range situations {
 			confirms, already := len(w.mails("confirm")), len(w.mails("already"))
 			o := w.ask(s+"@example.org", "news", "offers")
-			if o.Whole != (s == "new" || s == "left") {
-				w.Errorf("%s: whole is %t", s, o.Whole)
+			kept := map[string]Kept{"new": KeptAll, "left": KeptAll, "confirmed": KeptMail, "pending": KeptMail}[s]
+			if o.Kept != kept {
+				w.Errorf("%s: kept %d, want %d", s, o.Kept, kept)
 			}
-			o.Whole = false
+			o.Kept = KeptNothing
 			if first == nil {
 				first = &o
 			}
@@ -211,7 +212,7 @@ func TestHoneypotStoresNothingAndAnswersTheSame(t *testing.T) {
 		in := w.submission(token, "robot@example.org", "news")
 		in.Values[Honeypot] = "https://spam.example"
 		o, err := w.send(in)
-		honest.Whole = false
+		honest.Kept = KeptNothing
 		if err != nil || o != honest {
 			w.Errorf("told %+v, %v", o, err)
 		}

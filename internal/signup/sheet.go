@@ -133,10 +133,19 @@ type Outcome struct {
 	Message  string
 	Redirect string // empty: the message
 
-	// Whole says that all of the work was kept: a new request and its mail. It
-	// is for whoever evens out the time of the answer, and is never told.
-	Whole bool
+	// Kept is for whoever evens out the time of the answer, and is never told.
+	Kept Kept
 }
+
+// Kept is how much of the work of a sign-up stayed.
+type Kept int
+
+// What can stay.
+const (
+	KeptNothing Kept = iota
+	KeptMail         // another mail to somebody who is confirmed, or has been asked
+	KeptAll          // a new request and its mail
+)
 
 func (s Sheet) outcome() Outcome {
 	return Outcome{Language: s.Language, Message: s.Text.Message, Redirect: s.Text.Redirect}

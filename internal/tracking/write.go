@@ -131,7 +131,7 @@ func look(tx *store.Tx, group []*call) ([]found, error) {
 	}
 	var got []found
 	err = tx.Raw(`SELECT v.n, m.brand_id, m.subscriber_id, m.settled_at, COALESCE(l.url, '') AS url,
-			EXISTS (SELECT 1 FROM hits h WHERE h.source_id = m.source_id AND h.message_id = m.id AND h.kind = 'open') AS opened
+			v.k = 'open' AND EXISTS (SELECT 1 FROM hits h WHERE h.source_id = m.source_id AND h.message_id = m.id AND h.kind = 'open') AS opened
 		FROM `+groupTable(tx)+`
 		JOIN messages m ON m.source_id = v.s AND m.id = v.m
 		LEFT JOIN links l ON v.k = 'click' AND l.content_id = m.content_id AND l.language = m.language AND l.n = v.l`, param).Scan(&got).Error

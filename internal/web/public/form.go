@@ -88,7 +88,7 @@ func (h *house) sendForm(c echo.Context) error {
 	if err != nil {
 		return h.formFailed(c, sheet, values, err)
 	}
-	h.pace.keep(c.Request().Context(), begun, done.Whole)
+	h.pace.keep(c.Request().Context(), begun, done.Kept)
 	return h.formDone(c, sheet, done)
 }
 

@@ -2,49 +2,64 @@ package public
 
 import (
 	"context"
-	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
+
+	"assent/internal/signup"
 )
 
 // pace hides what a sign-up cost. The work of Ask is the same for everybody,
-// but what is taken back needs no disk; so an answer that kept less waits as
-// long as one that kept all took lately: as one of those, drawn at random. New
+// but what is taken back needs no disk; so an answer that kept less waits for
+// as long as such answers were lately the quicker ones, by their medians. New
 // people, who are the many, wait for nothing.
 type pace struct {
 	mu     sync.Mutex
-	recent [16]time.Duration
-	n      int // ever noted
+	recent map[signup.Kept]*ring
 }
 
-// note keeps how long a sign-up took that kept everything.
-func (p *pace) note(took time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.recent[p.n%len(p.recent)] = took
-	p.n++
+// ring holds the latest durations, before any wait.
+type ring struct {
+	took [32]time.Duration
+	n    int // ever noted
 }
 
-// draw is how long one of the recent ones took; 0 before the first.
-func (p *pace) draw() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.n == 0 {
+func (r *ring) median() time.Duration {
+	if r == nil || r.n == 0 {
 		return 0
 	}
-	return p.recent[rand.IntN(min(p.n, len(p.recent)))]
+	sorted := slices.Clone(r.took[:min(r.n, len(r.took))])
+	slices.Sort(sorted)
+	return sorted[len(sorted)/2]
+}
+
+// note keeps how long an answer took, and tells how long it is to wait.
+func (p *pace) note(kept signup.Kept, took time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.recent == nil {
+		p.recent = map[signup.Kept]*ring{}
+	}
+	r := p.recent[kept]
+	if r == nil {
+		r = &ring{}
+		p.recent[kept] = r
+	}
+	r.took[r.n%len(r.took)] = took
+	r.n++
+	return p.recent[signup.KeptAll].median() - r.median()
 }
 
 // keep holds an answer whose work began at begun.
-func (p *pace) keep(ctx context.Context, begun time.Time, whole bool) {
-	if whole {
-		p.note(time.Since(begun))
+func (p *pace) keep(ctx context.Context, begun time.Time, kept signup.Kept) {
+	wait := p.note(kept, time.Since(begun))
+	if wait <= 0 {
 		return
 	}
-	wait := time.NewTimer(p.draw() - time.Since(begun))
-	defer wait.Stop()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	select {
-	case <-wait.C:
+	case <-timer.C:
 	case <-ctx.Done():
 	}
 }
