@@ -29,9 +29,7 @@ func (a *App) handler() (http.Handler, error) {
 		return nil, err
 	}
 	if a.Options.Demo {
-		if err := a.mountDemo(e); err != nil {
-			return nil, err
-		}
+		a.mountDemo(e)
 	}
 	return e, nil
 }
