@@ -33,7 +33,7 @@ func callerOf(ctx context.Context) caller {
 
 // admit lets a request through whose key is known and has the action's scope,
 // and finds the brand it acts for. Nothing of the request but its headers is
-// looked at before.
+// looked at before its key is known.
 func (h *house) admit(ctx huma.Context, next func(huma.Context)) {
 	a := ctx.Operation().Metadata["action"].(action)
 	c, err := h.identify(ctx, a)
@@ -50,9 +50,6 @@ func (h *house) identify(ctx huma.Context, a action) (caller, error) {
 		return caller{}, err
 	}
 	c := caller{}
-	if c.once, err = onceOf(ctx); err != nil {
-		return caller{}, err
-	}
 	err = h.DB.Read(ctx.Context(), func(tx *store.Tx) error {
 		if c.key, err = account.KeyOf(tx, secret); err != nil {
 			return err
@@ -64,6 +61,9 @@ func (h *house) identify(ctx huma.Context, a action) (caller, error) {
 		return err
 	})
 	if err != nil {
+		return caller{}, err
+	}
+	if c.once, err = onceOf(humaecho.Unwrap(ctx), c.brand.ID); err != nil {
 		return caller{}, err
 	}
 	if c.key.Stale(h.DB.Now()) {

@@ -95,7 +95,11 @@ func createCampaign(tx *store.Tx, c caller, in *struct{ Body campaignNew }) (cam
 	if err != nil {
 		return campaignAnswer{}, err
 	}
-	made, err := campaign.Create(tx, c.brand, campaign.New{Name: in.Body.Name, Topic: t.ID, Tag: in.Body.Tag, Texts: deliveryTexts(in.Body.Texts)})
+	texts, err := deliveryTexts("texts", in.Body.Texts)
+	if err != nil {
+		return campaignAnswer{}, err
+	}
+	made, err := campaign.Create(tx, c.brand, campaign.New{Name: in.Body.Name, Topic: t.ID, Tag: in.Body.Tag, Texts: texts})
 	if err != nil {
 		return campaignAnswer{}, err
 	}
@@ -140,7 +144,11 @@ func updateCampaign(tx *store.Tx, c caller, in *struct {
 }) (campaignAnswer, error) {
 	change := campaign.Change{Name: in.Body.Name, Tag: in.Body.Tag}
 	if in.Body.Texts != nil {
-		change.Texts = deliveryTexts(in.Body.Texts)
+		texts, err := deliveryTexts("texts", in.Body.Texts)
+		if err != nil {
+			return campaignAnswer{}, err
+		}
+		change.Texts = texts
 	}
 	if in.Body.Topic != nil {
 		t, err := topicNamed(tx, c, "topic", *in.Body.Topic)

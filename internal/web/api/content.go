@@ -1,7 +1,11 @@
 package api
 
 import (
+	"fmt"
+	"strings"
+
 	"assent/internal/delivery"
+	"assent/internal/problem"
 )
 
 // mailText is a mail's words in one language, as Liquid.
@@ -13,12 +17,19 @@ type mailText struct {
 	Text      string `json:"text,omitempty" maxLength:"500000" doc:"Made from the HTML, if left out." example:"Hello {{ subscriber.name }}, …"`
 }
 
-func deliveryTexts(in []mailText) []delivery.Text {
+// deliveryTexts wants headers to stay on one line, as they are written.
+func deliveryTexts(place string, in []mailText) ([]delivery.Text, error) {
 	out := make([]delivery.Text, len(in))
+	wrong := problem.New(problem.Invalid, "problem.invalid")
 	for i, t := range in {
+		for name, value := range map[string]string{"subject": t.Subject, "preheader": t.Preheader} {
+			if strings.ContainsAny(value, "\r\n") {
+				wrong.Field(fmt.Sprintf("%s/%d/%s", place, i, name), "problem.field.line-break")
+			}
+		}
 		out[i] = delivery.Text(t)
 	}
-	return out
+	return out, wrong.OrNil()
 }
 
 func showTexts(in []delivery.Text) []mailText {

@@ -168,7 +168,11 @@ func createOffer(tx *store.Tx, c caller, in *struct{ Body offerNew }) (offerAnsw
 	if err != nil {
 		return offerAnswer{}, err
 	}
-	content, err := delivery.SaveContent(tx, c.brand.ID, deliveryTexts(in.Body.Mail))
+	texts, err := deliveryTexts("mail", in.Body.Mail)
+	if err != nil {
+		return offerAnswer{}, err
+	}
+	content, err := delivery.SaveContent(tx, c.brand.ID, texts)
 	if err != nil {
 		return offerAnswer{}, under(err, "mail")
 	}

@@ -11,8 +11,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"assent/internal/problem"
@@ -23,7 +22,6 @@ const (
 	idempotencyHeader = "Idempotency-Key"
 	idempotencyMax    = 255
 	idempotencyLife   = 24 * time.Hour
-	fingerprintKey    = "assent fingerprint"
 )
 
 // once is a request that wants its effect once; without a key it wants nothing.
@@ -32,37 +30,27 @@ type once struct {
 	fingerprint []byte // SHA-256 of method, path, brand and body
 }
 
-// fingerprint reads the body of a request with an Idempotency-Key, to know it again.
-func fingerprint(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r := c.Request()
-		if r.Method != http.MethodPost || len(r.Header.Values(idempotencyHeader)) == 0 {
-			return next(c)
-		}
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return fmt.Errorf("read the body: %w", err)
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		h := sha256.New()
-		fmt.Fprintf(h, "%s\x00%s\x00%s\x00", r.Method, r.URL.RequestURI(), r.Header.Get(brandHeader))
-		h.Write(body)
-		c.Set(fingerprintKey, h.Sum(nil))
-		return next(c)
-	}
-}
-
-func onceOf(ctx huma.Context) (once, error) {
-	c := humaecho.Unwrap(ctx)
-	sum, ok := c.Get(fingerprintKey).([]byte)
-	if !ok {
+// onceOf reads the header, and the body of a request that has it, to know the
+// request again.
+func onceOf(c echo.Context, brand uuid.UUID) (once, error) {
+	r := c.Request()
+	values := r.Header.Values(idempotencyHeader)
+	if r.Method != http.MethodPost || len(values) == 0 {
 		return once{}, nil
 	}
-	key, ok := idempotencyKey(c.Request().Header.Values(idempotencyHeader))
+	key, ok := idempotencyKey(values)
 	if !ok {
 		return once{}, problem.InvalidField("header/"+idempotencyHeader, "api.idempotency-key", "Max", idempotencyMax)
 	}
-	return once{key: key, fingerprint: sum}, nil
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return once{}, fmt.Errorf("read the body: %w", err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\x00%s\x00%s\x00", r.Method, r.URL.RequestURI(), brand)
+	h.Write(body)
+	return once{key: key, fingerprint: h.Sum(nil)}, nil
 }
 
 // idempotencyKey takes one key of visible ASCII, bare or as the quoted string

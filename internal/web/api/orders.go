@@ -66,7 +66,7 @@ func listOrders(tx *store.Tx, c caller, in *struct {
 }) (list[orderAnswer], error) {
 	q := tx.Where("brand_id = ?", c.brand.ID)
 	if in.Cursor != "" {
-		after, err := cursorForm.DecodeString(in.Cursor)
+		after, err := fromCursor(in.Cursor)
 		if err != nil || !isText(after) {
 			return list[orderAnswer]{}, badCursor()
 		}

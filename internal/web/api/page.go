@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,6 +26,15 @@ type Paging struct {
 
 var cursorForm = base64.RawURLEncoding.Strict()
 
+// fromCursor takes one spelling of each cursor: the decoder would skip line ends.
+func fromCursor(cursor string) ([]byte, error) {
+	raw, err := cursorForm.DecodeString(cursor)
+	if err != nil || strings.ContainsAny(cursor, "\r\n") {
+		return nil, badCursor()
+	}
+	return raw, nil
+}
+
 func badCursor() error { return problem.New(problem.Malformed, "api.cursor") }
 
 // idCursor and readID make and read a cursor that is an id. It is a place in
@@ -35,7 +45,7 @@ func readID(cursor string) (uuid.UUID, error) {
 	if cursor == "" {
 		return uuid.Nil, nil
 	}
-	raw, err := cursorForm.DecodeString(cursor)
+	raw, err := fromCursor(cursor)
 	if err != nil || len(raw) != len(uuid.UUID{}) {
 		return uuid.Nil, badCursor()
 	}
@@ -49,7 +59,7 @@ func timeCursor(at time.Time, id uuid.UUID) string {
 }
 
 func readTime(cursor string) (time.Time, uuid.UUID, error) {
-	raw, err := cursorForm.DecodeString(cursor)
+	raw, err := fromCursor(cursor)
 	if err != nil || len(raw) != 8+len(uuid.UUID{}) {
 		return time.Time{}, uuid.Nil, badCursor()
 	}

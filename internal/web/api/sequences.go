@@ -160,7 +160,11 @@ func stepsOf(tx *store.Tx, c caller, in []stepBody) ([]sequence.Step, error) {
 		}
 		out[i].Send = b.Send.ContentID
 		if b.Send.ContentID == nil {
-			id, err := delivery.SaveContent(tx, c.brand.ID, deliveryTexts(b.Send.Texts))
+			texts, err := deliveryTexts(fmt.Sprintf("steps/%d/send/texts", i), b.Send.Texts)
+			if err != nil {
+				return nil, err
+			}
+			id, err := delivery.SaveContent(tx, c.brand.ID, texts)
 			if err != nil {
 				return nil, under(err, fmt.Sprintf("steps/%d/send", i))
 			}

@@ -62,9 +62,9 @@ type suppressionRow struct {
 // listSuppressions reads the primary key (brand, hash, reason) from the cursor
 // on; the address costs one look at a unique key each.
 func listSuppressions(tx *store.Tx, c caller, in *Paging) (list[suppressionAnswer], error) {
-	hash, reason := []byte{}, ""
+	hash, reason := []byte{0}, "" // below any hash; GORM makes NULL of no bytes at all
 	if in.Cursor != "" {
-		raw, err := cursorForm.DecodeString(in.Cursor)
+		raw, err := fromCursor(in.Cursor)
 		if err != nil || len(raw) < 33 || !isText(raw[32:]) {
 			return list[suppressionAnswer]{}, badCursor()
 		}
@@ -73,8 +73,8 @@ func listSuppressions(tx *store.Tx, c caller, in *Paging) (list[suppressionAnswe
 	var found []suppressionRow
 	err := tx.Raw(`SELECT x.*, coalesce(s.email, '') AS email FROM suppressions x
 		LEFT JOIN subscribers s ON s.brand_id = x.brand_id AND s.address_hash = x.address_hash
-		WHERE x.brand_id = ? AND (x.address_hash, x.reason) > (?, ?) ORDER BY x.address_hash, x.reason LIMIT ?`,
-		c.brand.ID, hash, reason, in.Limit+1).Scan(&found).Error
+		WHERE x.brand_id = ? AND x.address_hash >= ? AND (x.address_hash > ? OR x.reason > ?) ORDER BY x.address_hash, x.reason LIMIT ?`,
+		c.brand.ID, hash, hash, reason, in.Limit+1).Scan(&found).Error
 	if err != nil {
 		return list[suppressionAnswer]{}, fmt.Errorf("list suppressions: %w", err)
 	}
