@@ -422,3 +422,42 @@ func BenchmarkLimiter(b *testing.B) {
 		l.Allow("198.51.100.9", now)
 	}
 }
+
+func TestStaticFilesAreKeptByTheirContent(t *testing.T) {
+	e, _ := house(t, Options{})
+	if len(assets()) == 0 {
+		t.Fatal("there are no static files")
+	}
+	for name := range assets() {
+		w := ask(e, "GET", Asset(name), nil)
+		if w.Code != 200 || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %d %v", name, w.Code, w.Header())
+		}
+		tag := w.Header().Get("ETag")
+		if plain := ask(e, "GET", "/static/"+name, nil); plain.Code != 200 || strings.Contains(plain.Header().Get("Cache-Control"), "immutable") {
+			t.Errorf("%s without its tag: %d %v", name, plain.Code, plain.Header())
+		}
+		if again := ask(e, "GET", "/static/"+name, nil, "If-None-Match", tag); again.Code != 304 || again.Body.Len() != 0 {
+			t.Errorf("%s known already: %d", name, again.Code)
+		}
+	}
+	for _, path := range []string{"/static/", "/static/../templates.go", "/static/%2e%2e/pages/README.md", "/static/README.md", "/static/nothing.css"} {
+		if w := ask(e, "GET", path, nil); w.Code != 404 {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+}
+
+// The error page may itself fail; the visitor is told all the same.
+func TestTheErrorPageMayFail(t *testing.T) {
+	e, log := house(t, Options{ErrorPage: func(_ echo.Context, e ErrorText) (string, any) {
+		if e.Status != 409 || e.Kind != "conflict" || e.Text == "" || e.RequestID == "" {
+			t.Errorf("told %+v", e)
+		}
+		return "public/nowhere", nil
+	}})
+	w := ask(e, "GET", "/conflict", nil)
+	if w.Code != 409 || !strings.Contains(w.Body.String(), "does not fit") || !strings.Contains(log.String(), "could not draw the error page") {
+		t.Errorf("%d %s, log %s", w.Code, w.Body, log)
+	}
+}
