@@ -31,7 +31,7 @@ type tab struct {
 
 func (w *world) tab() *tab {
 	w.Helper()
-	return &tab{w, testkit.Browser(w.T)}
+	return &tab{w, testkit.Browser(w.TB)}
 }
 
 func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
@@ -131,11 +131,12 @@ func (p *tab) sound(name, lang, path string) {
 		if over := eval[int](p, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); over > 0 {
 			p.Errorf("%s at %d runs %d pixels over the edge", path, width, over)
 		}
-		for _, v := range testkit.Axe(p.T, p.ctx) {
+		for _, v := range testkit.Axe(p.TB, p.ctx) {
 			p.Errorf("%s at %d: %s", path, width, v)
 		}
 		if folder := os.Getenv("ASSENT_PICTURES"); folder != "" {
-			testkit.Screenshot(p.T, p.ctx, filepath.Join(folder, fmt.Sprintf("%s-%s-%d.png", name, lang, width)), width)
+			time.Sleep(time.Second) // for the mail in its frame to be drawn
+			testkit.Screenshot(p.TB, p.ctx, filepath.Join(folder, fmt.Sprintf("%s-%s-%d.png", name, lang, width)), width)
 		}
 	}
 }

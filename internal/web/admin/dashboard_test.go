@@ -374,6 +374,8 @@ func TestHappened(t *testing.T) {
 	l, at, topic := i18n.For("en"), time.Date(2026, 11, 22, 10, 14, 0, 0, time.UTC), uuid.NewString()
 	one := func(kind, email string, data ...string) fact {
 		f := fact{Event: event.Event{At: at, Kind: kind, Data: map[string]any{}}, Email: email}
+		id := uuid.NewSHA1(uuid.Nil, []byte(email))
+		f.SubscriberID = &id
 		for i := 0; i+1 < len(data); i += 2 {
 			f.Data[data[i]] = data[i+1]
 		}
@@ -396,6 +398,10 @@ func TestHappened(t *testing.T) {
 			[]Happening{{at, "", "a@b.c", "Mail left out", "address blocked: there is no such mailbox"}}},
 		{"a reason without words", []fact{one(event.MailSkipped, "", "reason", "full moon")}, []Happening{{at, "", "", "Mail left out", "full moon"}}},
 		{"a kind without words", []fact{one("dog.barked", "")}, []Happening{{at, "", "", "dog.barked", ""}}},
+		{"a person who was added by what they did", []fact{one(event.SubscriberCreated, "a@b.c"), one(event.ConsentRequested, "a@b.c")},
+			[]Happening{{at, "ask", "a@b.c", "Permission asked for", ""}}},
+		{"a person who was added", []fact{one(event.SubscriberCreated, "a@b.c"), one(event.ConsentRequested, "d@e.f")},
+			[]Happening{{at, "", "a@b.c", "Person added", ""}, {at, "ask", "d@e.f", "Permission asked for", ""}}},
 		{"a run", []fact{one(event.MailSent, "a@b.c"), one(event.MailSent, "d@e.f"), one(event.MailOpened, "a@b.c")},
 			[]Happening{{at, "", "a@b.c", "Mail sent", "and one more like it"}, {at, "", "a@b.c", "Mail opened", ""}}},
 		{"a run beyond what was read", run, []Happening{{at, "", "p0@example.org", "Mail sent", "and at least 199 more like it"}}},

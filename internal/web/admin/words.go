@@ -2,14 +2,18 @@ package admin
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
+
+	"github.com/google/uuid"
 
 	"assent/internal/event"
 	"assent/internal/i18n"
 )
 
 // lines is how many lines of what happened last are shown.
-const lines = 12
+const lines = 8
 
 // tones are the colours of permission that a fact bears on: given, asked, and
 // taken back, refused or failed. What is not named has none.
@@ -26,6 +30,8 @@ var tones = map[string]string{
 // see people.
 func happened(l *i18n.Localizer, facts []fact, topics map[string]string, people bool) []Happening {
 	var told []Happening
+	full := len(facts) == happenings
+	facts = slices.DeleteFunc(slices.Clone(facts), implied(facts))
 	for i := 0; i < len(facts) && len(told) < lines; {
 		n := 1
 		for i+n < len(facts) && alike(facts[i], facts[i+n]) {
@@ -37,8 +43,8 @@ func happened(l *i18n.Localizer, facts []fact, topics map[string]string, people 
 		}
 		if n > 1 {
 			key := "admin.event.more"
-			if i+n == happenings {
-				key = "admin.event.more-at-least" // the run goes on below what was read
+			if i+n == len(facts) && full {
+				key = "admin.event.more-at-least" // the run may go on below what was read
 			}
 			line.Extra = l.N(key, int64(n-1))
 		}
@@ -46,6 +52,24 @@ func happened(l *i18n.Localizer, facts []fact, topics map[string]string, people 
 		i += n
 	}
 	return told
+}
+
+// implied: that a person was added goes without saying where they did something
+// at that very moment.
+func implied(facts []fact) func(fact) bool {
+	type moment struct {
+		person uuid.UUID
+		at     time.Time
+	}
+	did := map[moment]bool{}
+	for _, f := range facts {
+		if f.SubscriberID != nil && f.Kind != event.SubscriberCreated {
+			did[moment{*f.SubscriberID, f.At}] = true
+		}
+	}
+	return func(f fact) bool {
+		return f.Kind == event.SubscriberCreated && f.SubscriberID != nil && did[moment{*f.SubscriberID, f.At}]
+	}
 }
 
 // alike: the same thing, said of whomever.

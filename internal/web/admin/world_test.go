@@ -39,7 +39,7 @@ const (
 // world is the running pages on a database of its own: Mina, who owns the brand
 // Baharan, its topic, and beside it the brand Marble, which is not hers.
 type world struct {
-	*testing.T
+	testing.TB
 	db     *store.DB
 	door   *account.Door
 	mina   account.User
@@ -66,8 +66,8 @@ func each(t *testing.T, test func(w *world)) {
 	testkit.EachPrepared(t, "migrated", prepare, func(t *testing.T, url string) { test(newWorld(t, url, false)) })
 }
 
-func newWorld(t *testing.T, dbURL string, openMailbox bool) *world {
-	w := &world{T: t, done: make(chan struct{})}
+func newWorld(t testing.TB, dbURL string, openMailbox bool) *world {
+	w := &world{TB: t, done: make(chan struct{})}
 	ring := w.ring()
 	var err error
 	w.db, err = store.Open(t.Context(), dbURL, store.Options{Ring: ring, Clock: func() time.Time { return time.Now().Add(time.Duration(w.moved.Load())) }})
@@ -107,7 +107,7 @@ func (w *world) serve(ring *link.Ring, openMailbox bool) {
 	base, err := url.Parse("http://" + server.Listener.Addr().String())
 	w.must(err)
 	urls := link.URLs{Base: base, Ring: ring}
-	e, err := web.New(web.Options{URLs: urls, Log: slog.New(slog.NewTextHandler(testLog{w.T}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	e, err := web.New(web.Options{URLs: urls, Log: slog.New(slog.NewTextHandler(testLog{w.TB}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	w.must(err)
 	w.must(Mount(e, Deps{DB: w.db, URLs: urls, Door: w.door, Sessions: account.NewSessions(w.db, false),
 		Mailbox: w.box, OpenMailbox: openMailbox, Done: w.done, Every: often}))
@@ -118,7 +118,7 @@ func (w *world) serve(ring *link.Ring, openMailbox bool) {
 }
 
 // testLog fails the test for whatever is logged: nothing here is our own fault.
-type testLog struct{ *testing.T }
+type testLog struct{ testing.TB }
 
 func (l testLog) Write(line []byte) (int, error) {
 	l.Errorf("logged: %s", line)
