@@ -224,11 +224,11 @@ func (w *world) frozen(id uuid.UUID) (some bool) {
 
 func (w *world) until(done func() bool) {
 	w.Helper()
-	for range 2000 {
+	for range 30_000 {
 		if done() {
 			return
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(2 * time.Millisecond)
 	}
 	w.Fatal("it never came to that")
 }

@@ -106,7 +106,7 @@ func candidates(ctx context.Context, db *store.DB, id, after uuid.UUID) (people 
 // permissions_in_force (topic, subscriber) is read in order; for each person
 // there the keys of subscriber, suppressions and offer_codes are looked at, and
 // the person's few entries of orders_person for each of the two ways in that
-// count orders: about 15 µs a person.
+// count orders: a few µs a person.
 func (o Offer) eligible(now time.Time) (from string, args []any) {
 	var ways []string
 	args = []any{o.TopicID, o.BrandID, now, o.ID}
