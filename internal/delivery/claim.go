@@ -17,14 +17,12 @@ import (
 // read in the transaction that let it through the gate.
 type claimed struct {
 	Message
-	Email        string
-	Name         string
-	TimeZone     string
-	Attributes   map[string]any `gorm:"serializer:json"`
-	AddressHash  []byte
-	TopicTexts   map[string]consent.TopicText `gorm:"serializer:json"`
-	AllowsOpens  bool
-	AllowsClicks bool
+	Email       string
+	Name        string
+	TimeZone    string
+	Attributes  map[string]any `gorm:"serializer:json"`
+	AddressHash []byte
+	TopicTexts  map[string]consent.TopicText `gorm:"serializer:json"`
 }
 
 // due finds a stream of the queue that has something to send, beginning after
@@ -53,9 +51,16 @@ func due(tx *store.Tx, queue string, after uuid.UUID) (s Stream, ok bool, err er
 // rule is consent's; the reason is told where it says no. Locks rows in the
 // order they are due and skips those another worker has.
 //
-// Cost: messages_due for the rows, then one primary key look-up each in
+// What may be observed is settled here too, before the mail exists: a hit can
+// come back sooner than the outcome is booked.
+//
+// Cost: messages_due for the rows, then a few primary key look-ups each in
 // subscribers, permissions and suppressions.
 func gateSQL(tx *store.Tx) string {
+	allows := func(purpose string) string {
+		return `d.kind = 'marketing' AND EXISTS (SELECT 1 FROM permissions t JOIN topics tt ON tt.id = t.topic_id WHERE t.subscriber_id = d.subscriber_id
+			AND tt.purpose = '` + purpose + `' AND t.state IN ('given', 'renewed') AND (t.valid_until IS NULL OR t.valid_until > ?))`
+	}
 	return `WITH due AS (
 		SELECT source_id, id, subscriber_id, topic_id, kind FROM messages
 		WHERE stream_id = ? AND state = 'queued' AND due_at <= ? ORDER BY due_at, id LIMIT ?` + tx.SkipLocked() + `
@@ -67,14 +72,15 @@ func gateSQL(tx *store.Tx) string {
 			WHEN p.state IS NULL THEN 'no consent'
 			WHEN p.state NOT IN ('given', 'renewed') THEN 'consent ' || p.state
 			WHEN p.valid_until IS NOT NULL AND p.valid_until <= ? THEN 'consent expired'
-			ELSE 'suppressed' END AS reason
+			ELSE 'suppressed' END AS reason,
+			` + allows("opens") + ` AS opens, ` + allows("clicks") + ` AS clicks
 		FROM due d JOIN streams st ON st.id = ?
 		LEFT JOIN subscribers s ON s.id = d.subscriber_id
 		LEFT JOIN permissions p ON p.subscriber_id = d.subscriber_id AND p.topic_id = d.topic_id
 	)
 	UPDATE messages SET
 		state = CASE WHEN a.reason = '' THEN 'claimed' ELSE 'skipped' END,
-		reason = a.reason,
+		reason = a.reason, tracks_opens = a.opens, tracks_clicks = a.clicks,
 		node_id = CASE WHEN a.reason = '' THEN ` + tx.Pick("CAST(? AS uuid)", "?") + ` END,
 		settled_at = CASE WHEN a.reason = '' THEN NULL ELSE ` + tx.Pick("CAST(? AS timestamptz)", "?") + ` END,
 		consent_event_id = CASE WHEN a.reason = '' AND messages.kind = 'marketing' THEN a.event_id ELSE messages.consent_event_id END
@@ -90,8 +96,9 @@ func claim(tx *store.Tx, s Stream, node uuid.UUID, limit int) ([]*claimed, error
 	if err := tx.Raw("SELECT paused_at IS NOT NULL FROM streams WHERE id = ?", s.ID).Scan(&paused).Error; err != nil || paused {
 		return nil, err
 	}
+	now := tx.Now()
 	var asked []Message
-	err := tx.Raw(gateSQL(tx), s.ID, tx.Now(), limit, tx.Now(), tx.Now(), s.ID, node, tx.Now()).Scan(&asked).Error
+	err := tx.Raw(gateSQL(tx), s.ID, now, limit, now, now, now, now, s.ID, node, now).Scan(&asked).Error
 	if err != nil {
 		return nil, fmt.Errorf("claim due messages: %w", err)
 	}
@@ -113,22 +120,17 @@ func claim(tx *store.Tx, s Stream, node uuid.UUID, limit int) ([]*claimed, error
 	return ready, nil
 }
 
-// read gets what the mails need: person, topic, and what may be observed.
+// read gets what the mails need: the person and the topic.
 func read(tx *store.Tx, refs []link.Message) ([]*claimed, error) {
 	if len(refs) == 0 {
 		return nil, nil
 	}
 	sources, ids := keys(refs)
-	allows := func(purpose string) string {
-		return `EXISTS (SELECT 1 FROM permissions t JOIN topics tt ON tt.id = t.topic_id WHERE t.subscriber_id = m.subscriber_id
-			AND tt.purpose = '` + purpose + `' AND t.state IN ('given', 'renewed') AND (t.valid_until IS NULL OR t.valid_until > ?))`
-	}
 	var rows []*claimed
 	err := tx.Raw(`SELECT m.*, coalesce(s.email, '') AS email, coalesce(s.name, '') AS name, coalesce(s.time_zone, '') AS time_zone,
-			coalesce(s.attributes, '{}') AS attributes, s.address_hash, coalesce(tp.texts, '{}') AS topic_texts,
-			`+allows("opens")+` AS allows_opens, `+allows("clicks")+` AS allows_clicks
+			coalesce(s.attributes, '{}') AS attributes, s.address_hash, coalesce(tp.texts, '{}') AS topic_texts
 		FROM messages m LEFT JOIN subscribers s ON s.id = m.subscriber_id LEFT JOIN topics tp ON tp.id = m.topic_id
-		WHERE m.source_id IN (?) AND m.id IN (?) ORDER BY m.due_at, m.id`, tx.Now(), tx.Now(), sources, ids).Scan(&rows).Error
+		WHERE m.source_id IN (?) AND m.id IN (?) ORDER BY m.due_at, m.id`, sources, ids).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("read claimed messages: %w", err)
 	}

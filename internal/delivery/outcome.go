@@ -134,15 +134,15 @@ func recordSent(tx *store.Tx, node uuid.UUID, page []outcome) error {
 		return nil
 	}
 	id := tx.Pick("CAST(? AS uuid)", "?")
-	row := "(" + id + ", " + id + ", ?, " + tx.Pick("CAST(? AS boolean), CAST(? AS boolean)", "?, ?") + ")"
+	row := "(" + id + ", " + id + ", ?)"
 	args := []any{tx.Now()}
 	for _, o := range page {
-		args = append(args, o.SourceID, o.ID, o.text, o.Kind == Marketing && o.AllowsOpens, o.Kind == Marketing && o.AllowsClicks)
+		args = append(args, o.SourceID, o.ID, o.text)
 	}
 	args = append(args, node)
 	var settled []Message
 	err := tx.Raw(`UPDATE messages SET state = 'sent', reason = '', node_id = NULL, settled_at = ?, smtp_code = 250,
-			smtp_reply = v.column3, tracks_opens = v.column4, tracks_clicks = v.column5
+			smtp_reply = v.column3
 		FROM (VALUES `+strings.Repeat(row+", ", len(page)-1)+row+`) v
 		WHERE messages.source_id = v.column1 AND messages.id = v.column2 AND messages.state = 'claimed' AND messages.node_id = ?
 		RETURNING messages.source_id, messages.id, messages.brand_id, messages.subscriber_id`, args...).Scan(&settled).Error

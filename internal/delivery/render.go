@@ -180,10 +180,10 @@ func (r *Renderer) envelope(s sender, m *claimed) compose.Envelope {
 	env.Preferences = r.URLs.Preferences(m.BrandID, *m.SubscriberID)
 	env.OneClick, env.Bulk = r.URLs.HTTPS(), true
 	env.FeedbackID = feedbackID(s.Brand, m)
-	if m.AllowsOpens {
+	if m.TracksOpens {
 		env.PixelURL = r.URLs.Pixel(ref)
 	}
-	if m.AllowsClicks {
+	if m.TracksClicks {
 		env.Link = func(n int) string { return r.URLs.Click(ref, n) }
 	}
 	return env
