@@ -23,11 +23,11 @@ import (
 func (a *App) furnish(tx *store.Tx, dkim dkimKey) error {
 	shop := a.URLs.Base.String() + "/demo"
 	b, err := brand.Create(tx, brand.New{
-		Slug: demoSlug, Name: "Baharan Books", PostalAddress: "Baharan Books\n21 Plane Tree Street\nTehran, Iran",
+		Slug: demoSlug, Name: "Baharan Books", PostalAddress: "21 Plane Tree Street\nTehran, Iran",
 		SenderEmail: "letters@baharan.example", Website: shop, PrivacyURL: shop + "#privacy",
 		Language: "en", Languages: []string{"en", "fa"}, TimeZone: "Asia/Tehran", Jurisdiction: "IR",
 		Texts: map[string]brand.Text{"fa": {
-			Name: "کتاب بهاران", SenderName: "کتاب بهاران", PostalAddress: "کتاب بهاران\nخیابان چنار، پلاک ۲۱\nتهران، ایران",
+			Name: "کتاب بهاران", SenderName: "کتاب بهاران", PostalAddress: "خیابان چنار، پلاک ۲۱\nتهران، ایران",
 			PrivacyURL: shop + "?lang=fa#privacy",
 		}},
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -33,7 +34,8 @@ import (
 // startApp runs the program on a database, as the command demo does.
 func startApp(t *testing.T, environ ...string) *App {
 	t.Helper()
-	s := settingsOf(t, append([]string{"ASSENT_LISTEN=127.0.0.1:0"}, environ...)...)
+	address := freeAddress(t) // the links in mails name it
+	s := settingsOf(t, append([]string{"ASSENT_LISTEN=" + address, "ASSENT_PUBLIC_URL=http://" + address}, environ...)...)
 	if _, sqlite := s.SQLite(); !sqlite {
 		migrate(t, s)
 	}
@@ -45,6 +47,16 @@ func startApp(t *testing.T, environ ...string) *App {
 		t.Fatal(errors.Join(err, a.Close()))
 	}
 	return a
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func read(t *testing.T, a *App, f func(tx *store.Tx) error) {
