@@ -111,7 +111,7 @@ func examineDatabase(ctx context.Context, s config.Settings) []Finding {
 	schema, ready := examineSchema(ctx, db)
 	found := []Finding{schema}
 	if ready {
-		found = append(found, examineSecret(ctx, db, ring))
+		found = append(found, examineSecret(ctx, db, ring), examineSending(ctx, db))
 	}
 	return append(found, examineDurability(ctx, db), examineClock(ctx, db))
 }
@@ -158,6 +158,19 @@ func examineSecret(ctx context.Context, db *store.DB, ring *link.Ring) Finding {
 		return Finding{"secret", "", problem.New(problem.Conflict, "app.secret-differs")}
 	}
 	return Finding{Part: "secret", Detail: "is the database's (" + known[0] + ")"}
+}
+
+// examineSending tells of a restore that nobody has ended.
+func examineSending(ctx context.Context, db *store.DB) Finding {
+	since, paused, err := db.SendingPaused(ctx)
+	switch {
+	case err != nil:
+		return Finding{"sending", "see the database's own log", err}
+	case paused:
+		return Finding{"sending", "enter the withdrawals since then, and run: assent restore --resume",
+			fmt.Errorf("the database was restored from a backup of %s, and no mail goes out", since.Format(time.RFC3339))}
+	}
+	return Finding{Part: "sending", Detail: "not held back"}
 }
 
 func examineDurability(ctx context.Context, db *store.DB) Finding {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/url"
@@ -43,6 +44,28 @@ func migrate(t *testing.T, s config.Settings) {
 	}
 }
 
+// restore carries one database over to another, as a backup and its restore do.
+func restore(t *testing.T, from, to config.Settings) {
+	t.Helper()
+	var file bytes.Buffer
+	for _, step := range []struct {
+		s  config.Settings
+		do func(db *store.DB) error
+	}{
+		{from, func(db *store.DB) error { _, err := db.Backup(t.Context(), &file); return err }},
+		{to, func(db *store.DB) error { return db.Migrate(t.Context()) }},
+		{to, func(db *store.DB) error { _, err := db.Restore(t.Context(), &file); return err }},
+	} {
+		db, _, err := OpenDB(t.Context(), step.s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(step.do(db), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // expect looks for a part among the findings: whether it needs care, and what is said of it.
 func expect(t *testing.T, found []Finding, part string, ill bool, says ...string) {
 	t.Helper()
@@ -73,11 +96,11 @@ func TestExamineFindsEverythingWell(t *testing.T) {
 		"ASSENT_SMTP_URL="+mail.URL, "ASSENT_PUBLIC_URL=https://mail.example.org")
 	migrate(t, s)
 	found := Examine(t.Context(), s)
-	for part, says := range map[string]string{"settings": s.DataDir, "data": "GB free", "database": "postgres answers, schema", "secret": "is the database's",
+	for part, says := range map[string]string{"settings": s.DataDir, "data": "GB free", "database": "postgres answers, schema", "secret": "is the database's", "sending": "not held back",
 		"durability": "synchronous_commit=on", "clock": "agree within", "redis": "noeviction", "smtp": "in clear", "public url": "one-click unsubscribe is on"} {
 		expect(t, found, part, false, says)
 	}
-	if len(found) != 9 {
+	if len(found) != 10 {
 		t.Errorf("%d findings: %+v", len(found), found)
 	}
 	if left, _ := filepath.Glob(filepath.Join(s.DataDir, ".doctor-*")); left != nil {
@@ -143,6 +166,12 @@ func TestExamineSaysTheFix(t *testing.T) {
 			s.Secrets = [][]byte{[]byte("another secret of the tests, 0123456789 abcdefghij")}
 			return s
 		}, "secret", []string{"ASSENT_SECRET", "same secret"}},
+		"a restore that nobody ended": {func(t *testing.T) config.Settings {
+			from, to := settingsOf(t), settingsOf(t)
+			migrate(t, from)
+			restore(t, from, to)
+			return to
+		}, "sending", []string{"no mail goes out", "assent restore --resume"}},
 		"no Redis": {func(t *testing.T) config.Settings {
 			return settingsOf(t, "ASSENT_REDIS_URL=redis://127.0.0.1:1/0")
 		}, "redis", []string{"ASSENT_REDIS_URL", "none is lost"}},
