@@ -160,6 +160,9 @@ func TestADeadlockIsTriedAgain(t *testing.T) {
 			return db.Write(t.Context(), func(tx *store.Tx) error {
 				tries.Add(1)
 				tx.AfterCommit(func() { hooks.Add(1) })
+				if met {
+					time.Sleep(200 * time.Millisecond) // or the one that won might be overtaken, and lose the next time
+				}
 				add := "UPDATE installation SET value = CAST(CAST(value AS integer) + 1 AS text) WHERE key = ?"
 				if _, err := tx.Run(add, first); err != nil {
 					return err
