@@ -93,11 +93,6 @@ func readBackup(tx *Tx, conn *sql.Conn, in *unarchive, tables []table, takenAt t
 	if err := takeEmpty(tx, tables); err != nil {
 		return nil, err
 	}
-	if tx.Dialect() == SQLite { // for rows that refer to rows of their own table
-		if _, err := tx.Run("PRAGMA defer_foreign_keys = ON"); err != nil {
-			return nil, fmt.Errorf("restore the database: %w", err)
-		}
-	}
 	var found []TableSummary
 	for _, t := range tables {
 		rows := &rowReader{in: in, table: t, sum: sha256.New(), values: make([]any, len(t.columns))}
@@ -148,6 +143,21 @@ func takeEmpty(tx *Tx, tables []table) error {
 // loadSQLite inserts row by row: within one transaction that is the quickest way.
 func loadSQLite(tx *Tx, _ *sql.Conn, rows *rowReader) error {
 	t := rows.table
+	if !t.refersToItself() {
+		return insertRows(tx, rows)
+	}
+	drop, err := allowForward(tx, t)
+	if err != nil {
+		return err
+	}
+	if err := insertRows(tx, rows); err != nil {
+		return err
+	}
+	return drop()
+}
+
+func insertRows(tx *Tx, rows *rowReader) error {
+	t := rows.table
 	insert := "INSERT INTO " + quoted(t.name) + " (" + t.columnList() + ") VALUES (?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
 	stmt, err := tx.Statement.ConnPool.PrepareContext(tx.Context(), insert)
 	if err != nil {
@@ -162,6 +172,36 @@ func loadSQLite(tx *Tx, _ *sql.Conn, rows *rowReader) error {
 		}
 	}
 	return rows.err
+}
+
+// allowForward lets rows of a table refer to rows of it that come later, from
+// here to the commit. While one waits, SQLite asks at every insert who waits for
+// this row, and would read the whole table for the answer: drop takes away the
+// index that saves it from that.
+func allowForward(tx *Tx, t table) (drop func() error, err error) {
+	wrap := func(err error) error { return fmt.Errorf("restore table %s: %w", t.name, err) }
+	if _, err := tx.Run("PRAGMA defer_foreign_keys = ON"); err != nil {
+		return nil, wrap(err)
+	}
+	var columns []string
+	err = tx.Raw(`SELECT '"' || group_concat("from", '", "' ORDER BY seq) || '"' FROM pragma_foreign_key_list(?) WHERE "table" = ? GROUP BY id`, t.name, t.name).Scan(&columns).Error
+	if err != nil {
+		return nil, wrap(err)
+	}
+	name := func(i int) string { return quoted(fmt.Sprintf("restoring_%s_%d", t.name, i)) }
+	for i, list := range columns {
+		if _, err := tx.Run("CREATE INDEX " + name(i) + " ON " + quoted(t.name) + " (" + list + ")"); err != nil {
+			return nil, wrap(err)
+		}
+	}
+	return func() error {
+		for i := range columns {
+			if _, err := tx.Run("DROP INDEX " + name(i)); err != nil {
+				return wrap(err)
+			}
+		}
+		return nil
+	}, nil
 }
 
 // loadPostgres copies a part at a time, since the server keeps every row's
