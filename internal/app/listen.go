@@ -10,6 +10,7 @@ import (
 func listen(db *store.DB) {
 	for kind, f := range map[string]func(*store.Tx, event.Event) error{
 		event.ConsentGiven:       sequence.OnConsent,
+		event.ConsentRefused:     sequence.OnConsent,
 		event.ConsentWithdrawn:   sequence.OnConsent,
 		event.ConsentExpired:     sequence.OnConsent,
 		event.ConsentInvalidated: sequence.OnConsent,

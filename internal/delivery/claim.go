@@ -48,7 +48,7 @@ func due(tx *store.Tx, queue string, after uuid.UUID) (s Stream, ok bool, err er
 }
 
 // gateSQL asks "may we?" of every due row in the statement that claims it. The
-// rule is consent's; the reason is told where it says no. Locks rows in the
+// rule is consent's, and so is the reason where it says no. Locks rows in the
 // order they are due and skips those another worker has.
 //
 // What may be observed is settled here too, before the mail exists: a hit can
@@ -68,11 +68,7 @@ func gateSQL(tx *store.Tx) string {
 		SELECT d.source_id, d.id, p.event_id, CASE
 			WHEN st.closed <> '' THEN st.closed
 			WHEN d.kind <> 'marketing' THEN ''
-			WHEN ` + consent.EligibleSQL + ` THEN ''
-			WHEN p.state IS NULL THEN 'no consent'
-			WHEN p.state NOT IN ('given', 'renewed') THEN 'consent ' || p.state
-			WHEN p.valid_until IS NOT NULL AND p.valid_until <= ? THEN 'consent expired'
-			ELSE 'suppressed' END AS reason,
+			ELSE ` + consent.ReasonSQL + ` END AS reason,
 			` + allows("opens") + ` AS opens, ` + allows("clicks") + ` AS clicks
 		FROM due d JOIN streams st ON st.id = ?
 		LEFT JOIN subscribers s ON s.id = d.subscriber_id
@@ -98,7 +94,7 @@ func claim(tx *store.Tx, s Stream, node uuid.UUID, limit int) ([]*claimed, error
 	}
 	now := tx.Now()
 	var asked []Message
-	err := tx.Raw(gateSQL(tx), s.ID, now, limit, now, now, now, now, s.ID, node, now).Scan(&asked).Error
+	err := tx.Raw(gateSQL(tx), s.ID, now, limit, now, now, now, s.ID, node, now).Scan(&asked).Error
 	if err != nil {
 		return nil, fmt.Errorf("claim due messages: %w", err)
 	}
@@ -150,7 +146,7 @@ func askService(tx *store.Tx, rows []*claimed) ([]*claimed, error) {
 			ready = append(ready, m)
 			continue
 		}
-		m.Reason = "suppressed: " + reason
+		m.Reason = "suppressed:" + reason
 		if err := skip(tx, m.Message); err != nil {
 			return nil, err
 		}

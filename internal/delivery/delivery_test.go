@@ -98,7 +98,7 @@ func TestWithdrawalOvertakesTheQueue(t *testing.T) {
 		stays := w.campaign(bob)
 		w.leave(ana)
 		w.deliver("bulk")
-		w.mustBe(source, Skipped, "consent withdrawn")
+		w.mustBe(source, Skipped, consent.ReasonWithdrawn)
 		w.mustBe(stays, Sent, "")
 		if got := w.smtp.To("ana@example.org"); len(got) != 0 {
 			t.Errorf("she left, and got %d mails", len(got))
@@ -124,7 +124,7 @@ func TestWithdrawalOvertakesAClaim(t *testing.T) {
 			t.Fatal("a mail began more than 500 ms after she had left")
 		}
 		w.deliver("bulk")
-		w.mustBe(source, Skipped, "consent withdrawn")
+		w.mustBe(source, Skipped, consent.ReasonWithdrawn)
 	})
 }
 
@@ -177,7 +177,7 @@ func TestRefusalsAndDelays(t *testing.T) {
 		w.deliver("bulk")
 		w.mustBe(greyly, Sent, "")
 		w.mustBe(again, Sent, "") // a refused mail says nothing about the address
-		w.mustBe(never, Skipped, "suppressed")
+		w.mustBe(never, Skipped, "suppressed:"+consent.HardBounce)
 		if got := w.smtp.To("grey@example.org"); len(got) != 1 {
 			t.Errorf("the greylisted got %d mails, want 1", len(got))
 		}

@@ -69,7 +69,7 @@ func openFile(path string, o Options, conns int, pragmas ...string) (*gorm.DB, e
 	for _, p := range append([]string{"busy_timeout(10000)", "foreign_keys(1)", "temp_store(2)", "cache_size(-16000)"}, pragmas...) {
 		q.Add("_pragma", p)
 	}
-	g, err := gorm.Open(sqliteDialect{dsn: "file:" + path + "?" + q.Encode()}, gormConfig(o))
+	g, err := gorm.Open(sqliteDialect{dsn: (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()}, gormConfig(o))
 	if err != nil {
 		return nil, fmt.Errorf("open SQLite file %s: %w", path, err)
 	}

@@ -10,8 +10,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -147,8 +149,8 @@ func (tx *Tx) Pick(postgres, sqlite string) string {
 }
 
 // Run executes a statement with ? placeholders and tells how many rows it touched.
-func (tx *Tx) Run(sql string, args ...any) (int64, error) {
-	r := tx.DB.Exec(sql, args...)
+func (tx *Tx) Run(statement string, args ...any) (int64, error) {
+	r := tx.DB.Exec(statement, args...)
 	return r.RowsAffected, r.Error
 }
 
@@ -176,8 +178,8 @@ const writeTries = 5
 // Write runs f in a transaction that commits when f returns nil.
 func (db *DB) Write(ctx context.Context, f func(*Tx) error) error {
 	for try := 1; ; try++ {
-		after, err := db.run(ctx, db.writer, f)
-		if err != nil && try < writeTries && retryable(err) && ctx.Err() == nil {
+		after, err := db.run(ctx, db.writer, f, nil)
+		if err != nil && try < writeTries && retryable(err) && wait(ctx, try) {
 			continue
 		}
 		if err != nil {
@@ -190,13 +192,36 @@ func (db *DB) Write(ctx context.Context, f func(*Tx) error) error {
 	}
 }
 
-// Read runs f in a transaction for reading only; on SQLite it does not wait for the writer.
+// wait pauses before another try, longer each time and never twice the same, so
+// that those who met do not meet again; false when ctx ends first.
+func wait(ctx context.Context, try int) bool {
+	most := 5 * time.Millisecond << try
+	timer := time.NewTimer(most/2 + rand.N(most))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Read runs f in a transaction for reading only; on SQLite it does not wait for
+// the writer. The database refuses a write in it.
 func (db *DB) Read(ctx context.Context, f func(*Tx) error) error {
-	_, err := db.run(ctx, db.reader, f)
+	var o *sql.TxOptions // SQLite's reader is opened for reading only
+	if db.dialect == Postgres {
+		o = &sql.TxOptions{ReadOnly: true}
+	}
+	_, err := db.run(ctx, db.reader, f, o)
 	return err
 }
 
-func (db *DB) run(ctx context.Context, session *gorm.DB, f func(*Tx) error) ([]func(), error) {
+func (db *DB) run(ctx context.Context, session *gorm.DB, f func(*Tx) error, o *sql.TxOptions) ([]func(), error) {
+	var options []*sql.TxOptions
+	if o != nil {
+		options = append(options, o)
+	}
 	var after []func()
 	err := session.WithContext(ctx).Transaction(func(g *gorm.DB) error {
 		tx := &Tx{DB: g, db: db, now: db.Now()}
@@ -205,7 +230,7 @@ func (db *DB) run(ctx context.Context, session *gorm.DB, f func(*Tx) error) ([]f
 		}
 		after = tx.after
 		return nil
-	})
+	}, options...)
 	return after, err
 }
 
