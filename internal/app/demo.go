@@ -172,9 +172,10 @@ Assent runs with a demo brand, Baharan Books. Nothing leaves this machine: every
                                      %[4]s  %[5]s
   The API, explained                 %[1]s/api/docs
 
-  curl -H 'Authorization: Bearer %[6]s' '%[1]s/api/v1/subscribers?limit=3'
+  export BASE=%[1]s KEY=%[6]s OFFER=%[7]s
+  curl -H "Authorization: Bearer $KEY" "$BASE/api/v1/subscribers?limit=3"
 
 Try this first: open the shop's page, sign up with any address you can think of, then confirm it in the mailbox.
 Ctrl-C ends the demo.
-`, base, d.Letters, d.Short, d.Email, d.Password, d.Key)
+`, base, d.Letters, d.Short, d.Email, d.Password, d.Key, d.Offer)
 }

@@ -292,9 +292,9 @@ func TestDemoMails(t *testing.T) {
 
 func TestDemoPrintsWhatItMade(t *testing.T) {
 	var out bytes.Buffer
-	d := Demo{Email: "a@b.example", Password: "pass-word", Key: "ak_x", Letters: uuid.New(), Short: uuid.New()}
+	d := Demo{Email: "a@b.example", Password: "pass-word", Key: "ak_x", Letters: uuid.New(), Short: uuid.New(), Offer: uuid.New()}
 	d.Print(&out, "http://127.0.0.1:1")
-	for _, words := range []string{"http://127.0.0.1:1/demo?lang=fa", "http://127.0.0.1:1/mailbox", "/f/" + d.Letters.String() + "?lang=fa", "/f/" + d.Short.String(), d.Email, d.Password, "Bearer ak_x"} {
+	for _, words := range []string{"http://127.0.0.1:1/demo?lang=fa", "http://127.0.0.1:1/mailbox", "/f/" + d.Letters.String() + "?lang=fa", "/f/" + d.Short.String(), d.Email, d.Password, "BASE=http://127.0.0.1:1 KEY=ak_x OFFER=" + d.Offer.String()} {
 		if !strings.Contains(out.String(), words) {
 			t.Errorf("%q is not printed", words)
 		}
