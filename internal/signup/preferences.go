@@ -19,6 +19,7 @@ import (
 
 // Preferences are what a person can set by the link in their mail.
 type Preferences struct {
+	Language   string // of the words of the choices: the person's, unless Speak changed it
 	Brand      brand.Brand
 	Subscriber subscriber.Subscriber
 	Choices    []Choice       // marketing topics by position, then opens and clicks
@@ -51,6 +52,7 @@ func Preference(tx *store.Tx, brandID, subscriberID uuid.UUID) (Preferences, err
 	if p.Subscriber.ErasedAt != nil {
 		return p, problem.New(problem.Gone, "signup.gone")
 	}
+	p.Language = p.Subscriber.Language
 	if p.Choices, err = choices(tx, p.Brand, p.Subscriber); err != nil {
 		return p, err
 	}
@@ -65,6 +67,18 @@ func Preference(tx *store.Tx, brandID, subscriberID uuid.UUID) (Preferences, err
 	}
 	p.Change, err = openChange(tx, brandID, subscriberID)
 	return p, err
+}
+
+// Speak puts the choices in another language; one that the brand does not offer
+// is brought to the nearest.
+func (p Preferences) Speak(lang string) Preferences {
+	p.Language = p.Brand.Offers(lang)
+	p.Choices = slices.Clone(p.Choices)
+	for i, c := range p.Choices {
+		words := choice(p.Brand, c.Topic, p.Language)
+		p.Choices[i].Box, p.Choices[i].Name, p.Choices[i].Description = words.Box, words.Name, words.Description
+	}
+	return p
 }
 
 // choices are the topics on offer, and archived ones that the person still allows.
@@ -105,6 +119,7 @@ func choice(b brand.Brand, t consent.Topic, lang string) Choice {
 type Wish struct {
 	Topics   map[string]bool
 	Language string
+	Words    string // the language that the page was shown in; empty: the person's
 }
 
 // Save does what the person wishes. A topic turned on is a consent given by
@@ -118,6 +133,9 @@ func Save(tx *store.Tx, brandID, subscriberID uuid.UUID, w Wish, seen Seen) (Pre
 	}
 	if _, err := subscriber.Lock(tx, brandID, subscriberID); err != nil {
 		return p, err
+	}
+	if w.Words != "" {
+		p = p.Speak(w.Words)
 	}
 	var off []uuid.UUID
 	left := maps.Clone(w.Topics)
@@ -158,7 +176,7 @@ func (p Preferences) give(tx *store.Tx, c Choice, seen Seen) error {
 	e["email"] = p.Subscriber.Email
 	_, err := consent.Record(tx, consent.Act{
 		Brand: p.Brand, Subscriber: p.Subscriber.ID, Topic: c.Topic, State: consent.Given, Method: consent.MethodPreferences,
-		Language: p.Subscriber.Language, Wording: c.Wording(), Evidence: e,
+		Language: p.Language, Wording: c.Wording(), Evidence: e,
 	})
 	return err
 }

@@ -69,7 +69,7 @@ func (h *house) setPreferences(c echo.Context) error {
 func (h *house) wish(c echo.Context, values url.Values, brandID, personID uuid.UUID) (string, func(*store.Tx) error) {
 	switch values.Get("do") {
 	case "save":
-		w := signup.Wish{Topics: map[string]bool{}, Language: values.Get("language")}
+		w := signup.Wish{Topics: map[string]bool{}, Language: values.Get("language"), Words: c.QueryParam("lang")}
 		for _, name := range values["shown"] {
 			w.Topics[strings.TrimPrefix(name, "topic:")] = values.Get(name) != ""
 		}
@@ -106,6 +106,7 @@ func (h *house) wrongAddress(c echo.Context, brandID, personID uuid.UUID, typed 
 
 func (h *house) preferencesPage(c echo.Context, status int, p signup.Preferences, saved string, change func(*Preferences)) error {
 	l := speak(c, p.Subscriber.Language)
+	p = p.Speak(l.Lang())
 	page := Preferences{Frame: frame(c, p.Brand), Action: here(c, "token"), Email: p.Subscriber.Email, Stopped: p.Stopped}
 	if saved != "" {
 		page.Saved = l.T(saved)

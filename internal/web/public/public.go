@@ -3,6 +3,7 @@ package public
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -111,9 +112,14 @@ func seen(c echo.Context) signup.Seen {
 	return signup.Seen{IP: web.ClientIP(c).String(), UserAgent: c.Request().UserAgent()}
 }
 
-// here is the page's own address, relative to itself, so that it holds behind
+// here is the page's own address in its language, relative to itself, so that it holds behind
 // any proxy. A token and a form's id need no escaping.
-func here(c echo.Context, param string) string { return c.Param(param) }
+func here(c echo.Context, param string) string {
+	if lang := c.QueryParam("lang"); lang != "" {
+		return c.Param(param) + "?" + url.Values{"lang": {lang}}.Encode()
+	}
+	return c.Param(param)
+}
 
 func (h *house) read(c echo.Context, f func(tx *store.Tx) error) error {
 	return h.DB.Read(c.Request().Context(), f)

@@ -43,7 +43,7 @@ func (h *house) view(c echo.Context) error {
 	speak(c, m.Language())
 	page := View{
 		Frame: frame(c, m.Brand), Subject: title(body), From: m.Brand.In(m.Message.Language).SenderName,
-		Body: here(c, "token") + "?part=body", Why: h.URLs.Why(ref),
+		Body: c.Param("token") + "?part=body", Why: h.URLs.Why(ref),
 	}
 	if m.Message.SettledAt != nil {
 		page.At = *m.Message.SettledAt
