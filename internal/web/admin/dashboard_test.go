@@ -313,7 +313,20 @@ func TestCountsAreShared(t *testing.T) {
 	if n, _ := c.of(t.Context(), w.marble.ID); n.People != 0 {
 		t.Error("a brand has the count of another")
 	}
-	c.tally(w.brand.ID).turn <- struct{}{}
+	slow := c.tally(w.brand.ID)
+	w.person(w.brand, w.topic, "ali@example.org", consent.Given)
+	slow.until, slow.took = time.Now(), 2*blink
+	if n, _ := c.of(t.Context(), w.brand.ID); n.People != 1 {
+		t.Error("a slow count is waited for although there is one from before")
+	}
+	for n := int64(1); n != 2; time.Sleep(time.Millisecond) {
+		slow.turn <- struct{}{} // after whoever counts
+		now, _, _ := slow.kept(time.Now())
+		n = now.People
+		<-slow.turn
+	}
+	slow.turn <- struct{}{}
+	slow.until, slow.took = time.Now(), 0
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.of(gone, w.brand.ID); err == nil {

@@ -9,9 +9,9 @@ import (
 	"assent/internal/testkit"
 )
 
-const many = 500_000
+const many = 100_000
 
-// BenchmarkNumbers counts a brand of half a million people, each with one
+// BenchmarkNumbers counts a brand of a hundred thousand people, each with one
 // permission, one mail and one event, and reads its newest events.
 func BenchmarkNumbers(b *testing.B) {
 	b.Run("sqlite", func(b *testing.B) { benchNumbers(b, testkit.SQLiteTemplate(b, "migrated", prepare)) })
@@ -88,7 +88,7 @@ func (w *world) analyze() {
 	if w.db.Dialect() != store.Postgres {
 		return
 	}
-	for _, table := range []string{"subscribers", "consent_events", "permissions", "messages_default", "events_default"} {
+	for _, table := range []string{"subscribers", "consent_events", "permissions", "messages", "events"} {
 		if _, err := w.db.Pool().Exec(context.Background(), "VACUUM ANALYZE "+table); err != nil {
 			w.Fatal(err)
 		}
