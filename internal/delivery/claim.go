@@ -57,10 +57,6 @@ func due(tx *store.Tx, queue string, after uuid.UUID) (s Stream, ok bool, err er
 // Cost: messages_due for the rows, then a few primary key look-ups each in
 // subscribers, permissions and suppressions.
 func gateSQL(tx *store.Tx) string {
-	allows := func(purpose string) string {
-		return `d.kind = 'marketing' AND EXISTS (SELECT 1 FROM permissions t JOIN topics tt ON tt.id = t.topic_id WHERE t.subscriber_id = d.subscriber_id
-			AND tt.purpose = '` + purpose + `' AND t.state IN ('given', 'renewed') AND (t.valid_until IS NULL OR t.valid_until > ?))`
-	}
 	return `WITH due AS (
 		SELECT source_id, id, subscriber_id, topic_id, kind FROM messages
 		WHERE stream_id = ? AND state = 'queued' AND due_at <= ? ORDER BY due_at, id LIMIT ?` + tx.SkipLocked() + `
@@ -69,7 +65,8 @@ func gateSQL(tx *store.Tx) string {
 			WHEN st.closed <> '' THEN st.closed
 			WHEN d.kind <> 'marketing' THEN ''
 			ELSE ` + consent.ReasonSQL + ` END AS reason,
-			` + allows("opens") + ` AS opens, ` + allows("clicks") + ` AS clicks
+			d.kind = 'marketing' AND ` + allowsSQL("d", consent.Opens) + ` AS opens,
+			d.kind = 'marketing' AND ` + allowsSQL("d", consent.Clicks) + ` AS clicks
 		FROM due d JOIN streams st ON st.id = ?
 		LEFT JOIN subscribers s ON s.id = d.subscriber_id
 		LEFT JOIN permissions p ON p.subscriber_id = d.subscriber_id AND p.topic_id = d.topic_id
@@ -82,6 +79,13 @@ func gateSQL(tx *store.Tx) string {
 		consent_event_id = CASE WHEN a.reason = '' AND messages.kind = 'marketing' THEN a.event_id ELSE messages.consent_event_id END
 	FROM asked a WHERE messages.source_id = a.source_id AND messages.id = a.id
 	RETURNING messages.source_id, messages.id, messages.brand_id, messages.subscriber_id, messages.state, messages.reason`
+}
+
+// allowsSQL asks whether the person of a row allows what a purpose of tracking
+// is about; its one ? is the time now.
+func allowsSQL(row, purpose string) string {
+	return `EXISTS (SELECT 1 FROM permissions t JOIN topics tt ON tt.id = t.topic_id WHERE t.subscriber_id = ` + row + `.subscriber_id
+		AND tt.purpose = '` + purpose + `' AND t.state IN ('given', 'renewed') AND (t.valid_until IS NULL OR t.valid_until > ?))`
 }
 
 // claim lets up to limit due messages of a stream through the gate, and skips
@@ -176,8 +180,9 @@ func note(tx *store.Tx, m Message, kind string, data map[string]any) error {
 }
 
 // stillMay asks the gate's question again of claimed messages, and gives those
-// that may still begin. The rest go back into the queue, where the next claim
-// skips them with its reason.
+// that may still begin as they were made. The rest go back into the queue, where
+// the next claim skips them with its reason, or makes them without the tracking
+// that is no longer allowed.
 func stillMay(tx *store.Tx, node uuid.UUID, refs []link.Message) (map[link.Message]bool, error) {
 	sources, ids := keys(refs)
 	var rows []Message
@@ -186,7 +191,9 @@ func stillMay(tx *store.Tx, node uuid.UUID, refs []link.Message) (map[link.Messa
 		LEFT JOIN permissions p ON p.subscriber_id = m.subscriber_id AND p.topic_id = m.topic_id
 		WHERE m.source_id IN (?) AND m.id IN (?) AND m.state = 'claimed' AND m.node_id = ?
 			AND st.paused_at IS NULL AND st.closed = ''
-			AND (m.kind <> 'marketing' OR (`+consent.EligibleSQL+`))`, sources, ids, node, tx.Now()).Scan(&rows).Error
+			AND (m.kind <> 'marketing' OR (`+consent.EligibleSQL+`))
+			AND (NOT m.tracks_opens OR `+allowsSQL("m", consent.Opens)+`) AND (NOT m.tracks_clicks OR `+allowsSQL("m", consent.Clicks)+`)`,
+		sources, ids, node, tx.Now(), tx.Now(), tx.Now()).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("ask again before sending: %w", err)
 	}

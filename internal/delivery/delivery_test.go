@@ -63,20 +63,7 @@ func TestAMailReachesItsReaderWithItsProof(t *testing.T) {
 func TestTrackingNeedsItsOwnPermission(t *testing.T) {
 	each(t, func(w *world) {
 		ana := w.person("ana@example.org")
-		w.write(func(tx *store.Tx) error {
-			opens, clicks, err := consent.TrackingTopics(tx, w.brand.ID)
-			if err != nil {
-				return err
-			}
-			for _, topic := range []consent.Topic{opens, clicks} {
-				act := w.act(ana, consent.Given)
-				act.Topic = topic
-				if _, err := consent.Grant(tx, act); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		w.allowTracking(ana)
 		source := w.campaign(ana)
 		w.deliver("bulk")
 		m := w.mustBe(source, Sent, "")

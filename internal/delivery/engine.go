@@ -2,9 +2,12 @@ package delivery
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,6 +29,10 @@ type Engine struct {
 
 	mu    sync.Mutex
 	turns map[string]uuid.UUID // queue → the stream whose turn it was
+
+	claiming sync.RWMutex // read-held by claims; held while looking for strays
+	hand     hand
+	doubt    atomic.Int32 // looks for strays that are still to be taken
 
 	backoff  backoff
 	lanes    sync.WaitGroup
@@ -60,7 +67,7 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{db: o.DB, renderer: o.Renderer, pool: p, jour: j, node: node, log: o.Log, turns: map[string]uuid.UUID{}}
-	e.book = openBook(o.DB, node, j, o.Log)
+	e.book = openBook(o.DB, node, j, &e.hand, o.Log)
 	beating, stop := context.WithCancel(context.Background())
 	e.stopBeat = stop
 	e.beat.Add(1)
@@ -97,8 +104,37 @@ func (e *Engine) keepBeating(ctx context.Context) {
 			if err := sayHello(ctx, e.db, e.node); err != nil && ctx.Err() == nil {
 				e.log.Warn("this node could not say that it lives", "error", err)
 			}
+			if err := e.putBackStrays(ctx); err != nil && ctx.Err() == nil {
+				e.log.Warn("claims that nobody has in hand could not be put back", "error", err)
+			}
 		}
 	}
+}
+
+// strayLooks is how often strays are looked for after a claim failed: a commit
+// may come to its end in the database after its connection has.
+const strayLooks = 2
+
+// putBackStrays frees the claims of this node that none of its lanes has in
+// hand. They come from a claim whose commit was done and never answered: while
+// the node lives nobody else would take them over.
+func (e *Engine) putBackStrays(ctx context.Context) error {
+	if e.doubt.Load() <= 0 {
+		return nil
+	}
+	e.claiming.Lock()
+	defer e.claiming.Unlock()
+	err := e.db.Write(ctx, func(tx *store.Tx) error {
+		var mine []Message
+		if err := tx.Raw("SELECT source_id, id FROM messages WHERE node_id = ? AND state = 'claimed'", e.node).Scan(&mine).Error; err != nil {
+			return fmt.Errorf("look for strays: %w", err)
+		}
+		return release(tx, e.node, slices.DeleteFunc(refsOf(mine), e.hand.has))
+	})
+	if err == nil {
+		e.doubt.Add(-1)
+	}
+	return err
 }
 
 // Due reports whether a queue has anything to send now.
@@ -143,6 +179,8 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 	b := &bundle{engine: e, asked: time.Now(), left: map[link.Message]bool{}}
 	var stream Stream
 	var found bool
+	e.claiming.RLock()
+	defer e.claiming.RUnlock()
 	err := e.db.Write(ctx, func(tx *store.Tx) (err error) {
 		if stream, found, err = due(tx, queue, after); err != nil || !found {
 			return err
@@ -150,16 +188,57 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 		b.messages, err = claim(tx, stream, e.node, batch)
 		return err
 	})
-	if err != nil || !found {
+	if found { // though it failed: the other streams must not wait for this one
+		e.mu.Lock()
+		e.turns[queue] = stream.ID
+		e.mu.Unlock()
+	}
+	if err != nil {
+		e.doubt.Store(strayLooks)
 		return nil, err
 	}
-	e.mu.Lock()
-	e.turns[queue] = stream.ID
-	e.mu.Unlock()
+	if !found {
+		return nil, nil
+	}
 	for _, m := range b.messages {
 		b.left[m.Ref()] = true
+		e.hand.take(m.Ref())
 	}
 	return b, nil
+}
+
+// hand counts the claims that the lanes have and the database has not settled.
+// A message can be in it twice: put back by one lane, claimed by another.
+type hand struct {
+	mu     sync.Mutex
+	claims map[link.Message]int
+}
+
+func (h *hand) take(ref link.Message) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.claims == nil {
+		h.claims = map[link.Message]int{}
+	}
+	h.claims[ref]++
+}
+
+func (h *hand) letGo(refs ...link.Message) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, ref := range refs {
+		if n := h.claims[ref]; n > 1 {
+			h.claims[ref] = n - 1
+		} else {
+			delete(h.claims, ref)
+		}
+	}
+}
+
+func (h *hand) has(ref link.Message) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.claims[ref] > 0
 }
 
 // bundle is a claimed batch on its way, with the age of the gate's answer.
@@ -168,8 +247,18 @@ type bundle struct {
 	messages []*claimed
 
 	mu    sync.Mutex
-	asked time.Time // before the statement that asked was sent
-	left  map[link.Message]bool
+	asked time.Time             // before the statement that asked was sent
+	left  map[link.Message]bool // neither begun nor put back
+}
+
+// take takes the message out of the bundle. ok is false when it is out already:
+// stillMay has put it back, and another lane may have claimed it since.
+func (b *bundle) take(m *claimed) (ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ok = b.left[m.Ref()]
+	delete(b.left, m.Ref())
+	return ok
 }
 
 // start reports whether the message may begin now. An answer older than
@@ -191,6 +280,11 @@ func (b *bundle) start(ctx context.Context, m *claimed) (bool, error) {
 		})
 		if err != nil {
 			return false, err
+		}
+		for ref := range b.left {
+			if !may[ref] {
+				b.engine.hand.letGo(ref)
+			}
 		}
 		b.asked, b.left = asking, may
 	}
@@ -291,16 +385,17 @@ func (e *Engine) unfit(ctx context.Context, j job, err error) {
 		e.putBack(j.bundle, j.claimed)
 		return
 	}
-	e.book.enter(outcome{j.claimed, reply{verdict: refused, text: clip("not sent: " + err.Error())}})
+	if j.take(j.claimed) {
+		e.book.enter(outcome{j.claimed, reply{verdict: refused, text: clip("not sent: " + err.Error())}})
+	}
 }
 
-// putBack frees a message that has not begun, with the other outcomes: while
-// the database is away it waits with them.
+// putBack frees a message that has not begun and is still the bundle's, with the
+// other outcomes: while the database is away it waits with them.
 func (e *Engine) putBack(b *bundle, m *claimed) {
-	b.mu.Lock()
-	delete(b.left, m.Ref())
-	b.mu.Unlock()
-	e.book.enter(outcome{m, reply{verdict: returned}})
+	if b.take(m) {
+		e.book.enter(outcome{m, reply{verdict: returned}})
+	}
 }
 
 // backoff holds all lanes while no server can be reached.

@@ -124,21 +124,24 @@ func (j *journal) settled(refs []link.Message) error {
 	return j.rewrite()
 }
 
-// rewrite puts a new file in the old one's place in one step.
+// rewrite puts a new file in the old one's place in one step. It is open before
+// that: what is written next must never go to the file that was replaced.
 func (j *journal) rewrite() error {
 	var all bytes.Buffer
 	for _, line := range j.open {
 		all.Write(line)
 	}
 	fresh := j.path() + ".new"
-	if err := os.WriteFile(fresh, all.Bytes(), 0o600); err != nil {
+	file, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("rewrite the journal: %w", err)
+	}
+	if _, err := file.Write(all.Bytes()); err != nil {
+		file.Close()
 		return fmt.Errorf("rewrite the journal: %w", err)
 	}
 	if err := os.Rename(fresh, j.path()); err != nil {
-		return fmt.Errorf("rewrite the journal: %w", err)
-	}
-	file, err := os.OpenFile(j.path(), os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
+		file.Close()
 		return fmt.Errorf("rewrite the journal: %w", err)
 	}
 	j.file.Close()
@@ -177,7 +180,7 @@ func (j *journal) clear() error {
 	return j.rewrite()
 }
 
-// close gives the folder up; remove also takes it away.
+// close gives the folder up; what it says stays for the next process.
 func (j *journal) close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -1,3 +1,21 @@
+// Package delivery sends what was queued, once, and only to those who still allow it.
+//
+//	          claim, and the gate says yes        250
+//	queued ─────────────────────────► claimed ─────────► sent
+//	 │  ▲                                │ │ │    5yz
+//	 │  │ 4yz, no connection: due later  │ │ └─────────► failed   (so do 4yz, once its patience ends)
+//	 │  └────────────────────────────────┘ │  no answer after the final dot
+//	 │    put back, not begun: due as it was└───────────► uncertain (confirmations and service mail: queued again)
+//	 └─ the gate says no, or the source was cancelled ──► skipped, with the reason
+//
+// A claim is one statement that takes due rows and asks consent's question of
+// each; a claim older than half a second is asked again before its next mail
+// begins, so a withdrawal overtakes the queue. A claim belongs to a node, the
+// process whose journal notes every mail before its final dot and after the
+// answer. It ends by an outcome, by being put back, or, when the process dies,
+// by the journal: whoever takes the folder over settles what it left. So after
+// kill -9 at any point none is lost and none is sent twice; those between dot
+// and answer, at most one a connection, are uncertain.
 package delivery
 
 import (
@@ -187,6 +205,17 @@ func counts(tx *store.Tx, column string, brandID, id uuid.UUID) (Counts, error) 
 		c.add(r.State, r.N)
 	}
 	return c, err
+}
+
+// Waiting reports whether anything of a source of a stream is queued. It looks
+// into messages_due of the stream; SourceCounts reads the whole source.
+func Waiting(tx *store.Tx, brandID, streamID, sourceID uuid.UUID) (yes bool, err error) {
+	err = tx.Raw("SELECT EXISTS (SELECT 1 FROM messages WHERE stream_id = ? AND state = 'queued' AND source_id = ? AND brand_id = ?)",
+		streamID, sourceID, brandID).Scan(&yes).Error
+	if err != nil {
+		return false, fmt.Errorf("look whether anything is queued: %w", err)
+	}
+	return yes, nil
 }
 
 // CancelSource skips what one source of a stream has queued, an enrollment for

@@ -33,13 +33,14 @@ type book struct {
 	db   *store.DB
 	node uuid.UUID
 	jour *journal
+	hand *hand
 	log  *slog.Logger
 	in   chan outcome
 	done chan struct{}
 }
 
-func openBook(db *store.DB, node uuid.UUID, j *journal, log *slog.Logger) *book {
-	b := &book{db: db, node: node, jour: j, log: log, in: make(chan outcome, 4*bookAtOnce), done: make(chan struct{})}
+func openBook(db *store.DB, node uuid.UUID, j *journal, h *hand, log *slog.Logger) *book {
+	b := &book{db: db, node: node, jour: j, hand: h, log: log, in: make(chan outcome, 4*bookAtOnce), done: make(chan struct{})}
 	go b.run()
 	return b
 }
@@ -54,7 +55,7 @@ func (b *book) close() {
 	close(b.in)
 	select {
 	case <-b.done:
-	case <-time.After(3 * time.Second):
+	case <-time.After(2 * time.Second):
 	}
 }
 
@@ -70,6 +71,7 @@ func (b *book) run() {
 			b.log.Warn("outcomes could not be written; they are kept and tried again", "outcomes", len(page), "error", err)
 			time.Sleep(wait)
 		}
+		b.hand.letGo(refs(page)...)
 		if err := b.jour.settled(refs(page)); err != nil {
 			b.log.Warn("the journal could not be shortened", "error", err)
 		}
@@ -201,7 +203,7 @@ func (o outcome) consequence(now time.Time) (change map[string]any, fact string)
 		}
 		// Settled by policy: a second confirmation harms less than none.
 	}
-	due, ok := schedules[o.Kind].next(o.Attempt+1, o.CreatedAt, now)
+	due, ok := schedules[o.Kind].next(o.Attempt+1, now)
 	if !ok {
 		return map[string]any{"state": Failed, "reason": "put off until its time was over", "settled_at": now}, event.MailFailed
 	}

@@ -31,15 +31,15 @@ type reply struct {
 // maxReply keeps a talkative server from filling the table.
 const maxReply = 500
 
-// judge reads a clean refusal out of an error. Anything else means that the
-// connection is out of step or gone, and is the caller's to judge: a broken
-// network is never a bounce.
+// judge reads a clean refusal out of an error. Anything else, an answer that
+// does not belong here too, means that the connection is out of step or gone:
+// it is unanswered, for a broken network is never a bounce, and no delivery.
 func judge(err error) (r reply, clean bool) {
 	var e *textproto.Error
 	if !errors.As(err, &e) {
-		return reply{text: clip(err.Error())}, false
+		return reply{verdict: unanswered, text: clip(err.Error())}, false
 	}
-	r = reply{code: e.Code, text: clip(e.Msg)}
+	r = reply{verdict: unanswered, code: e.Code, text: clip(e.Msg)}
 	switch {
 	case e.Code == 421: // the server closes the connection (RFC 5321 §4.2.2)
 		r.verdict = postponed
@@ -87,7 +87,7 @@ func (r reply) hard() bool {
 // §4.5.4.1 asks for patience, an asked-for confirmation for haste.
 type schedule struct {
 	waits []time.Duration // the last one repeats
-	life  time.Duration   // from the time it first was due; then it has failed
+	life  time.Duration   // of waiting between tries; then it has failed. What is paused or not tried does not age
 }
 
 var schedules = map[Kind]schedule{
@@ -104,11 +104,15 @@ func minutes(n ...int) (d []time.Duration) {
 	return d
 }
 
-// next is when to try again after so many tries, with ±20 % so that those put
-// off together do not come back together; ok is false when its life is over.
-func (s schedule) next(tries int, born, now time.Time) (due time.Time, ok bool) {
-	wait := s.waits[min(max(tries, 1), len(s.waits))-1]
+// next is when to try again after so many tries, at least one, with ±20 % so
+// that those put off together do not come back together; ok is false when its
+// life is over.
+func (s schedule) next(tries int, now time.Time) (due time.Time, ok bool) {
+	var wait, waited time.Duration
+	for i := range tries {
+		wait = s.waits[min(i, len(s.waits)-1)]
+		waited += wait
+	}
 	wait += time.Duration((rand.Float64()*0.4 - 0.2) * float64(wait))
-	due = now.Add(wait).Truncate(time.Microsecond)
-	return due, due.Before(born.Add(s.life))
+	return now.Add(wait).Truncate(time.Microsecond), waited <= s.life
 }

@@ -40,10 +40,11 @@ const (
 	stepTime   = 2 * time.Minute  // for every answer but the last (RFC 5321 §4.5.3.2)
 	finalTime  = 10 * time.Minute // after the final dot (RFC 5321 §4.5.3.2.6)
 	dialTime   = 30 * time.Second
-	idleTime   = 20 * time.Second // servers hang up on the idle
-	perConn    = 1000             // messages on one connection
-	downFor    = 5 * time.Second  // a server that could not be reached is left alone for so long
-	quitTime   = 2 * time.Second
+	idleTime   = 20 * time.Second      // servers hang up on the idle
+	perConn    = 1000                  // messages on one connection
+	downFor    = 5 * time.Second       // a server that could not be reached is left alone for so long
+	busyWait   = 20 * time.Millisecond // between two looks for a free connection while a server is away
+	quitTime   = time.Second
 	endTime    = 4 * time.Second // what a message under way gets when the process stops
 	maxBackoff = 30 * time.Second
 )
@@ -76,6 +77,9 @@ type conn struct {
 	net  net.Conn // beneath, for deadlines while the client waits for an answer
 	sent int
 	last time.Time
+
+	mu  sync.Mutex
+	end time.Time // set when the process stops: no answer is waited for any longer
 }
 
 func newPool(servers []Server) (*pool, error) {
@@ -167,18 +171,40 @@ func (p *pool) get(ctx context.Context) (*conn, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	var reasons []error
-	for _, l := range p.lines {
-		c, err := l.take(ctx)
+	for {
+		c, busy, err := p.try(ctx)
 		if c != nil {
 			return c, nil
 		}
-		if err != nil {
+		if busy { // the slot was that of a server which is away
+			select {
+			case <-time.After(busyWait):
+				continue
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
+		<-p.slots
+		return nil, err
+	}
+}
+
+// try asks each server once; busy tells that one could be reached, and has all
+// its connections in use.
+func (p *pool) try(ctx context.Context) (c *conn, busy bool, err error) {
+	var reasons []error
+	for _, l := range p.lines {
+		c, err := l.take(ctx)
+		switch {
+		case c != nil:
+			return c, false, nil
+		case err != nil:
 			reasons = append(reasons, fmt.Errorf("%s: %w", l.Host, err))
+		default:
+			busy = true
 		}
 	}
-	<-p.slots
-	return nil, fmt.Errorf("%w: %w", errNoServer, errors.Join(reasons...))
+	return nil, busy, fmt.Errorf("%w: %w", errNoServer, errors.Join(reasons...))
 }
 
 // take gives an idle connection or a new one; nil, nil when the line is busy.
@@ -276,7 +302,7 @@ type parcel struct {
 // answer.
 func (c *conn) send(ctx context.Context, p parcel, dot func() error) (r reply, healthy bool) {
 	c.sent++
-	stop := context.AfterFunc(ctx, func() { c.net.SetDeadline(time.Now().Add(endTime)) })
+	stop := context.AfterFunc(ctx, c.hurry)
 	defer func() { healthy = stop() && healthy }()
 	if err := c.open(p); err != nil {
 		return c.afterFailure(err)
@@ -288,10 +314,10 @@ func (c *conn) send(ctx context.Context, p parcel, dot func() error) (r reply, h
 	if err := dot(); err != nil {
 		return reply{verdict: unanswered, text: clip(err.Error())}, false
 	}
-	_ = c.smtp.UpdateDeadline(finalTime)
+	_ = c.within(finalTime)
 	if err := w.Close(); err != nil {
 		r, clean := judge(err)
-		if r.code == 0 {
+		if r.verdict == unanswered {
 			r.verdict = unknown
 		}
 		return r, clean
@@ -303,9 +329,29 @@ func (c *conn) send(ctx context.Context, p parcel, dot func() error) (r reply, h
 	return reply{verdict: accepted, code: 250, text: said}, true
 }
 
+// within bounds the wait for the next answer, and never moves it beyond the end
+// of a stop: the client's own UpdateDeadline would, and so hold the stop up.
+func (c *conn) within(d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := time.Now().Add(d)
+	if !c.end.IsZero() && c.end.Before(at) {
+		at = c.end
+	}
+	return c.net.SetDeadline(at)
+}
+
+// hurry leaves what is under way endTime, whatever it waits for.
+func (c *conn) hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end = time.Now().Add(endTime)
+	c.net.SetDeadline(c.end)
+}
+
 // open says who writes to whom.
 func (c *conn) open(p parcel) error {
-	if err := c.smtp.UpdateDeadline(stepTime); err != nil {
+	if err := c.within(stepTime); err != nil {
 		return err
 	}
 	if err := c.smtp.Mail("<" + p.from + ">"); err != nil {
@@ -320,7 +366,7 @@ func (c *conn) body(raw []byte) (io.WriteCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.smtp.UpdateDeadline(stepTime); err != nil {
+	if err := c.within(stepTime); err != nil {
 		return nil, err
 	}
 	_, err = w.Write(raw)
@@ -331,11 +377,5 @@ func (c *conn) body(raw []byte) (io.WriteCloser, error) {
 // After a clean refusal the transaction is reset for the next message.
 func (c *conn) afterFailure(err error) (reply, bool) {
 	r, clean := judge(err)
-	if !clean {
-		if r.code == 0 {
-			r.verdict = unanswered
-		}
-		return r, false
-	}
-	return r, c.smtp.Reset() == nil
+	return r, clean && c.smtp.Reset() == nil
 }

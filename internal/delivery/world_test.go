@@ -139,6 +139,25 @@ func (w *world) act(s subscriber.Subscriber, state consent.State) consent.Act {
 		Language: "en", Wording: "Send me the letter.", Entity: "operator", Evidence: map[string]any{"paper": "box 7"}}
 }
 
+// allowTracking grants both tracking permissions, and gives their topics.
+func (w *world) allowTracking(s subscriber.Subscriber) (opens, clicks consent.Topic) {
+	w.Helper()
+	w.write(func(tx *store.Tx) (err error) {
+		if opens, clicks, err = consent.TrackingTopics(tx, w.brand.ID); err != nil {
+			return err
+		}
+		for _, topic := range []consent.Topic{opens, clicks} {
+			act := w.act(s, consent.Given)
+			act.Topic = topic
+			if _, err := consent.Grant(tx, act); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return opens, clicks
+}
+
 func (w *world) leave(s subscriber.Subscriber) {
 	w.Helper()
 	w.write(func(tx *store.Tx) error {
@@ -200,7 +219,7 @@ func (w *world) deliver(queue string) {
 // settle closes the book and opens a new one, so that all is written.
 func (w *world) settle() {
 	w.engine.book.close()
-	w.engine.book = openBook(w.db, w.engine.node, w.engine.jour, w.engine.log)
+	w.engine.book = openBook(w.db, w.engine.node, w.engine.jour, &w.engine.hand, w.engine.log)
 }
 
 // message is the one message of a source.
