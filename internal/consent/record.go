@@ -246,8 +246,9 @@ func (p person) event(tx *store.Tx, last *Event, a Act) (Event, error) {
 	return e, nil
 }
 
-// project moves the permission on. The claim of a mail locks this row, so an
-// event that ends a permission waits for a claim under way, and the next claim sees it.
+// project moves the permission on. It does not wait for a claim of mails under
+// way, nor a claim for it: what was claimed a moment before is asked again
+// before it begins (delivery, stillMay).
 func project(tx *store.Tx, e Event) error {
 	_, err := tx.Run(`INSERT INTO permissions (subscriber_id, topic_id, brand_id, state, event_id, since, valid_until, promise_max, promise_days)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)

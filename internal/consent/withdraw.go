@@ -47,7 +47,7 @@ func WithdrawAll(tx *store.Tx, b brand.Brand, subscriberID uuid.UUID, method str
 	return events, Suppress(tx, b, p.AddressHash, Left, method)
 }
 
-// withdraw goes by topic id, the order in which the claim locks permissions too.
+// withdraw goes by topic id, so that the events of one call have one order.
 func (p person) withdraw(tx *store.Tx, topicIDs []uuid.UUID, method string, evidence map[string]any) ([]Event, error) {
 	ids := slices.Clone(topicIDs)
 	slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
