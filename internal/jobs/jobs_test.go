@@ -245,7 +245,12 @@ func TestWorkThatIsNotReadyIsNotRung(t *testing.T) {
 		var n atomic.Int64
 		var ready atomic.Bool
 		b.start(b.doorbell(), Kind{Name: "lane", Queue: QueueBulk, Keys: []string{"1"}, Ready: func(context.Context) (bool, error) { return ready.Load(), nil },
-			Handle: func(context.Context, string) (*time.Time, error) { n.Add(1); ready.Store(false); now := b.db.Now(); return &now, nil }})
+			Handle: func(context.Context, string) (*time.Time, error) {
+				n.Add(1)
+				ready.Store(false)
+				now := b.db.Now()
+				return &now, nil
+			}})
 		time.Sleep(3 * lookEvery)
 		if n.Load() != 0 {
 			t.Error("rung though nothing was ready")

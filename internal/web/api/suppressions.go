@@ -9,6 +9,7 @@ import (
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
+	"assent/internal/web"
 )
 
 // suppressions: addresses that get no mail, and why.
@@ -65,7 +66,7 @@ func listSuppressions(tx *store.Tx, c caller, in *Paging) (list[suppressionAnswe
 	hash, reason := []byte{0}, "" // below any hash; GORM makes NULL of no bytes at all
 	if in.Cursor != "" {
 		raw, err := fromCursor(in.Cursor)
-		if err != nil || len(raw) < 33 || !isText(raw[32:]) {
+		if err != nil || len(raw) < 33 || !web.IsText(string(raw[32:])) {
 			return list[suppressionAnswer]{}, badCursor()
 		}
 		hash, reason = raw[:32], string(raw[32:])
