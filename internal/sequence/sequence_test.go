@@ -292,7 +292,19 @@ func TestEndLetsNobodyGoOn(t *testing.T) {
 		w.write(func(tx *store.Tx) error { _, err := sequence.Pause(tx, w.brand.ID, q.ID); return err })
 		w.write(func(tx *store.Tx) error { _, err := sequence.End(tx, w.brand.ID, q.ID); return err })
 		w.give(w.person("too-late"))
+		w.write(func(tx *store.Tx) error { // nobody's wait is over, and all are to be ended
+			if yes, err := sequence.Due(tx); err != nil || !yes {
+				w.Errorf("those in an ended sequence wait for their time: %v", err)
+			}
+			return nil
+		})
 		w.advance()
+		w.write(func(tx *store.Tx) error {
+			if yes, err := sequence.Due(tx); err != nil || yes {
+				w.Errorf("there is always something to end: %v", err)
+			}
+			return nil
+		})
 		w.pass(2 * day)
 		w.advance()
 		for _, s := range people {
