@@ -181,11 +181,16 @@ func speak(texts []delivery.Text, brand string) (languages []string, otherwise s
 // finish ends a campaign of which nothing is on the way any more; else it tells
 // when to look again. What was deferred is still queued, and so on the way.
 func finish(tx *store.Tx, c Campaign) (next *time.Time, err error) {
-	counts, err := delivery.SourceCounts(tx, c.BrandID, c.EditionID)
+	waiting, err := delivery.Waiting(tx, c.BrandID, c.ID, c.EditionID)
+	if err == nil && !waiting { // only now is it worth counting everybody
+		var counts delivery.Counts
+		counts, err = delivery.SourceCounts(tx, c.BrandID, c.EditionID)
+		waiting = !counts.Settled()
+	}
 	if err != nil {
 		return nil, err
 	}
-	if !counts.Settled() {
+	if waiting {
 		later := tx.Now().Add(finishPause)
 		if c.RecallUntil.After(later) {
 			later = *c.RecallUntil
