@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"assent/internal/account"
@@ -63,6 +64,7 @@ type App struct {
 	mailbox  *catcher.Mailbox
 	server   *http.Server
 	listener net.Listener
+	stopping chan struct{} // closed when the server begins to stop
 	failed   chan error
 }
 
@@ -86,7 +88,7 @@ func Open(ctx context.Context, s config.Settings, o Options) (a *App, err error)
 	if len(o.Roles) == 0 {
 		o.Roles = AllRoles
 	}
-	a = &App{Settings: s, Options: o, failed: make(chan error, 3)}
+	a = &App{Settings: s, Options: o, stopping: make(chan struct{}), failed: make(chan error, 3)}
 	defer func() {
 		if err != nil {
 			a.Close()
@@ -199,6 +201,7 @@ func (a *App) startWeb(ctx context.Context) error {
 		return fmt.Errorf("ASSENT_LISTEN: %w; choose a free port", err)
 	}
 	a.server = web.Server(handler)
+	a.server.RegisterOnShutdown(func() { close(a.stopping) })
 	go func() {
 		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 			a.failed <- err
@@ -218,28 +221,21 @@ func (a *App) Addr() string {
 // Failed gives the error of a part that ended by itself.
 func (a *App) Failed() <-chan error { return a.failed }
 
-// stopTime is how long a stop may take; what is under way then is cut.
-const stopTime = 10 * time.Second
+// webTime is how long requests under way have when the program stops; what is
+// under way then is cut.
+const webTime = 5 * time.Second
 
 // Close stops taking requests and work, lets what is under way end, and closes.
-// It never takes longer than about ten seconds.
+// Requests end while the workers do, so it takes as long as the slower of them:
+// mails at a server that does not answer are given up after four seconds, other
+// work after six. It never takes longer than about ten seconds.
 func (a *App) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	ctx, cancel := context.WithTimeout(context.Background(), webTime)
 	defer cancel()
-	if a.server != nil {
-		if err := a.server.Shutdown(ctx); err != nil {
-			a.server.Close()
-		}
-	}
-	if a.recorder != nil {
-		a.recorder.Close()
-	}
-	if a.runner != nil {
-		a.runner.Stop()
-	}
-	if a.engine != nil {
-		a.engine.Stop()
-	}
+	var both sync.WaitGroup
+	both.Go(func() { a.stopWeb(ctx) })
+	both.Go(a.stopWork)
+	both.Wait()
 	if a.doorbell != nil {
 		a.doorbell.Close()
 	}
@@ -250,4 +246,24 @@ func (a *App) Close() error {
 		return a.DB.Close()
 	}
 	return nil
+}
+
+func (a *App) stopWeb(ctx context.Context) {
+	if a.server != nil {
+		if err := a.server.Shutdown(ctx); err != nil {
+			a.server.Close()
+		}
+	}
+	if a.recorder != nil {
+		a.recorder.Close()
+	}
+}
+
+func (a *App) stopWork() {
+	if a.runner != nil {
+		a.runner.Stop()
+	}
+	if a.engine != nil {
+		a.engine.Stop()
+	}
 }

@@ -25,7 +25,7 @@ func (a *App) handler() (http.Handler, error) {
 	if err := api.Mount(e, api.Deps{DB: a.DB, URLs: a.URLs, GenerateKey: compose.GenerateRSA}); err != nil {
 		return nil, err
 	}
-	if err := admin.Mount(e, admin.Deps{DB: a.DB, URLs: a.URLs, Door: a.door, Sessions: a.sessions, Mailbox: a.mailbox, OpenMailbox: a.Options.Demo}); err != nil {
+	if err := admin.Mount(e, admin.Deps{DB: a.DB, URLs: a.URLs, Door: a.door, Sessions: a.sessions, Mailbox: a.mailbox, OpenMailbox: a.Options.Demo, Done: a.stopping}); err != nil {
 		return nil, err
 	}
 	if a.Options.Demo {

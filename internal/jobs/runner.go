@@ -43,7 +43,7 @@ const (
 	planEvery   = 10 * time.Second
 	claimAtOnce = 100
 	taskTimeout = 10 * time.Minute
-	drainTime   = 8 * time.Second
+	drainTime   = 6 * time.Second
 	taskType    = "job"
 )
 
@@ -91,7 +91,7 @@ func (r *Runner) Start() error {
 }
 
 // Stop ends the relay, tells the handlers to end, and waits for them, at most
-// about eight seconds.
+// about six seconds.
 func (r *Runner) Stop() {
 	r.stop()
 	r.done.Wait()
