@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"unicode/utf8"
 
@@ -36,11 +37,12 @@ func headers(https bool) echo.MiddlewareFunc {
 	}
 }
 
-// bounds limits the body, and refuses a path that is no text.
+// bounds limits the body, and refuses an address that is no text, in its path
+// or behind its question mark: no database takes it.
 func bounds(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if !IsText(r.URL.Path) {
+		if !IsText(r.URL.Path) || !textQuery(r.URL) {
 			return problem.New(problem.Malformed, "problem.malformed")
 		}
 		if r.ContentLength > BodyMax {
@@ -51,6 +53,17 @@ func bounds(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		return next(c)
 	}
+}
+
+func textQuery(u *url.URL) bool {
+	for name, values := range u.Query() {
+		for _, v := range append(values, name) {
+			if !IsText(v) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // IsText reports whether s is UTF-8 without the null character, which no

@@ -249,6 +249,9 @@ func TestInputIsRefusedNotGuessedAt(t *testing.T) {
 			"not UTF-8":         {"/topics", "{\"slug\":\"n\xff\",\"texts\":{}}", 400, "api.unreadable", "", ""},
 			"null character":    {"/subscribers", `{"email":"bo@example.org","name":"B\u0000o"}`, 400, "api.unreadable", "", ""},
 			"null in attribute": {"/subscribers", `{"email":"bo@example.org","attributes":{"a":"\u0000"}}`, 400, "api.unreadable", "", ""},
+			"a name twice":      {"/subscribers", `{"email":"bo@example.org","email":"ed@example.org"}`, 400, "api.unreadable", "", ""},
+			"a mixture":         {"/topics", topic + `,"texts":{"fa":{"name":"N","wording":"W"}}}`, 400, "api.unreadable", "", ""},
+			"twice in evidence": {"/subscribers/" + h.person + "/consents", `{"topic":"letters","basis":"operator","wording":"W","evidence":{"a":{"b":1,"b":2}}}`, 400, "api.unreadable", "", ""},
 			"no body":           {"/topics", ``, 400, "api.body-missing", "", ""},
 			"an array":          {"/topics", `[]`, 422, "problem.invalid", "", ""},
 			"no evidence":       {"/subscribers/" + h.person + "/consents", `{"topic":"letters","basis":"operator","wording":"W","evidence":{}}`, 422, "consent.evidence-missing", "", ""},
@@ -281,6 +284,10 @@ func TestInputIsRefusedNotGuessedAt(t *testing.T) {
 		for _, path := range []string{"/campaigns?cursor=x", "/events?cursor=AAAA", "/messages?cursor=%21", "/suppressions?cursor=AAAA", "/orders?cursor=%0A"} {
 			h.get(path).problem(400, "api.cursor")
 		}
+		for _, query := range []string{"/events?kind=%00", "/events?kind=%ff", "/subscribers?search=%ff", "/subscribers?tag=a%00"} {
+			h.get(query).problem(400, "problem.malformed")
+		}
+		h.ask(h.key, "GET", "/topics", nil, "Assent-Brand", "\xff").problem(404, "api.brand-unknown")
 		h.get("/nothing").problem(404, "problem.not-found")
 		h.ask(h.key, "DELETE", "/topics", nil).problem(405, "problem.method")
 		if fa := h.ask(h.key, "POST", "/topics", `{"slug":"news"}`, "Accept-Language", "fa").problem(422, "problem.invalid"); !strings.ContainsAny(fa.Errors[0].Detail, "این") {

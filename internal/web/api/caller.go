@@ -12,6 +12,7 @@ import (
 	"assent/internal/brand"
 	"assent/internal/problem"
 	"assent/internal/store"
+	"assent/internal/web"
 )
 
 const brandHeader = "Assent-Brand"
@@ -91,6 +92,9 @@ func brandFor(tx *store.Tx, k account.Key, a action, slug string) (brand.Brand, 
 	}
 	if slug == "" {
 		return brand.Brand{}, problem.InvalidField("header/"+brandHeader, "api.brand-missing")
+	}
+	if !web.IsText(slug) { // a header may hold any bytes, a database only text
+		return brand.Brand{}, problem.New(problem.NotFound, "api.brand-unknown")
 	}
 	b, err := brand.BySlug(tx, slug)
 	if problem.Is(err, problem.NotFound) {

@@ -10,6 +10,7 @@ import (
 	"assent/internal/offer"
 	"assent/internal/problem"
 	"assent/internal/store"
+	"assent/internal/web"
 )
 
 // orders: what was bought, as the shop tells it. A purchase is no consent.
@@ -67,7 +68,7 @@ func listOrders(tx *store.Tx, c caller, in *struct {
 	q := tx.Where("brand_id = ?", c.brand.ID)
 	if in.Cursor != "" {
 		after, err := fromCursor(in.Cursor)
-		if err != nil || !isText(after) {
+		if err != nil || !web.IsText(string(after)) {
 			return list[orderAnswer]{}, badCursor()
 		}
 		q = q.Where("number > ?", string(after))

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"assent/internal/web"
 )
 
 var (
@@ -17,7 +19,10 @@ var (
 )
 
 // strictJSON is JSON (RFC 8259) that is refused where Go's decoder would put a
-// replacement for what is no text, or a database would choke on it.
+// replacement for what is no text, where a database would choke on it, and
+// where an object has a name twice: the decoder takes the last of them in one
+// place and a mixture of both in another, so that what was checked would not be
+// what is done.
 var strictJSON = huma.Format{
 	Marshal: func(w io.Writer, v any) error {
 		e := json.NewEncoder(w)
@@ -31,25 +36,53 @@ var strictJSON = huma.Format{
 		if err := json.Unmarshal(data, v); err != nil {
 			return err
 		}
-		if bytes.Contains(data, []byte(`\u0000`)) && holdsNull(data) {
-			return errNull
-		}
-		return nil
+		d := json.NewDecoder(bytes.NewReader(data))
+		d.UseNumber()
+		return plain(d)
 	},
 }
 
-// holdsNull looks again at a body that may hold an escaped null character.
-func holdsNull(data []byte) bool {
-	d := json.NewDecoder(bytes.NewReader(data))
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return false
+// plain reads one value of what is known to be JSON, and refuses the null
+// character in it and a name that an object has twice.
+func plain(d *json.Decoder) error {
+	token, err := d.Token()
+	if err != nil {
+		return err
+	}
+	if s, ok := token.(string); ok && !web.IsText(s) {
+		return errNull
+	}
+	begin, ok := token.(json.Delim)
+	if !ok {
+		return nil
+	}
+	names := map[string]bool{}
+	for d.More() {
+		if begin == '{' {
+			if err := newName(d, names); err != nil {
+				return err
+			}
 		}
-		if s, ok := token.(string); ok && strings.IndexByte(s, 0) >= 0 {
-			return true
+		if err := plain(d); err != nil {
+			return err
 		}
 	}
+	_, err = d.Token() // the end of it
+	return err
 }
 
-func isText(b []byte) bool { return utf8.Valid(b) && bytes.IndexByte(b, 0) < 0 }
+func newName(d *json.Decoder, names map[string]bool) error {
+	token, err := d.Token()
+	if err != nil {
+		return err
+	}
+	name, _ := token.(string)
+	if !web.IsText(name) {
+		return errNull
+	}
+	if names[name] {
+		return fmt.Errorf("the body says %q twice in one object", name)
+	}
+	names[name] = true
+	return nil
+}
