@@ -29,17 +29,22 @@ type AddressChange struct {
 	ConfirmedAt  *time.Time
 }
 
-// URL is the address of the page where a change is confirmed: it shares /c/ with
+// url is the address of the page where a change is confirmed: it shares /c/ with
 // the double opt-in, and the kind of the token tells them apart.
 func (a AddressChange) url(urls link.URLs) string {
 	return urls.Base.JoinPath("c", urls.SignIDs(link.AddressChange, a.ID)).String()
 }
 
+// changesPerDay are the changes that a person may ask for in 24 hours: each
+// writes to an address that somebody typed.
+const changesPerDay = 3
+
 // ChangeAddress writes the wish down and tells both addresses: the new one is
 // asked, the old one is told and can stop it on the preference page. An earlier
-// wish that is still open ends. Whether the new address may be written to (it
-// is suppressed, or had its share of mails) shows in nothing that is answered.
-// The address the person has already is problem.Invalid.
+// wish that is still open ends. Where the new address may not be written to (it
+// is suppressed, or had its share of mails) it is not asked, and that shows in
+// nothing that the person sees. The address they have already is
+// problem.Invalid, the fourth wish in a day problem.TooMany.
 func ChangeAddress(tx *store.Tx, set Settings, brandID, subscriberID uuid.UUID, typed string) error {
 	address, err := subscriber.ParseAddress(typed)
 	if err != nil {
@@ -53,6 +58,9 @@ func ChangeAddress(tx *store.Tx, set Settings, brandID, subscriberID uuid.UUID, 
 	if err := lockAddress(tx, key); err != nil {
 		return err
 	}
+	if _, err := subscriber.Lock(tx, brandID, subscriberID); err != nil {
+		return err
+	}
 	a := AddressChange{
 		ID: tx.NewID(), BrandID: brandID, SubscriberID: subscriberID, Email: address.Typed,
 		CreatedAt: tx.Now(), ExpiresAt: tx.Now().Add(set.AskLife),
@@ -63,6 +71,9 @@ func ChangeAddress(tx *store.Tx, set Settings, brandID, subscriberID uuid.UUID, 
 	if string(a.AddressHash) == string(p.Subscriber.AddressHash) {
 		return problem.InvalidField("email", "signup.address.same")
 	}
+	if err := a.write(tx); err != nil {
+		return err
+	}
 	_, stopped, err := consent.Suppressed(tx, brandID, a.AddressHash, consent.ConfirmMail)
 	if err != nil {
 		return err
@@ -71,18 +82,41 @@ func ChangeAddress(tx *store.Tx, set Settings, brandID, subscriberID uuid.UUID, 
 	if err != nil {
 		return err
 	}
+	toOld, toNew, err := a.mails(tx, set, p)
+	if err != nil {
+		return err
+	}
+	if _, _, err := delivery.Queue(tx, toOld); err != nil {
+		return err
+	}
 	return attempt(tx, "address", may && !stopped, func() error {
-		if err := endChanges(tx, brandID, subscriberID); err != nil {
-			return err
-		}
-		if err := tx.Create(&a).Error; err != nil {
-			return fmt.Errorf("store a change of address: %w", err)
-		}
 		if err := countMail(tx, key); err != nil {
 			return err
 		}
-		return a.mails(tx, set, p)
+		_, _, err := delivery.Queue(tx, toNew)
+		return err
 	})
+}
+
+// write stores the wish in place of the one that is open. It reads and keeps to
+// the index address_changes_person.
+func (a AddressChange) write(tx *store.Tx) error {
+	var today int
+	err := tx.Raw("SELECT count(*) FROM address_changes WHERE subscriber_id = ? AND brand_id = ? AND created_at > ?",
+		a.SubscriberID, a.BrandID, tx.Now().Add(-24*time.Hour)).Scan(&today).Error
+	if err != nil {
+		return fmt.Errorf("count changes of address: %w", err)
+	}
+	if today >= changesPerDay {
+		return problem.New(problem.TooMany, "signup.address.later")
+	}
+	if err := endChanges(tx, a.BrandID, a.SubscriberID); err != nil {
+		return err
+	}
+	if err := tx.Create(&a).Error; err != nil {
+		return fmt.Errorf("store a change of address: %w", err)
+	}
+	return nil
 }
 
 // The parts of a change's two mails.
@@ -91,10 +125,10 @@ const (
 	partNew = 1
 )
 
-func (a AddressChange) mails(tx *store.Tx, set Settings, p Preferences) error {
+func (a AddressChange) mails(tx *store.Tx, set Settings, p Preferences) (toOld, toNew delivery.Draft, err error) {
 	stream, err := delivery.BrandStream(tx, a.BrandID, delivery.OriginService)
 	if err != nil {
-		return err
+		return toOld, toNew, err
 	}
 	l := i18n.For(p.Subscriber.Language)
 	asked := l.DateTime(tx.Now(), p.Subscriber.Location(p.Brand))
@@ -102,20 +136,14 @@ func (a AddressChange) mails(tx *store.Tx, set Settings, p Preferences) error {
 		Source: a.ID, Stream: stream, Brand: a.BrandID, Subscriber: &a.SubscriberID, Kind: delivery.Service,
 		Language: p.Subscriber.Language, Due: tx.Now(),
 	}
-	toOld := draft
+	toOld, toNew = draft, draft
 	toOld.Part, toOld.Template, toOld.Recipient = partOld, "address-old", p.Subscriber.Email
 	toOld.Data = map[string]any{"name": p.Subscriber.Name, "new_address": a.Email, "requested_at": asked,
 		"not_me_url": set.URLs.Preferences(a.BrandID, a.SubscriberID)}
-	toNew := draft
 	toNew.Part, toNew.Template, toNew.Recipient = partNew, "address-new", a.Email
 	toNew.Data = map[string]any{"name": p.Subscriber.Name, "old_address": p.Subscriber.Email, "requested_at": asked,
 		"confirm_url": a.url(set.URLs), "not_me_url": a.url(set.URLs) + "?answer=notme"}
-	for _, d := range []delivery.Draft{toOld, toNew} {
-		if _, _, err := delivery.Queue(tx, d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return toOld, toNew, nil
 }
 
 // endChanges closes the wishes of a person that are still open.

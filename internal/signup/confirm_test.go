@@ -288,3 +288,43 @@ func TestFormsAreChecked(t *testing.T) {
 		}
 	})
 }
+
+// TestAChangeOfAddressTellsNothingOfTheNewOne: whoever has a link of their own
+// cannot learn by it who else blocked the brand or signed up a while ago.
+func TestAChangeOfAddressTellsNothingOfTheNewOne(t *testing.T) {
+	each(t, func(w *world) {
+		w.ask("me@example.org", "news")
+		w.confirm("me@example.org")
+		who := w.person("me@example.org")
+		w.ask("blocked@example.org", "news")
+		blocked := w.request("blocked@example.org")
+		w.write(func(tx *store.Tx) error { return second(Disown(tx, blocked.ID, Seen{})) })
+		w.pass(25 * time.Hour)
+		w.ask("recent@example.org", "news")
+		for i, email := range []string{"blocked@example.org", "recent@example.org", "unknown@example.org"} {
+			w.pass(time.Second)
+			w.write(func(tx *store.Tx) error {
+				if err := ChangeAddress(tx, w.set, w.brand.ID, who.ID, email); err != nil {
+					return err
+				}
+				p, err := Preference(tx, w.brand.ID, who.ID)
+				if err == nil && (p.Change == nil || p.Change.Email != email) {
+					w.Errorf("%s: the page waits for %+v", email, p.Change)
+				}
+				return err
+			})
+			if n := len(w.mails("address-old")); n != i+1 {
+				w.Errorf("%s: the old address was told %d times", email, n)
+			}
+		}
+		if asked := w.mails("address-new"); len(asked) != 1 || asked[0].Recipient != "unknown@example.org" {
+			w.Errorf("asked %+v", asked)
+		}
+		err := w.db.Write(context.Background(), func(tx *store.Tx) error {
+			return ChangeAddress(tx, w.set, w.brand.ID, who.ID, "fourth@example.org")
+		})
+		if !problem.Is(err, problem.TooMany) {
+			w.Errorf("the fourth wish of a day: %v", err)
+		}
+	})
+}

@@ -9,8 +9,8 @@
 //   - Ask does the same work, in the same number of statements, for an address
 //     that is new, waiting, confirmed or suppressed, and answers the same;
 //   - an address gets one confirmation mail in 24 hours and three in 30 days,
-//     over all brands of the installation; where no mail may go out, nothing is
-//     kept of the sign-up;
+//     over all brands of the installation, and a mailbox with many tags five and
+//     fifteen; where no mail may go out, nothing is kept of the sign-up;
 //   - every answer can be given again and then changes nothing.
 //
 // A request:
@@ -24,11 +24,14 @@
 package signup
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -48,6 +51,7 @@ type Settings struct {
 	TokenLife time.Duration // a form on a screen can be sent so long
 	AskLife   time.Duration // a request can be confirmed so long
 	Limits    []Limit       // of confirmation mails to one address, over all brands
+	Mailbox   []Limit       // the same to all addresses that differ only after a + (RFC 5233), which are one mailbox
 }
 
 // Limit allows so many mails within a rolling time.
@@ -60,7 +64,8 @@ type Limit struct {
 func Defaults(urls link.URLs) Settings {
 	return Settings{
 		URLs: urls, MinFill: 2 * time.Second, TokenLife: 24 * time.Hour, AskLife: 72 * time.Hour,
-		Limits: []Limit{{1, 24 * time.Hour}, {3, 30 * 24 * time.Hour}},
+		Limits:  []Limit{{1, 24 * time.Hour}, {3, 30 * 24 * time.Hour}},
+		Mailbox: []Limit{{5, 24 * time.Hour}, {15, 30 * 24 * time.Hour}},
 	}
 }
 
@@ -192,13 +197,29 @@ func (r Request) topics(tx *store.Tx) (map[uuid.UUID]consent.Topic, error) {
 }
 
 // addressKey names an address over all brands, and nobody outside can make it.
+// It begins with a name of the mailbox, so that the addresses of one lie together.
 func addressKey(tx *store.Tx, normal string) []byte {
-	h := hmac.New(sha256.New, tx.Ring().Derive("confirmation mails"))
-	h.Write([]byte(normal))
-	return h.Sum(nil)
+	secret := tx.Ring().Derive("confirmation mails")
+	half := func(what, value string) []byte {
+		h := hmac.New(sha256.New, secret)
+		h.Write([]byte(what + "\x00" + value))
+		return h.Sum(nil)[:keyHalf]
+	}
+	return append(half("mailbox", mailbox(normal)), half("address", normal)...)
 }
 
-// lockAddress lets one sign-up with the address at a time through, at whatever
+const keyHalf = 16 // bytes
+
+// mailbox is the address without what follows a + before the @.
+func mailbox(normal string) string {
+	local, domain, _ := strings.Cut(normal, "@")
+	if bare, _, tagged := strings.Cut(local, "+"); tagged && bare != "" {
+		local = bare
+	}
+	return local + "@" + domain
+}
+
+// lockAddress lets one sign-up with the mailbox at a time through, at whatever
 // brand; SQLite has one writer.
 func lockAddress(tx *store.Tx, key []byte) error {
 	var one int
@@ -211,30 +232,52 @@ func lockAddress(tx *store.Tx, key []byte) error {
 }
 
 // mayMail reports whether the limits allow another confirmation mail now. It
-// reads the primary key from the address on.
+// reads the primary key over the addresses of the mailbox.
 func (set Settings) mayMail(tx *store.Tx, key []byte) (bool, error) {
-	since := tx.Now()
-	for _, l := range set.Limits {
-		if t := tx.Now().Add(-l.Within); t.Before(since) {
-			since = t
-		}
+	low := append(bytes.Clone(key[:keyHalf]), make([]byte, keyHalf)...)
+	high := append(bytes.Clone(key[:keyHalf]), bytes.Repeat([]byte{0xff}, keyHalf)...)
+	var sent []struct {
+		AddressKey []byte
+		SentAt     time.Time
 	}
-	var sent []time.Time
-	if err := tx.Raw("SELECT sent_at FROM confirmation_mails WHERE address_key = ? AND sent_at > ?", key, since).Scan(&sent).Error; err != nil {
+	err := tx.Raw("SELECT address_key, sent_at FROM confirmation_mails WHERE address_key >= ? AND address_key <= ? AND sent_at > ?",
+		low, high, tx.Now().Add(-set.longest())).Scan(&sent).Error
+	if err != nil {
 		return false, fmt.Errorf("count confirmation mails: %w", err)
 	}
-	for _, l := range set.Limits {
+	var toMailbox, toAddress []time.Time
+	for _, m := range sent {
+		toMailbox = append(toMailbox, m.SentAt)
+		if bytes.Equal(m.AddressKey, key) {
+			toAddress = append(toAddress, m.SentAt)
+		}
+	}
+	return allow(set.Limits, toAddress, tx.Now()) && allow(set.Mailbox, toMailbox, tx.Now()), nil
+}
+
+// allow reports whether the limits leave room for one more mail.
+func allow(limits []Limit, sent []time.Time, now time.Time) bool {
+	for _, l := range limits {
 		n := 0
 		for _, at := range sent {
-			if at.After(tx.Now().Add(-l.Within)) {
+			if at.After(now.Add(-l.Within)) {
 				n++
 			}
 		}
 		if n >= l.Mails {
-			return false, nil
+			return false
 		}
 	}
-	return true, nil
+	return true
+}
+
+// longest is how far back any limit looks.
+func (set Settings) longest() time.Duration {
+	longest := time.Duration(0)
+	for _, l := range append(slices.Clone(set.Limits), set.Mailbox...) {
+		longest = max(longest, l.Within)
+	}
+	return longest
 }
 
 func countMail(tx *store.Tx, key []byte) error {
@@ -261,11 +304,7 @@ func Sweep(tx *store.Tx, set Settings, limit int) (int, error) {
 			return 0, err
 		}
 	}
-	longest := time.Duration(0)
-	for _, l := range set.Limits {
-		longest = max(longest, l.Within)
-	}
-	if _, err := tx.Run("DELETE FROM confirmation_mails WHERE sent_at <= ?", tx.Now().Add(-longest)); err != nil {
+	if _, err := tx.Run("DELETE FROM confirmation_mails WHERE sent_at <= ?", tx.Now().Add(-set.longest())); err != nil {
 		return 0, fmt.Errorf("forget old confirmation mails: %w", err)
 	}
 	return len(late), nil
