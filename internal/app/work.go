@@ -18,9 +18,9 @@ import (
 	"assent/internal/web/api"
 )
 
-// concurrency is how many handlers run at once: all lanes of work(), and some
-// to spare, so that bulk work never keeps a confirmation waiting.
-const concurrency = 12
+// concurrency is how many handlers of bulk work run at once, and as many of
+// what people wait for: the lanes of work(), and some to spare.
+const concurrency = 8
 
 // sweepAtOnce is how many rows one transaction of a sweep touches.
 const sweepAtOnce = 200

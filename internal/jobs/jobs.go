@@ -25,15 +25,16 @@ import (
 	"assent/internal/store"
 )
 
-// The lines that work waits in, and their weights: an asked-for confirmation
-// overtakes a service mail, and that a campaign.
+// The lines that work waits in: an asked-for confirmation overtakes a service
+// mail, and bulk work has workers of its own, so that it keeps neither waiting.
 const (
 	QueueConfirm = "confirm"
 	QueueService = "service"
 	QueueBulk    = "bulk"
-)
 
-var weights = map[string]int{QueueConfirm: 6, QueueService: 3, QueueBulk: 1}
+	weightConfirm = 6
+	weightService = 3
+)
 
 // Kind is one sort of work.
 type Kind struct {

@@ -283,3 +283,29 @@ func TestStopTellsHandlersAndWaits(t *testing.T) {
 		}
 	})
 }
+
+// Bulk work that fills all its places keeps nobody who waits for a confirmation.
+func TestBulkWorkKeepsNoConfirmationWaiting(t *testing.T) {
+	each(t, func(b *bench) {
+		var busy, asked atomic.Int64
+		b.start(b.doorbell(),
+			Kind{Name: "heavy", Queue: QueueBulk, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
+				busy.Add(1)
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}},
+			Kind{Name: "ask", Queue: QueueConfirm, Handle: counting(&asked)})
+		for i := range 40 {
+			b.must(b.db.Write(context.Background(), func(tx *store.Tx) error {
+				return Schedule(tx, "heavy", string(rune('A'+i)), QueueBulk, tx.Now())
+			}))
+		}
+		b.eventually("bulk work is everywhere", func() bool { return busy.Load() >= 8 })
+		began := time.Now()
+		b.must(b.db.Write(context.Background(), func(tx *store.Tx) error { return Schedule(tx, "ask", "a", QueueConfirm, tx.Now()) }))
+		b.eventually("the confirmation", func() bool { return asked.Load() == 1 })
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("it waited %s", took)
+		}
+	})
+}

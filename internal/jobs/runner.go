@@ -21,7 +21,7 @@ type Options struct {
 	DB          *store.DB
 	Doorbell    *Doorbell
 	Kinds       []Kind
-	Concurrency int // handlers at once; at least two more than there are lanes
+	Concurrency int // handlers at once of bulk work, and as many again of what people wait for
 	Log         *slog.Logger
 }
 
@@ -30,7 +30,8 @@ type Runner struct {
 	Options
 	kinds  map[string]Kind
 	client *asynq.Client
-	server *asynq.Server
+	prompt *asynq.Server // confirmations and service: their places are never taken by bulk work
+	bulk   *asynq.Server
 	bell   chan struct{}
 	planAt time.Time
 
@@ -56,17 +57,22 @@ func New(o Options) *Runner {
 	}
 	o.DB.Attach(bellKey{}, func() { r.Ring() })
 	r.client = asynq.NewClientFromRedisClient(o.Doorbell.client)
-	r.server = asynq.NewServerFromRedisClient(o.Doorbell.client, asynq.Config{
-		Concurrency:              o.Concurrency,
-		Queues:                   weights,
+	r.prompt = r.newServer(map[string]int{QueueConfirm: weightConfirm, QueueService: weightService})
+	r.bulk = r.newServer(map[string]int{QueueBulk: 1})
+	return r
+}
+
+func (r *Runner) newServer(queues map[string]int) *asynq.Server {
+	return asynq.NewServerFromRedisClient(r.Doorbell.client, asynq.Config{
+		Concurrency:              r.Concurrency,
+		Queues:                   queues,
 		TaskCheckInterval:        100 * time.Millisecond,
 		DelayedTaskCheckInterval: time.Minute, // nothing is parked in Redis
 		ShutdownTimeout:          drainTime,
-		Logger:                   quiet{o.Log},
+		Logger:                   quiet{r.Log},
 		LogLevel:                 asynq.WarnLevel,
 		ErrorHandler:             asynq.ErrorHandlerFunc(func(context.Context, *asynq.Task, error) {}), // logged by perform
 	})
-	return r
 }
 
 // Ring wakes the relay; it never blocks.
@@ -81,9 +87,11 @@ func (r *Runner) Ring() {
 func (r *Runner) Start() error {
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
-	if err := r.server.Start(asynq.HandlerFunc(func(_ context.Context, t *asynq.Task) error { return r.perform(ctx, t) })); err != nil {
-		stop()
-		return fmt.Errorf("start the workers: %w", err)
+	for _, server := range []*asynq.Server{r.prompt, r.bulk} {
+		if err := server.Start(asynq.HandlerFunc(func(_ context.Context, t *asynq.Task) error { return r.perform(ctx, t) })); err != nil {
+			stop()
+			return fmt.Errorf("start the workers: %w", err)
+		}
 	}
 	r.done.Add(1)
 	go r.relay(ctx)
@@ -95,7 +103,11 @@ func (r *Runner) Start() error {
 func (r *Runner) Stop() {
 	r.stop()
 	r.done.Wait()
-	r.server.Shutdown()
+	var ending sync.WaitGroup
+	for _, server := range []*asynq.Server{r.prompt, r.bulk} {
+		ending.Go(server.Shutdown)
+	}
+	ending.Wait()
 }
 
 // relay claims due rows and rings for each.
