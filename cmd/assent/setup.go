@@ -109,19 +109,25 @@ func (u *userAdd) Run(ctx context.Context, c *cli) error {
 	if err != nil {
 		return err
 	}
-	return db.Write(ctx, func(tx *store.Tx) error {
-		brands, err := brandsOf(tx, u.Brand)
-		if err != nil {
+	var brands []brand.Brand
+	err = db.Write(ctx, func(tx *store.Tx) error {
+		if brands, err = brandsOf(tx, u.Brand); err != nil {
 			return err
 		}
 		for _, b := range brands {
 			if err := account.Grant(tx, user.ID, b.ID, account.Role(u.Role)); err != nil {
 				return err
 			}
-			fmt.Printf("%s is %s of %s\n", user.Email, u.Role, b.Slug)
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	for _, b := range brands {
+		fmt.Printf("%s is %s of %s\n", user.Email, u.Role, b.Slug)
+	}
+	return nil
 }
 
 func brandsOf(tx *store.Tx, slug string) ([]brand.Brand, error) {
@@ -149,7 +155,8 @@ func (k *keyAdd) Run(ctx context.Context, c *cli) error {
 		return err
 	}
 	defer db.Close()
-	return db.Write(ctx, func(tx *store.Tx) error {
+	var secret string
+	err = db.Write(ctx, func(tx *store.Tx) error {
 		n := account.NewKey{Name: k.Name, Scopes: k.Scopes}
 		if k.Brand != "" {
 			b, err := brand.BySlug(tx, k.Brand)
@@ -158,10 +165,11 @@ func (k *keyAdd) Run(ctx context.Context, c *cli) error {
 			}
 			n.BrandID = &b.ID
 		}
-		_, secret, err := account.MakeKey(tx, n)
-		if err == nil {
-			fmt.Println(secret)
-		}
+		_, secret, err = account.MakeKey(tx, n)
 		return err
 	})
+	if err == nil {
+		fmt.Println(secret)
+	}
+	return err
 }
