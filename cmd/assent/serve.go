@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"assent/internal/app"
 )
@@ -44,7 +45,7 @@ func (d *demoCommand) Run(ctx context.Context, c *cli) error {
 	}
 	for name, value := range map[string]string{
 		"ASSENT_DATA_DIR": d.Data, "ASSENT_DATABASE_URL": "sqlite:" + filepath.Join(d.Data, "assent.db"), "ASSENT_REDIS_URL": "embedded",
-		"ASSENT_SMTP_URL": "catcher", "ASSENT_LISTEN": d.Listen, "ASSENT_PUBLIC_URL": "http://" + d.Listen,
+		"ASSENT_SMTP_URL": "catcher", "ASSENT_LISTEN": d.Listen, "ASSENT_PUBLIC_URL": publicAt(d.Listen),
 	} {
 		if err := os.Setenv(name, value); err != nil {
 			return err
@@ -63,4 +64,12 @@ func (d *demoCommand) Run(ctx context.Context, c *cli) error {
 		demo.Print(os.Stdout, (&url.URL{Scheme: "http", Host: a.Addr()}).String())
 		return nil
 	})
+}
+
+// publicAt is how a browser on this machine reaches an address to listen on.
+func publicAt(listen string) string {
+	if strings.HasPrefix(listen, ":") {
+		listen = "localhost" + listen
+	}
+	return "http://" + listen
 }
