@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,7 +60,7 @@ func (d *demoCommand) Run(ctx context.Context, c *cli) error {
 		if err != nil {
 			return err
 		}
-		demo.Print(os.Stdout, (&url.URL{Scheme: "http", Host: a.Addr()}).String())
+		demo.Print(os.Stdout, settings.PublicURL.String())
 		return nil
 	})
 }
