@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -48,11 +47,13 @@ func Ask(tx *store.Tx, set Settings, form uuid.UUID, in Submission) (Outcome, er
 	if err != nil {
 		return Outcome{}, err
 	}
-	if age := tx.Now().Sub(t.at); age > set.TokenLife || age < -time.Minute || !bytes.Equal(t.words, sheet.words()) {
+	if !t.fresh(set, tx.Now()) || !bytes.Equal(t.words, sheet.words()) {
 		return Outcome{}, problem.New(problem.Conflict, "signup.form.stale")
 	}
 	if in.Values[Honeypot] != "" {
-		return sheet.outcome(), nil
+		o := sheet.outcome()
+		o.Kept = KeptBait
+		return o, nil
 	}
 	e, err := sheet.read(in)
 	if err != nil {

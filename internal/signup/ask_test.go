@@ -111,6 +111,33 @@ func TestABombIsOneMail(t *testing.T) {
 	})
 }
 
+// TestTagsAreNoWayRoundTheLimits: a mailbox that takes every tag gets five mails
+// a day, and a person with a tag for each shop gets theirs.
+func TestTagsAreNoWayRoundTheLimits(t *testing.T) {
+	each(t, func(w *world) {
+		_, token := w.sheet(w.form.ID, "en")
+		w.pass(3 * time.Second)
+		for i := range 40 {
+			w.pass(time.Second)
+			if _, err := w.send(w.submission(token, fmt.Sprintf("victim+%d@example.org", i), "news")); err != nil {
+				w.Fatal(err)
+			}
+		}
+		if n := len(w.mails("confirm")); n != 5 {
+			w.Errorf("%d mails to one mailbox, want 5", n)
+		}
+		if n := w.count("SELECT count(*) FROM subscribers"); n != 5 {
+			w.Errorf("%d people are kept, want 5", n)
+		}
+		for _, email := range []string{"sara+tea@example.org", "sara+books@example.org", "victim@example.com", "+victim@example.org"} {
+			before := len(w.mails("confirm"))
+			if _, err := w.send(w.submission(token, email, "news")); err != nil || len(w.mails("confirm")) != before+1 {
+				w.Errorf("%s gets no mail: %v", email, err)
+			}
+		}
+	})
+}
+
 func TestLimitsSpanBrands(t *testing.T) {
 	each(t, func(w *world) {
 		w.ask("sara@example.org", "news")
@@ -212,7 +239,7 @@ func TestHoneypotStoresNothingAndAnswersTheSame(t *testing.T) {
 		in := w.submission(token, "robot@example.org", "news")
 		in.Values[Honeypot] = "https://spam.example"
 		o, err := w.send(in)
-		honest.Kept = KeptNothing
+		honest.Kept = KeptBait
 		if err != nil || o != honest {
 			w.Errorf("told %+v, %v", o, err)
 		}
@@ -314,6 +341,39 @@ func TestOtherWordsAreShownAnew(t *testing.T) {
 		w.write(func(tx *store.Tx) error { _, err := Close(tx, w.brand.ID, w.form.ID); return err })
 		if _, err := w.send(w.submission(token, "sara@example.org", "news")); !problem.Is(err, problem.Gone) {
 			w.Errorf("a closed form: %v", err)
+		}
+	})
+}
+
+// TestATokenIsRenewedForTheSameWordsOnly: who has to send a form once more does
+// so under a token of the words that they saw, or sees the new ones first.
+func TestATokenIsRenewedForTheSameWordsOnly(t *testing.T) {
+	each(t, func(w *world) {
+		sheet, old := w.sheet(w.form.ID, "en")
+		w.pass(time.Hour)
+		if token, same := sheet.Renew(w.set, old, w.now()); !same || token != old {
+			t.Errorf("a good token does not stay: same %v", same)
+		}
+		w.pass(w.set.TokenLife)
+		if token, same := sheet.Renew(w.set, old, w.now()); !same || token == old {
+			t.Errorf("a token that is too old: same %v", same)
+		}
+		persian, _ := w.sheet(w.form.ID, "fa")
+		texts := w.news.Texts
+		texts["en"] = consent.TopicText{Name: "News", Wording: "Send me everything, always."}
+		w.write(func(tx *store.Tx) error {
+			_, err := consent.UpdateTopic(tx, w.brand, w.news.ID, consent.TopicChange{Texts: &texts})
+			return err
+		})
+		other, _ := w.sheet(w.form.ID, "en")
+		for name, c := range map[string]struct {
+			sheet Sheet
+			old   string
+		}{"other words": {other, old}, "another language": {persian, old}, "no token": {sheet, ""}, "tampered": {sheet, "_" + old[1:]}} {
+			token, same := c.sheet.Renew(w.set, c.old, w.now())
+			if read, err := readTicket(w.set.URLs.Ring, token); same || err != nil || read.at != w.now() {
+				t.Errorf("%s: same %v, %v", name, same, err)
+			}
 		}
 	})
 }

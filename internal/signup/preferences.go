@@ -1,8 +1,10 @@
 package signup
 
 import (
+	"encoding/hex"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -81,6 +83,15 @@ func (p Preferences) Speak(lang string) Preferences {
 	return p
 }
 
+// Words names the words that the page shows, for Wish.
+func (p Preferences) Words() string {
+	boxes := make([]Box, len(p.Choices))
+	for i, c := range p.Choices {
+		boxes[i] = c.Box
+	}
+	return p.Language + ":" + hex.EncodeToString(digest(boxes))
+}
+
 // choices are the topics on offer, and archived ones that the person still allows.
 func choices(tx *store.Tx, b brand.Brand, s subscriber.Subscriber) ([]Choice, error) {
 	topics, err := consent.AllTopics(tx, b.ID)
@@ -119,13 +130,14 @@ func choice(b brand.Brand, t consent.Topic, lang string) Choice {
 type Wish struct {
 	Topics   map[string]bool
 	Language string
-	Words    string // the language that the page was shown in; empty: the person's
+	Words    string // what Words said of the page that was shown; a language alone is taken at its word; empty: the person's language
 }
 
 // Save does what the person wishes. A topic turned on is a consent given by
 // their own act, on a page whose link only their mailbox has, in the words they
 // saw; one turned off is withdrawn at once. What stands already is left alone.
-// A topic that is not on the page is problem.Invalid.
+// A topic that is not on the page is problem.Invalid; turning one on in words
+// that have changed since they were shown is problem.Conflict "signup.form.stale".
 func Save(tx *store.Tx, brandID, subscriberID uuid.UUID, w Wish, seen Seen) (Preferences, error) {
 	p, err := Preference(tx, brandID, subscriberID)
 	if err != nil {
@@ -134,9 +146,11 @@ func Save(tx *store.Tx, brandID, subscriberID uuid.UUID, w Wish, seen Seen) (Pre
 	if _, err := subscriber.Lock(tx, brandID, subscriberID); err != nil {
 		return p, err
 	}
-	if w.Words != "" {
-		p = p.Speak(w.Words)
+	lang, _, exact := strings.Cut(w.Words, ":")
+	if lang != "" {
+		p = p.Speak(lang)
 	}
+	stale := exact && p.Words() != w.Words
 	var off []uuid.UUID
 	left := maps.Clone(w.Topics)
 	slices.SortFunc(p.Choices, func(a, b Choice) int { return slices.Compare(a.Topic.ID[:], b.Topic.ID[:]) })
@@ -147,6 +161,8 @@ func Save(tx *store.Tx, brandID, subscriberID uuid.UUID, w Wish, seen Seen) (Pre
 		case !named:
 		case !on:
 			off = append(off, c.Topic.ID)
+		case on && !c.On && stale:
+			return p, problem.New(problem.Conflict, "signup.form.stale")
 		case on && !c.On:
 			if err := p.give(tx, c, seen); err != nil {
 				return p, err

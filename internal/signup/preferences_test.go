@@ -1,9 +1,11 @@
 package signup
 
 import (
+	"context"
 	"testing"
 
 	"assent/internal/consent"
+	"assent/internal/problem"
 	"assent/internal/store"
 )
 
@@ -48,5 +50,44 @@ func TestAChoiceIsKeptInTheWordsThatWereShown(t *testing.T) {
 			}
 			return err
 		})
+	})
+}
+
+// What is agreed to is what was read: words that changed in between are shown
+// first, and leaving never waits for that.
+func TestAChoiceInOtherWordsIsShownAnew(t *testing.T) {
+	each(t, func(w *world) {
+		w.ask("ana@example.org", "news")
+		w.confirm("ana@example.org")
+		ana := w.person("ana@example.org")
+		var shown string
+		look := func() {
+			w.write(func(tx *store.Tx) error {
+				p, err := Preference(tx, w.brand.ID, ana.ID)
+				shown = p.Speak("fa").Words()
+				return err
+			})
+		}
+		save := func(topics map[string]bool) error {
+			return w.db.Write(context.Background(), func(tx *store.Tx) error {
+				return second(Save(tx, w.brand.ID, ana.ID, Wish{Topics: topics, Words: shown}, Seen{}))
+			})
+		}
+		look()
+		texts := w.offers.Texts
+		texts["fa"] = consent.TopicText{Name: "نامه", Wording: "همه چیز را برایم بفرستید."}
+		w.write(func(tx *store.Tx) error {
+			return second(consent.UpdateTopic(tx, w.brand, w.offers.ID, consent.TopicChange{Texts: &texts}))
+		})
+		if err := save(map[string]bool{"news": true, "offers": true}); !problem.Is(err, problem.Conflict) {
+			t.Errorf("words that were never shown are agreed to: %v", err)
+		}
+		if err := save(map[string]bool{"news": false}); err != nil || w.allowed("ana@example.org") != "" {
+			t.Errorf("leaving waits for the words: %v", err)
+		}
+		look()
+		if err := save(map[string]bool{"offers": true}); err != nil || w.allowed("ana@example.org") != "offers" {
+			t.Errorf("the words as they are: %v, %q", err, w.allowed("ana@example.org"))
+		}
 	})
 }

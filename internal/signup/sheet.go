@@ -145,6 +145,7 @@ const (
 	KeptNothing Kept = iota
 	KeptMail         // another mail to somebody who is confirmed, or has been asked
 	KeptAll          // a new request and its mail
+	KeptBait         // a program took the bait: no address was looked at, so there is nothing to even out
 )
 
 func (s Sheet) outcome() Outcome {
@@ -153,9 +154,11 @@ func (s Sheet) outcome() Outcome {
 
 // words is a digest of the boxes as they were shown, so that an answer to other
 // words is noticed.
-func (s Sheet) words() []byte {
+func (s Sheet) words() []byte { return digest(s.Boxes) }
+
+func digest(boxes []Box) []byte {
 	h := sha256.New()
-	for _, b := range s.Boxes {
+	for _, b := range boxes {
 		h.Write(b.Topic.ID[:])
 		binary.Write(h, binary.BigEndian, uint64(len(b.Wording())))
 		h.Write([]byte(b.Wording()))
@@ -182,6 +185,26 @@ func (s Sheet) Token(ring *link.Ring, now time.Time) string {
 	p = binary.BigEndian.AppendUint64(p, uint64(now.UnixMilli()))
 	p = append(p, s.words()...)
 	return ring.Sign(link.FormToken, append(p, s.Language...))
+}
+
+// Renew gives the token for a form that is shown once more after an answer under
+// the token old: old itself, whose time goes on, until that is over. It reports
+// whether the sheet says what was shown under old, in version, language and
+// words; only then do ticks still stand beside the words that they were made for.
+func (s Sheet) Renew(set Settings, old string, now time.Time) (token string, same bool) {
+	t, err := readTicket(set.URLs.Ring, old)
+	same = err == nil && t.form == s.Form.ID && t.version == s.Version && t.lang == s.Language && bytes.Equal(t.words, s.words())
+	if same && t.fresh(set, now) {
+		return old, true
+	}
+	return s.Token(set.URLs.Ring, now), same
+}
+
+// fresh reports whether the form may still be sent; a minute is given to
+// servers whose clocks differ.
+func (t ticket) fresh(set Settings, now time.Time) bool {
+	age := now.Sub(t.at)
+	return age <= set.TokenLife && age >= -time.Minute
 }
 
 // readTicket fails with problem.NotFound "link.unknown" for what was not signed here.

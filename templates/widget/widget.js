@@ -236,6 +236,20 @@
     return { ok: answer.ok && said.ok === true, status: answer.status, said };
   }
 
+  /** Shows the form as it is now, when its words have changed: what was typed stays, no box is ticked. */
+  async function redraw(widget, old) {
+    const spec = await load(widget.base, widget.form, widget.spec.lang).catch(() => null);
+    if (!spec) return old;
+    widget.spec = spec;
+    const form = listen(widget);
+    for (const control of form.node.elements) {
+      const before = control.name && control.type !== 'checkbox' && old.node.elements.namedItem(control.name);
+      if (before) control.value = before.value;
+    }
+    old.node.replaceWith(form.node);
+    return form;
+  }
+
   async function submit(widget, form) {
     const { spec } = widget;
     if (widget.sending) return;
@@ -249,14 +263,15 @@
     form.button.disabled = true;
     form.button.textContent = widget.status.textContent = spec.texts.sending || spec.button;
     const { ok, status, said } = await send(widget, form).catch(() => ({ ok: false, status: 0, said: {} }));
-    widget.sending = false;
     if (ok) return thank(widget, form, said);
 
-    widget.status.textContent = '';
     form.button.textContent = spec.button;
     form.button.disabled = false;
     form.node.removeAttribute('aria-busy');
     if (typeof said.token === 'string') spec.token = said.token;
+    if (said.stale === true) form = await redraw(widget, form);
+    widget.sending = false;
+    widget.status.textContent = '';
     const errors = Array.isArray(said.errors) ? said.errors.filter((error) => error && error.message) : [];
     showWrong(form, errors, (status >= 400 && status < 500 && said.title) || spec.texts.error);
     widget.emit('error');
@@ -282,7 +297,23 @@
     if (widget.done || Date.now() - spec.asked < STALE_MS) return;
     spec.asked = Date.now();
     const next = await load(widget.base, widget.form, spec.lang).catch(() => null);
-    if (next && next.version === spec.version) spec.token = next.token;
+    const words = ({ version, boxes }) => JSON.stringify([version, boxes]);
+    if (next && words(next) === words(spec)) spec.token = next.token;
+  }
+
+  /** Draws the form and does what the visitor does with it. */
+  function listen(widget) {
+    const form = drawForm(widget.spec, widget.base);
+    form.node.addEventListener('submit', (event) => {
+      event.preventDefault();
+      submit(widget, form);
+    });
+    form.node.addEventListener('focusin', () => freshen(widget));
+    form.node.addEventListener('input', ({ target }) => {
+      const touched = form.parts.find(({ controls }) => controls.includes(target));
+      if (touched) touched.show('');
+    });
+    return form;
   }
 
   function drawDialog(widget, content) {
@@ -316,19 +347,10 @@
     const spec = await load(base, form, lang);
     const widget = { spec, base, form, sending: false, done: false };
     widget.emit = (name, cancelable = false) => host.dispatchEvent(new CustomEvent(`assent:${name}`, {
-      bubbles: true, composed: true, cancelable, detail: { form, version: spec.version },
+      bubbles: true, composed: true, cancelable, detail: { form, version: widget.spec.version },
     }));
     widget.status = el('div', { role: 'status', tabindex: '-1', class: 'unseen' });
-    const drawn = drawForm(spec, base);
-    drawn.node.addEventListener('submit', (event) => {
-      event.preventDefault();
-      submit(widget, drawn);
-    });
-    drawn.node.addEventListener('focusin', () => freshen(widget));
-    drawn.node.addEventListener('input', ({ target }) => {
-      const touched = drawn.parts.find(({ controls }) => controls.includes(target));
-      if (touched) touched.show('');
-    });
+    const drawn = listen(widget);
 
     const root = el('div', { class: 'assent', lang: spec.lang, dir: spec.dir === 'rtl' ? 'rtl' : 'ltr' });
     if (mode === 'button') {

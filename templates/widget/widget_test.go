@@ -616,3 +616,41 @@ func TestAPageLeftOpenGetsAFreshToken(t *testing.T) {
 	}
 	p.quiet()
 }
+
+// TestChangedWordsAreShownBeforeTheyAreSent: neither coming back nor sending
+// again puts a tick beside words that were not on the screen.
+func TestChangedWordsAreShownBeforeTheyAreSent(t *testing.T) {
+	s, host := start(t, hostPage("en", snippet(formA)))
+	p := open(t, host)
+	p.ready(1)
+	p.click("one('[name=email]')")
+	p.keys("ana@example.org")
+	p.click("all('.box')[1]")
+	s.mu.Lock()
+	s.spec = func(_ http.ResponseWriter, _ *http.Request, spec object) bool {
+		spec["boxes"].([]object)[1]["label"] = "Send me everything"
+		return false
+	}
+	s.mu.Unlock()
+	eval[any](p, "(now => { Date.now = () => now() + 31 * 60e3 })(Date.now), 0")
+	p.click("one('[name=name]')")
+	p.until("performance.getEntriesByType('resource').filter(e => e.name.includes('.json')).length === 2")
+	s.answers(func(w http.ResponseWriter, r *http.Request) {
+		answer(w, 409, object{"title": "The words have changed.", "stale": true})
+	})
+	p.click("one('button[type=submit]')")
+	p.until("one('[role=alert]').textContent === 'The words have changed.'")
+	if posts, _ := s.sent(); posts[0].Get("token") != "token-1" {
+		t.Errorf("sent %q for the words of token-1", posts[0].Get("token"))
+	}
+	p.is("all('.box')[1].textContent.includes('Send me everything') && !one('button[type=submit]').disabled")
+	p.equal("[one('[name=email]').value, all(':checked').length]", `["ana@example.org",0]`)
+	s.answers(nil)
+	p.click("all('.box')[1]")
+	p.click("one('button[type=submit]')")
+	p.until("one('.done')")
+	if posts, _ := s.sent(); len(posts) != 2 || posts[1].Get("token") != "token-3" || posts[1].Get("topic:offers") != "on" {
+		t.Errorf("sent %v", posts)
+	}
+	p.quiet()
+}

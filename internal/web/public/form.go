@@ -82,7 +82,7 @@ func (h *house) sendForm(c echo.Context) error {
 	var done signup.Outcome
 	begun := time.Now()
 	err = h.write(c, func(tx *store.Tx) (err error) {
-		done, err = signup.Ask(tx, h.Signup, id, submission(c, values))
+		done, err = signup.Ask(tx, h.Signup, id, h.submission(c, id, values))
 		return err
 	})
 	if err != nil {
@@ -101,7 +101,9 @@ func (h *house) sheet(c echo.Context, id uuid.UUID) (sheet signup.Sheet, err err
 	return sheet, err
 }
 
-func submission(c echo.Context, values url.Values) signup.Submission {
+// submission is what was sent. The hosted page tells no address of its own, for
+// it lets no referrer out; it is that of the form.
+func (h *house) submission(c echo.Context, form uuid.UUID, values url.Values) signup.Submission {
 	in := signup.Submission{Token: values.Get("token"), Values: map[string]string{}, Page: values.Get("page"),
 		IP: web.ClientIP(c).String(), UserAgent: c.Request().UserAgent()}
 	for name := range values {
@@ -109,6 +111,9 @@ func submission(c echo.Context, values url.Values) signup.Submission {
 	}
 	if in.Page == "" {
 		in.Page = c.Request().Referer()
+	}
+	if in.Page == "" && !web.IsAPI(c.Request()) {
+		in.Page = h.URLs.Form(form)
 	}
 	return in
 }
@@ -137,7 +142,9 @@ func (h *house) formDone(c echo.Context, sheet signup.Sheet, done signup.Outcome
 }
 
 // formFailed shows the form again with what was wrong, or tells the widget. A
-// token that is still good stays, so that its time goes on.
+// token that is still good stays, so that its time goes on. Where the words are
+// not those that were shown, no tick is carried over to them, and the widget is
+// given no token but told to fetch the form anew.
 func (h *house) formFailed(c echo.Context, sheet signup.Sheet, values url.Values, err error) error {
 	p, ok := problem.Of(err)
 	if !ok {
@@ -145,27 +152,29 @@ func (h *house) formFailed(c echo.Context, sheet signup.Sheet, values url.Values
 	}
 	again := p.Kind == problem.Invalid || p.Kind == problem.TooMany
 	stale := p.Kind == problem.Conflict || p.Key == "link.unknown"
-	if web.IsAPI(c.Request()) {
-		return h.formProblem(c, sheet, err, stale)
-	}
-	if !again && !stale {
+	token, same := sheet.Renew(h.Signup, values.Get("token"), h.DB.Now())
+	switch {
+	case web.IsAPI(c.Request()) && stale && same:
+		return h.formProblem(c, err, document{Token: token})
+	case web.IsAPI(c.Request()):
+		return h.formProblem(c, err, document{Stale: stale})
+	case !again && !stale:
 		return err
+	case !same:
+		values = unticked(values)
 	}
-	if stale {
-		values.Del("token")
-		if p.Kind != problem.Conflict {
-			values = unticked(values)
-		}
-	}
+	values.Set("token", token)
 	return h.formPage(c, web.Classify(err).Status, sheet, values, p)
 }
 
 // document is a problem document with what the widget reads besides: a message
-// for each wrong field, and a fresh token where the old one is of no use.
+// for each wrong field, and a fresh token where the old one is too old, or that
+// the form says something else by now and has to be fetched and read anew.
 type document struct {
 	web.Document
 	Errors []fieldMessage `json:"errors,omitempty"`
 	Token  string         `json:"token,omitempty"`
+	Stale  bool           `json:"stale,omitempty"`
 }
 
 type fieldMessage struct {
@@ -174,16 +183,13 @@ type fieldMessage struct {
 	Message string `json:"message"`
 }
 
-func (h *house) formProblem(c echo.Context, sheet signup.Sheet, err error, stale bool) error {
+func (h *house) formProblem(c echo.Context, err error, d document) error {
 	f := web.Classify(err)
 	web.Log(c, f)
-	d := document{Document: web.Describe(c, f)}
+	d.Document = web.Describe(c, f)
 	d.Title = d.Detail // what the widget shows above the button
 	for _, e := range d.Document.Errors {
 		d.Errors = append(d.Errors, fieldMessage{Field: e.Field, Code: e.Code, Message: e.Detail})
-	}
-	if stale {
-		d.Token = sheet.Token(h.URLs.Ring, h.DB.Now())
 	}
 	c.Response().Header().Set(echo.HeaderContentType, web.ProblemType)
 	return c.JSON(f.Status, d)

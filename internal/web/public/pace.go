@@ -12,7 +12,8 @@ import (
 // pace hides what a sign-up cost. The work of Ask is the same for everybody,
 // but what is taken back needs no disk; so an answer that kept less waits for
 // as long as such answers were lately the quicker ones, by their medians. New
-// people, who are the many, wait for nothing.
+// people, who are the many, wait for nothing. Programs that took the bait are
+// not among those measured: their quick answers would make the others wait.
 type pace struct {
 	mu     sync.Mutex
 	recent map[signup.Kept]*ring
@@ -52,6 +53,9 @@ func (p *pace) note(kept signup.Kept, took time.Duration) time.Duration {
 
 // keep holds an answer whose work began at begun.
 func (p *pace) keep(ctx context.Context, begun time.Time, kept signup.Kept) {
+	if kept == signup.KeptBait {
+		return
+	}
 	wait := p.note(kept, time.Since(begun))
 	if wait <= 0 {
 		return

@@ -44,6 +44,11 @@ func (h *house) setPreferences(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if values.Get("do") == "address" { // it writes to somebody, like a sign-up
+		if wait, ok := h.ips.Allow(web.ClientPlace(c), h.DB.Now()); !ok {
+			return web.TooMany(c, wait)
+		}
+	}
 	saved, do := h.wish(c, values, brandID, personID)
 	if do == nil {
 		return problem.InvalidField("do", "problem.field.choice")
@@ -56,8 +61,14 @@ func (h *house) setPreferences(c echo.Context) error {
 		p, err = signup.Preference(tx, brandID, personID)
 		return err
 	})
-	if problem.Is(err, problem.Invalid) && values.Get("do") == "address" {
-		return h.wrongAddress(c, brandID, personID, values.Get("email"), err)
+	switch {
+	case problem.Is(err, problem.Invalid) && values.Get("do") == "address":
+		return h.showAgain(c, http.StatusUnprocessableEntity, brandID, personID, "", func(page *Preferences) {
+			_, said := web.Localizer(c).Problem(err)
+			page.NewEmail, page.EmailError = values.Get("email"), said["email"]
+		})
+	case problem.Is(err, problem.Conflict) && values.Get("do") == "save":
+		return h.showAgain(c, http.StatusConflict, brandID, personID, "signup.form.stale", nil)
 	}
 	if err != nil {
 		return err
@@ -69,7 +80,7 @@ func (h *house) setPreferences(c echo.Context) error {
 func (h *house) wish(c echo.Context, values url.Values, brandID, personID uuid.UUID) (string, func(*store.Tx) error) {
 	switch values.Get("do") {
 	case "save":
-		w := signup.Wish{Topics: map[string]bool{}, Language: values.Get("language"), Words: c.QueryParam("lang")}
+		w := signup.Wish{Topics: map[string]bool{}, Language: values.Get("language"), Words: values.Get("words")}
 		for _, name := range values["shown"] {
 			w.Topics[strings.TrimPrefix(name, "topic:")] = values.Get(name) != ""
 		}
@@ -89,7 +100,8 @@ func (h *house) wish(c echo.Context, values url.Values, brandID, personID uuid.U
 	return "", nil
 }
 
-func (h *house) wrongAddress(c echo.Context, brandID, personID uuid.UUID, typed string, wrong error) error {
+// showAgain draws the page as it stands, since nothing was changed.
+func (h *house) showAgain(c echo.Context, status int, brandID, personID uuid.UUID, say string, change func(*Preferences)) error {
 	var p signup.Preferences
 	err := h.read(c, func(tx *store.Tx) (err error) {
 		p, err = signup.Preference(tx, brandID, personID)
@@ -98,16 +110,13 @@ func (h *house) wrongAddress(c echo.Context, brandID, personID uuid.UUID, typed 
 	if err != nil {
 		return err
 	}
-	return h.preferencesPage(c, http.StatusUnprocessableEntity, p, "", func(page *Preferences) {
-		_, said := web.Localizer(c).Problem(wrong)
-		page.NewEmail, page.EmailError = typed, said["email"]
-	})
+	return h.preferencesPage(c, status, p, say, change)
 }
 
 func (h *house) preferencesPage(c echo.Context, status int, p signup.Preferences, saved string, change func(*Preferences)) error {
 	l := speak(c, p.Subscriber.Language)
 	p = p.Speak(l.Lang())
-	page := Preferences{Frame: frame(c, p.Brand), Action: here(c, "token"), Email: p.Subscriber.Email, Stopped: p.Stopped}
+	page := Preferences{Frame: frame(c, p.Brand), Action: here(c, "token"), Words: p.Words(), Email: p.Subscriber.Email, Stopped: p.Stopped}
 	if saved != "" {
 		page.Saved = l.T(saved)
 	}

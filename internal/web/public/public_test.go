@@ -2,12 +2,15 @@ package public
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -314,6 +317,35 @@ func TestPreferences(t *testing.T) {
 	})
 }
 
+// TestChoicesAreMadeInTheWordsShown: the page names its words, and shows them
+// anew where they have changed before they are agreed to.
+func TestChoicesAreMadeInTheWordsShown(t *testing.T) {
+	each(t, func(w *world) {
+		s := w.subscribe("sara@example.org", "news")
+		page := path(w.urls.Preferences(w.brand.ID, s.ID)) + "?lang=fa"
+		words := regexp.MustCompile(`name="words" value="([^"]+)"`)
+		m := words.FindStringSubmatch(w.do("GET", page, "").Body.String())
+		if m == nil || !strings.HasPrefix(m[1], "fa:") {
+			w.Fatalf("the page names its words as %q", m)
+		}
+		turnOn := url.Values{"do": {"save"}, "words": {m[1]}, "shown": {"topic:offers"}, "topic:offers": {"1"}}.Encode()
+		texts := w.offers.Texts
+		texts["fa"] = consent.TopicText{Name: "نامه", Wording: "همه چیز را بفرستید."}
+		w.write(func(tx *store.Tx) error {
+			_, err := consent.UpdateTopic(tx, w.brand, w.offers.ID, consent.TopicChange{Texts: &texts})
+			return err
+		})
+		before := w.ledger()
+		rec := w.do("POST", page, turnOn)
+		if rec.Code != 409 || !strings.Contains(rec.Body.String(), texts["fa"].Wording) || w.ledger() != before {
+			w.Errorf("%d %s", rec.Code, rec.Body)
+		}
+		if again := words.FindStringSubmatch(rec.Body.String()); again == nil || again[1] == m[1] {
+			w.Errorf("the new words have the old name %q", again)
+		}
+	})
+}
+
 func TestTheWidgetsWay(t *testing.T) {
 	each(t, func(w *world) {
 		form := "/f/" + w.form.ID.String()
@@ -361,6 +393,86 @@ func TestTheWidgetsWay(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestChangedWordsAreReadBeforeTheyAreAgreedTo: no tick and no token goes over
+// to words that were not on the screen.
+func TestChangedWordsAreReadBeforeTheyAreAgreedTo(t *testing.T) {
+	each(t, func(w *world) {
+		form := "/f/" + w.form.ID.String()
+		told := func(token string) (d struct {
+			Token string
+			Stale bool
+		}) {
+			rec := w.do("POST", form, filled(token, "sara@example.org", "news"), "Accept", "application/json")
+			if err := json.Unmarshal(rec.Body.Bytes(), &d); err != nil || rec.Code != 409 {
+				w.Fatalf("%d %s", rec.Code, rec.Body)
+			}
+			return d
+		}
+		ticked := func(token string) bool {
+			rec := w.do("POST", form, filled(token, "sara@example.org", "news"))
+			if rec.Code != 409 || tokenField.FindString(rec.Body.String()) == "" || strings.Contains(rec.Body.String(), token) {
+				w.Errorf("%d %s", rec.Code, rec.Body)
+			}
+			return strings.Contains(rec.Body.String(), " checked")
+		}
+		before := w.ledger()
+		token := w.token()
+		w.pass(25 * time.Hour)
+		if d := told(token); d.Token == "" || d.Stale {
+			w.Errorf("an old form with the same words: %+v", d)
+		}
+		if !ticked(token) {
+			w.Error("what was ticked beside the same words is forgotten")
+		}
+		token = w.token()
+		texts := w.news.Texts
+		texts["en"] = consent.TopicText{Name: "News", Wording: "Send me everything, always."}
+		w.write(func(tx *store.Tx) error {
+			_, err := consent.UpdateTopic(tx, w.brand, w.news.ID, consent.TopicChange{Texts: &texts})
+			return err
+		})
+		if d := told(token); d.Token != "" || !d.Stale {
+			w.Errorf("a token for words that were never shown: %+v", d)
+		}
+		if ticked(token) {
+			w.Error("a box beside new words is ticked beforehand")
+		}
+		if after := w.ledger(); after != before {
+			w.Errorf("stored something:\n%s\n%s", before, after)
+		}
+	})
+}
+
+func TestTheHostedPageIsNamedInTheEvidence(t *testing.T) {
+	each(t, func(w *world) {
+		v := url.Values{"token": {w.token()}, "email": {"sara@example.org"}, "topic:news": {"on"}}
+		if rec := w.do("POST", "/f/"+w.form.ID.String(), v.Encode()); rec.Code != 200 {
+			w.Fatalf("%d %s", rec.Code, rec.Body)
+		}
+		r := w.request()
+		w.write(func(tx *store.Tx) error {
+			q, err := signup.Look(tx, r.ID)
+			if want := w.urls.Form(w.form.ID); q.Page != want {
+				w.Errorf("asked on %q, want %q", q.Page, want)
+			}
+			return err
+		})
+	})
+}
+
+// TestBaitIsNotMeasured: what programs do must not move the time of people's answers.
+func TestBaitIsNotMeasured(t *testing.T) {
+	var p pace
+	p.note(signup.KeptAll, 10*time.Millisecond)
+	p.note(signup.KeptNothing, 8*time.Millisecond)
+	for range 64 {
+		p.keep(context.Background(), time.Now(), signup.KeptBait)
+	}
+	if wait := p.note(signup.KeptNothing, 8*time.Millisecond); wait != 2*time.Millisecond {
+		t.Errorf("waits %s after the bait was taken, want 2ms", wait)
+	}
 }
 
 // TestAPlainPostFromAnywhere is a form in plain HTML on somebody's page.
@@ -490,6 +602,17 @@ func TestSignUpLimits(t *testing.T) {
 		w.pass(time.Minute)
 		if got := codes("192.0.2.1:1", 1); !slices.Equal(got, []int{200}) {
 			w.Errorf("a minute later: %v", got)
+		}
+		sara := path(w.urls.Preferences(w.brand.ID, w.request().SubscriberID))
+		w.http = w.strict(1, 100)
+		if rec := w.do("POST", sara, "do=address&email=one@example.org"); rec.Code != 200 {
+			w.Errorf("a change of address: %d", rec.Code)
+		}
+		if rec := w.do("POST", sara, "do=address&email=two@example.org"); rec.Code != 429 || rec.Header().Get("Retry-After") == "" {
+			w.Errorf("another change of address at once: %d", rec.Code)
+		}
+		if rec := w.do("POST", sara, "do=leave"); rec.Code != 200 {
+			w.Errorf("leaving must not wait: %d", rec.Code)
 		}
 	})
 }

@@ -174,6 +174,7 @@ type Choice struct {
 type Preferences struct {
 	Frame
 	Action     string
+	Words      string // names the words shown; goes back as the input "words" with do=save
 	Email      string
 	Saved      string // what was just done, to be told politely; may be empty
 	Topics     []Choice
