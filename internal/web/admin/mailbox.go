@@ -49,15 +49,14 @@ func (h *house) letter(c echo.Context, v visit) error {
 	return web.Page(c, http.StatusOK, "admin/mailbox", page)
 }
 
-// letterHTML is the mail's own HTML, fenced in: see fence. What it loads is
+// letterHTML is the mail's own HTML, fenced in: see web.Mail. What it loads is
 // loaded as in a mail program, its pixel included: this is an opened mail.
 func (h *house) letterHTML(c echo.Context, v visit) error {
 	m, err := h.mail(c, v)
 	if err != nil {
 		return err
 	}
-	c.Response().Header().Set("Content-Security-Policy", fencePolicy)
-	return c.HTMLBlob(http.StatusOK, fence(m.Read().HTML))
+	return web.Mail(c, m.Read().HTML)
 }
 
 // mail finds the one that the address names.

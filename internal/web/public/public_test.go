@@ -568,6 +568,9 @@ func TestWhyAndView(t *testing.T) {
 		if policy := mail.Header().Get("Content-Security-Policy"); mail.Code != 200 || !strings.HasPrefix(policy, "sandbox ") || strings.Contains(policy, "allow-scripts") || strings.Contains(policy, "allow-same-origin") {
 			w.Errorf("the mail itself: %d %s", mail.Code, policy)
 		}
+		if !strings.HasPrefix(mail.Body.String(), `<!doctype html><base target="_blank">`) {
+			w.Errorf("the mail's links open in the frame, where nothing may be shown:\n%s", mail.Body)
+		}
 	})
 }
 

@@ -13,10 +13,6 @@ import (
 	"assent/internal/web"
 )
 
-// mailPolicy shuts the mail's HTML in: it runs nothing, posts nothing, and
-// stands in our own frame only. Its links open in a tab of their own.
-const mailPolicy = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src https: http: data:; style-src 'unsafe-inline'; font-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-
 // view shows a mail in the browser, in the version and with the values that
 // were sent; ?part=body is the mail's own HTML, for the frame on the page.
 func (h *house) view(c echo.Context) error {
@@ -37,8 +33,7 @@ func (h *house) view(c echo.Context) error {
 		return err
 	}
 	if c.QueryParam("part") == "body" {
-		c.Response().Header().Set("Content-Security-Policy", mailPolicy)
-		return c.HTMLBlob(http.StatusOK, body)
+		return web.Mail(c, string(body))
 	}
 	speak(c, m.Language())
 	page := View{

@@ -1,19 +1,27 @@
-package admin
+package web
 
 import (
 	"bytes"
+	"net/http"
 	"strings"
 
+	"github.com/labstack/echo/v4"
 	"golang.org/x/net/html"
 )
 
-// fencePolicy is what a caught mail may do when it is shown: be styled and load
+// fencePolicy is what a mail may do when it is shown: be styled and load
 // pictures. It has no origin of its own and runs nothing (HTML standard §7.1.5:
 // without allow-scripts there are no scripts, and no refresh by meta either); it
 // sends no forms and moves no page. Its links open beside us, in a page that is
 // not fenced in. Frames of others may not hold it.
-const fencePolicy = "default-src 'none'; img-src * data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; " +
-	"frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
+const fencePolicy = "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src * data:; style-src 'unsafe-inline'; " +
+	"font-src https: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+
+// Mail answers with a mail's own HTML, fenced in, for a frame on a page of ours.
+func Mail(c echo.Context, mail string) error {
+	c.Response().Header().Set("Content-Security-Policy", fencePolicy)
+	return c.HTMLBlob(http.StatusOK, fence(mail))
+}
 
 // openBeside comes before any <base> of the mail's own, and the first one with a
 // target counts.
