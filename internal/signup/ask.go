@@ -266,7 +266,7 @@ func (r Request) mail(tx *store.Tx, set Settings, b brand.Brand, t trace, templa
 		return err
 	}
 	l := i18n.For(r.Language)
-	data := map[string]any{"name": t.Name, "page": t.Page, "requested_at": l.DateTime(tx.Now(), b.Location())}
+	data := map[string]any{"name": t.Name, "page": shownPage(t.Page, set.URLs.Base.Host, b.Website), "requested_at": l.DateTime(tx.Now(), b.Location())}
 	if template == "already" {
 		data["preferences_url"] = set.URLs.Preferences(b.ID, r.SubscriberID)
 	} else {

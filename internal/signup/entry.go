@@ -118,6 +118,21 @@ func pageOf(s string) string {
 	return clip((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), urlMax)
 }
 
+// shownPage is what of a page's address stands in a mail. Anybody can claim any
+// page in a post, so only one of ours or of the brand's is told in full; of
+// another it is the host, in which no advertisement has room.
+func shownPage(page, own, website string) string {
+	u, err := url.Parse(page)
+	if err != nil {
+		return ""
+	}
+	site, err := url.Parse(website)
+	if u.Host == own || (err == nil && u.Host == site.Host) {
+		return page
+	}
+	return u.Host
+}
+
 func clip(s string, max int) string {
 	s = strings.ReplaceAll(s, "\x00", "")
 	if len(s) > max {
