@@ -28,9 +28,8 @@ const (
 )
 
 // settle starts the program on a pair of database and Redis.
-func settle(tb testing.TB, pair, smtp string, env ...string) *place {
+func settle(tb testing.TB, pair string, o testkit.ServiceOptions) *place {
 	p := &place{TB: tb}
-	o := testkit.ServiceOptions{SMTP: smtp, Env: env}
 	switch pair {
 	case "postgres":
 		pg, redis := testkit.PostgresServer(tb, testkit.Durable()), testkit.RedisServer(tb)
@@ -46,7 +45,7 @@ func settle(tb testing.TB, pair, smtp string, env ...string) *place {
 		"language": "en", "time_zone": "Europe/London"}, nil)
 	p.api.Brand = "bench"
 	p.must("/topics", map[string]any{"slug": topic, "texts": map[string]any{"en": map[string]any{"name": "Letter", "wording": wording}}}, nil)
-	fmt.Printf("pair=%s commit_ms=%.2f (a write of 8 kB with fsync in %s) %s\n", pair, p.commitTime().Seconds()*1000, p.service.Dir, strings.Join(env, " "))
+	fmt.Printf("pair=%s commit_ms=%.2f (a write of 8 kB with fsync in %s) %s\n", pair, p.commitTime().Seconds()*1000, p.service.Dir, strings.Join(o.Env, " "))
 	return p
 }
 

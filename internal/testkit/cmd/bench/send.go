@@ -8,11 +8,13 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"net/mail"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,14 +50,15 @@ type sending struct {
 func (b *sendBench) measure(tb testing.TB) string {
 	b.dump = tb.TempDir()
 	b.sink = testkit.Sink(tb, "-rtt", b.rtt, "-dump-dir", b.dump, "-dump-max", "1")
-	b.place = settle(tb, *b.pair, fmt.Sprintf("%s&connections=%d", b.sink.URL, connections))
+	b.place = settle(tb, *b.pair, testkit.ServiceOptions{SMTP: fmt.Sprintf("%s&connections=%d", b.sink.URL, connections),
+		PublicURL: "https://mail.bench.example"}) // without https no mail may offer one-click (RFC 8058 §3.1)
 	if !b.dkim { // a brand's key is for the domain it was made with
 		b.api.Must(b, "PATCH", "/brand", map[string]any{"sender_email": "post@unsigned.example"}, nil)
 	}
 	b.invite(b.n, func(i int) bool { return i%2 == 0 })
 	fmt.Printf("n=%d connections=%d rtt=%s dkim=%t tracked=half\n", b.n, connections, b.rtt, b.dkim)
 	if b.dkim {
-		fmt.Printf("a bare loop of RSA-2048 signatures takes %.3f CPU-seconds per 1,000\n", signatures().Seconds())
+		fmt.Printf("a bare loop of RSA-2048 signatures takes %.3f CPU-seconds per 1,000\n", b.signatures().Seconds())
 	}
 	var rate, ratio, cpu, peak []float64
 	for i := range b.runs {
@@ -106,9 +109,13 @@ func (b *sendBench) look() {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for what, want := range map[string]bool{"\nDKIM-Signature:": b.dkim, "\nList-Unsubscribe:": true, "\nList-Unsubscribe-Post:": true, "\nList-Id:": true} {
-		if bytes.Contains(raw, []byte(what)) != want {
-			b.Fatalf("a mail has the header%s %t, want %t:\n%s", what, !want, want, raw)
+	m, err := mail.ReadMessage(bytes.NewReader(raw))
+	if err != nil {
+		b.Fatalf("read a mail: %v", err)
+	}
+	for name, want := range map[string]bool{"DKIM-Signature": b.dkim, "List-Unsubscribe": true, "List-Unsubscribe-Post": true, "List-Id": true} {
+		if got := m.Header.Get(name) != ""; got != want {
+			b.Fatalf("a mail has the header %s: %t, want %t; its headers are %v", name, got, want, m.Header)
 		}
 	}
 }
@@ -155,18 +162,27 @@ func (b *sendBench) tool(out any, args ...string) {
 	}
 }
 
-// signatures is the time of 1,000 bare RSA-2048 signatures on one core.
-func signatures() time.Duration {
+// signatures is what 1,000 bare RSA-2048 signatures take, in CPU time of ours.
+func (b *sendBench) signatures() time.Duration {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
-		return 0
+		b.Fatal(err)
 	}
 	sum := sha256.Sum256([]byte("a mail"))
-	began := time.Now()
+	before := b.ownTime()
 	for range 1000 {
 		if _, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:]); err != nil {
-			return 0
+			b.Fatal(err)
 		}
 	}
-	return time.Since(began)
+	return b.ownTime() - before
+}
+
+// ownTime is the processor time this program has used.
+func (b *sendBench) ownTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
