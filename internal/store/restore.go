@@ -250,6 +250,9 @@ func refusal(err error, table string) error {
 	case data:
 		return problem.New(problem.Malformed, "store.backup-refused", "Table", table).Because(err)
 	}
+	if table != "" {
+		return fmt.Errorf("restore table %s: %w", table, err)
+	}
 	return fmt.Errorf("restore the database: %w", err)
 }
 
