@@ -145,7 +145,10 @@ func writeBackup(tx *Tx, w io.Writer) (Summary, error) {
 	if err != nil {
 		return s, err
 	}
-	out := newArchive(w, s.TakenAt)
+	out, err := newArchive(w, s.TakenAt)
+	if err != nil {
+		return s, err
+	}
 	m := manifest{Program: backupProgram, Format: backupFormat, Schema: s.Schema, From: s.From, TakenAt: s.TakenAt, Tables: listed(tables)}
 	manifestSum, err := out.addJSON(manifestName, m)
 	if err != nil {
@@ -180,12 +183,14 @@ type archive struct {
 	at  time.Time
 }
 
-func newArchive(w io.Writer, at time.Time) *archive {
-	gz, err := gzip.NewWriterLevel(w, gzip.BestSpeed) // the snapshot holds up cleaning in both databases
+// newArchive compresses lightly: the snapshot, which holds up both databases'
+// tidying, is over sooner.
+func newArchive(w io.Writer, at time.Time) (*archive, error) {
+	gz, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 	if err != nil {
-		panic(err) // the level is one of gzip's own
+		return nil, err
 	}
-	return &archive{gz: gz, tar: tar.NewWriter(gz), at: at}
+	return &archive{gz: gz, tar: tar.NewWriter(gz), at: at}, nil
 }
 
 func (a *archive) add(name string, body []byte) error {

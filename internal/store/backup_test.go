@@ -390,7 +390,7 @@ func TestTextThatIsNone(t *testing.T) {
 
 // Rows may refer to rows of their table that come later, files later.
 func TestReferencesForward(t *testing.T) {
-	const n = 12000
+	const n = 2500
 	each(t, func(t *testing.T, from *store.DB) {
 		insert(t, from, slices.DeleteFunc(everything(), func(r record) bool {
 			return !slices.Contains([]string{"brands", "subscribers", "topics"}, r.table)
@@ -401,10 +401,10 @@ func TestReferencesForward(t *testing.T) {
 			}
 			_, err := tx.Run(`WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g WHERE n < ?)
 				INSERT INTO consent_events (`+tx.Pick("", "rowid, ")+`id, brand_id, subscriber_id, topic_id, state, basis, method, occurred_at, language, leaf, previous_id)
-				SELECT `+tx.Pick("", "n, ")+name("n")+`, b.brand_id, b.subscriber_id, b.topic_id, 'given', 'b', 'm', b.at, 'en', b.leaf, CASE WHEN n < ? THEN `+name("(n + 1)")+` END
-				FROM g CROSS JOIN (SELECT s.brand_id, s.id AS subscriber_id, t.id AS topic_id, s.created_at AS at, s.address_hash AS leaf
+				SELECT `+tx.Pick("", "n, ")+name("n")+`, b.brand_id, b.subscriber_id, b.topic_id, 'given', 'b', 'm', b.at, 'en', CAST( ? AS `+tx.Pick("bytea", "blob")+`), CASE WHEN n < ? THEN `+name("(n + 1)")+` END
+				FROM g CROSS JOIN (SELECT s.brand_id, s.id AS subscriber_id, t.id AS topic_id, s.created_at AS at
 					FROM subscribers s JOIN topics t ON t.brand_id = s.brand_id WHERE t.slug = 'news' AND s.email <> '') b`+
-				tx.Pick("", " ORDER BY n DESC"), n, n) // SQLite reads in the order of rowid, PostgreSQL as written
+				tx.Pick("", " ORDER BY n DESC"), n, bytes.Repeat(allBytes, 8), n) // SQLite reads in the order of rowid, PostgreSQL as written
 			return err
 		}))
 		file, _ := backup(t, from)
@@ -570,9 +570,9 @@ func TestANewerSchemaIsNeitherBackedUpNorFilled(t *testing.T) {
 
 func TestTornFilesAreRefused(t *testing.T) {
 	each(t, func(t *testing.T, db *store.DB) {
-		file, step := sample(t), 37
+		file, step := sample(t), 101
 		if db.Dialect() == store.Postgres {
-			step = 397
+			step = 997
 		}
 		for cut := 0; cut < len(file); cut += step {
 			_, err := db.Restore(t.Context(), bytes.NewReader(file[:cut]))
@@ -599,31 +599,34 @@ func sample(t testing.TB) []byte {
 	return file
 }
 
-// One changed byte anywhere is noticed, or changes nothing (a remark in gzip's
-// header, the bits that fill up the last byte).
+// One changed byte anywhere is noticed, or changes nothing: a remark in gzip's
+// header, another way to compress the same.
 func TestChangedBytesAreNoticed(t *testing.T) {
 	each(t, func(t *testing.T, db *store.DB) {
-		file, step := sample(t), 29
+		file, step := sample(t), 61
 		if db.Dialect() == store.Postgres {
-			step = 331
+			step = 997
 		}
 		want, err := gunzip(file)
 		must(t, err)
+		noticed, harmless := 0, 0
 		for at := 0; at < len(file); at += step {
 			changed := bytes.Clone(file)
 			changed[at] ^= 1 << (at % 8)
 			if got, err := gunzip(changed); err == nil && bytes.Equal(got, want) {
-				if at >= 10 && at < len(file)-10 {
-					t.Fatalf("byte %d of %d says nothing", at, len(file))
-				}
+				harmless++
 				continue
 			}
+			noticed++
 			_, err := db.Restore(t.Context(), bytes.NewReader(changed))
 			if p, ok := problem.Of(err); !ok || !strings.HasPrefix(p.Key, "store.backup-") {
 				t.Fatalf("byte %d of %d: %v", at, len(file), err)
 			}
 		}
 		mustBeEmpty(t, db)
+		if harmless > 2+noticed/50 {
+			t.Errorf("%d of %d changed bytes say nothing", harmless, harmless+noticed)
+		}
 	})
 }
 
@@ -1066,6 +1069,7 @@ type heapWatch struct {
 
 func watchHeap() *heapWatch {
 	runtime.GC()
+	runtime.GC() // the second ends the sweeping of the first
 	h := &heapWatch{sample: []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}}
 	h.look()
 	h.base = h.most
