@@ -78,11 +78,14 @@ func (b *sendBench) once(i int) (s sending) {
 	b.until("the campaign is sent", limit, func() bool { return b.sent(id, b.n) })
 	wall := time.Since(began)
 	after, stats := b.use(), b.sink.Stats(b)
-	if n := int64(b.n); stats.Messages != n || stats.Distinct != n || stats.Duplicates != 0 || stats.OpenMost > connections {
-		b.Fatalf("the mail server counts %+v, want %d mails to as many people over at most %d connections", stats, n, connections)
+	if n := int64(b.n); stats.Messages != n || stats.Distinct != n || stats.Duplicates != 0 {
+		b.Fatalf("the mail server counts %+v, want %d mails to as many people", stats, n)
 	}
 	if i == 0 {
 		b.look()
+		if stats.OpenMost > connections { // later runs count those of the bare client too
+			b.Fatalf("the service opened %d connections, and may open %d", stats.OpenMost, connections)
+		}
 	}
 	s = sending{rate: stats.PerSecond, peak: after["service"].Peak}
 	var parts string
