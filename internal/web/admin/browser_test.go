@@ -63,7 +63,10 @@ func eval[T any](p *tab, expression string) T {
 func (p *tab) until(condition string) {
 	p.Helper()
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if eval[bool](p, "!!("+condition+")") {
+		ctx, cancel := context.WithTimeout(p.ctx, 10*time.Second)
+		yes, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+condition+")"))
+		cancel()
+		if err == nil && yes { // an error: the page went away while it was asked
 			return
 		}
 	}
