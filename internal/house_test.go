@@ -55,6 +55,7 @@ var floors = map[string]int{
 	"internal/link":   1,
 	"internal/i18n":   1,
 	"internal/config": 1,
+	"internal/dns":    1,
 
 	"internal/problem": 0,
 	"templates":        0,

@@ -43,6 +43,7 @@ type Settings struct {
 	SignupPerForm  int            // sign-ups a minute at one form
 	SignupMinFill  time.Duration  // a form that comes back sooner was filled by a machine
 	NodeLostAfter  time.Duration  // silence after which a node's unreported claims become uncertain
+	DNS            string         // host:port of a name server; empty: those of the system
 }
 
 // SQLite is the file of an SQLite database; ok is false for PostgreSQL.

@@ -70,6 +70,7 @@ secret:
 trusted_proxies: [10.1.2.3/8, "::1"]
 signup_per_ip: 5
 signup_min_fill: 500ms
+dns: "[::1]:5353"
 `)
 	s, err := Load(path, in(t, "ASSENT_SIGNUP_PER_IP=100000", "ASSENT_REDIS_URL= redis-sentinel://a:1,b:2?master=m ", "ASSENT_LOG=",
 		"ASSENT_PUBLIC_URL=https://mail.example.org/news/", "ASSENT_PORT=tcp://10.0.0.1:80", "ASSENT_TESTDATA=/x"))
@@ -86,6 +87,7 @@ signup_min_fill: 500ms
 		"limits":   s.SignupPerIP == 100000 && s.SignupPerForm == 600 && s.SignupMinFill == 500*time.Millisecond,
 		"public":   s.PublicURL.String() == "https://mail.example.org/news",
 		"log":      s.Log == "text",
+		"dns":      s.DNS == "[::1]:5353",
 	} {
 		if !ok {
 			t.Errorf("%s: %v", name, s)
@@ -133,6 +135,9 @@ func TestWrongSettingsAreNamedOnOneLine(t *testing.T) {
 		"ASSENT_SMTP_URL=smtps://h?starttls=required":                     {"ASSENT_SMTP_URL", "smtps"},
 		"ASSENT_SMTP_URL=smtp://h?conections=4":                           {"ASSENT_SMTP_URL", "conections", "connections"},
 		"ASSENT_SMTP_URL=smtp://u:p#" + pass + "@h":                       {"ASSENT_SMTP_URL", "%XX"},
+		"ASSENT_DNS=127.0.0.1":                                            {"ASSENT_DNS", "127.0.0.1:53"},
+		"ASSENT_DNS=localhost:53":                                         {"ASSENT_DNS", "no address"},
+		"ASSENT_DNS=[::1]:0":                                              {"ASSENT_DNS", "65535"},
 		"ASSENT_LISTEN=8080":                                              {"ASSENT_LISTEN", ":8080"},
 		"ASSENT_LISTEN=:99999":                                            {"ASSENT_LISTEN", "65535"},
 		"ASSENT_PUBLIC_URL=mail.example.org":                              {"ASSENT_PUBLIC_URL", "https://"},

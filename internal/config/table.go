@@ -42,6 +42,7 @@ var table = []setting{
 	count("signup_per_form", "600", func(s *Settings) *int { return &s.SignupPerForm }),
 	duration("signup_min_fill", "2s", 0, time.Hour, func(s *Settings) *time.Duration { return &s.SignupMinFill }),
 	duration("node_lost_after", "24h", time.Minute, 365*24*time.Hour, func(s *Settings) *time.Duration { return &s.NodeLostAfter }),
+	{"dns", always(""), parseDNS, func(s Settings) string { return s.DNS }},
 }
 
 func always(text string) func(Settings) string { return func(Settings) string { return text } }
@@ -113,6 +114,22 @@ func parseListen(s *Settings, text string) error {
 		return wrong(fmt.Sprintf("has the port %q", port), "give a port from 0 to 65535")
 	}
 	s.Listen = text
+	return nil
+}
+
+func parseDNS(s *Settings, text string) error {
+	fix := "give the address and port of a name server, such as 127.0.0.1:53, or leave it out"
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return wrong(fmt.Sprintf("is %q, which is no address with a port", text), fix)
+	}
+	if _, err := netip.ParseAddr(host); err != nil {
+		return wrong(fmt.Sprintf("has %q, which is no address", host), fix)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return wrong(fmt.Sprintf("has the port %q", port), "give a port from 1 to 65535")
+	}
+	s.DNS = text
 	return nil
 }
 
