@@ -113,6 +113,9 @@ func TestRecallThatComesTooLateStopsTheRest(t *testing.T) {
 		w.work(c.ID)
 		w.write(func(tx *store.Tx) error {
 			_, err := tx.Run("UPDATE messages SET state = 'sent' WHERE subscriber_id = ?", people[0].ID)
+			if err == nil {
+				err = w.clear(tx)
+			}
 			return err
 		})
 		w.must(campaign.Recall, c.ID)
@@ -274,10 +277,17 @@ func TestCancelKeepsWhatWasSent(t *testing.T) {
 		w.work(c.ID)
 		w.write(func(tx *store.Tx) error {
 			_, err := tx.Run("UPDATE messages SET state = 'sent' WHERE subscriber_id = ?", people[0].ID)
+			if err == nil {
+				err = w.clear(tx)
+			}
 			return err
 		})
 		w.pass(2 * time.Minute)
 		w.must(campaign.Cancel, c.ID)
+		if n := w.count("SELECT count(*) FROM streams WHERE id = ? AND closed <> ''", c.ID); n != 1 {
+			w.Fatal("the stream flows on")
+		}
+		w.settle(c.ID, delivery.Skipped) // as the next claims do
 		if n := w.counts(c.ID); n.Sent != 1 || n.Skipped != 3 || n.Total != 4 {
 			w.Fatalf("counts %+v", n)
 		}
@@ -299,8 +309,13 @@ func TestFinishWaitsForTheDeferred(t *testing.T) {
 		w.work(c.ID)
 		w.pass(2 * time.Minute)
 		w.write(func(tx *store.Tx) error {
-			_, err := tx.Run("UPDATE messages SET due_at = ? WHERE id = (SELECT id FROM messages ORDER BY id LIMIT 1)", tx.Now().Add(time.Hour))
-			return err
+			for _, table := range []string{"outbox", "messages"} {
+				_, err := tx.Run("UPDATE "+table+" SET due_at = ? WHERE CAST(id AS text) = (SELECT min(CAST(id AS text)) FROM messages)", tx.Now().Add(time.Hour))
+				if err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 		w.settle(c.ID, delivery.Sent)
 		if next := w.work(c.ID); next == nil {

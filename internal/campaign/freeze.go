@@ -152,7 +152,7 @@ func queueChunk(tx *store.Tx, c Campaign, upTo uuid.UUID) error {
 	if err != nil {
 		return fmt.Errorf("queue a chunk: %w", err)
 	}
-	return nil
+	return delivery.Enqueue(tx, c.EditionID, c.place(), upTo)
 }
 
 func queueSQL(id, at string) string {

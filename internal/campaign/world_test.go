@@ -237,11 +237,20 @@ func (w *world) work(id uuid.UUID) (next *time.Time) {
 	return next
 }
 
+// clear takes what was settled by hand out of the outbox.
+func (w *world) clear(tx *store.Tx) error {
+	_, err := tx.Run("DELETE FROM outbox WHERE id IN (SELECT id FROM messages WHERE state <> 'queued')")
+	return err
+}
+
 // settle is what the mail server's answer does to all that is queued and due.
 func (w *world) settle(id uuid.UUID, state delivery.State) (n int64) {
 	w.Helper()
 	w.write(func(tx *store.Tx) (err error) {
 		n, err = tx.Run("UPDATE messages SET state = ?, settled_at = ? WHERE stream_id = ? AND state = 'queued' AND due_at <= ?", state, tx.Now(), id, tx.Now())
+		if err == nil {
+			err = w.clear(tx)
+		}
 		return err
 	})
 	return n

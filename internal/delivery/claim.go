@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"database/sql"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -14,24 +16,34 @@ import (
 )
 
 // claimed is a message that this process may send, with what its mail needs,
-// read in the transaction that let it through the gate.
+// read in the statement that let it through the gate.
 type claimed struct {
 	Message
+	Epoch       int64 // of the claim: tells it from the claims before
 	Email       string
 	Name        string
 	TimeZone    string
-	Attributes  map[string]any `gorm:"serializer:json"`
+	Attributes  map[string]any
 	AddressHash []byte
-	TopicTexts  map[string]consent.TopicText `gorm:"serializer:json"`
+
+	gate gateAnswer
+}
+
+// gateAnswer is what the gate said of a message.
+type gateAnswer struct {
+	reason        string     // why not; "" is yes
+	event         *uuid.UUID // the consent in force
+	opens, clicks bool       // may be observed
 }
 
 // due finds a stream of the queue that has something to send, beginning after
-// another one, so that streams take turns. Served by messages_due: one probe a
-// stream. After a restore nothing is due until a person says so.
+// another one, so that streams take turns. A closed one is emptied though it is
+// paused. Served by the key of outbox: one probe a stream. After a restore
+// nothing is due until a person says so.
 func due(tx *store.Tx, queue string, after uuid.UUID) (s Stream, ok bool, err error) {
 	for _, from := range []uuid.UUID{after, uuid.Nil} {
-		r := tx.Raw(`SELECT st.* FROM streams st WHERE st.queue = ? AND st.paused_at IS NULL AND st.id > ?
-			AND EXISTS (SELECT 1 FROM messages m WHERE m.stream_id = st.id AND m.state = 'queued' AND m.due_at <= ?)
+		r := tx.Raw(`SELECT st.* FROM streams st WHERE st.queue = ? AND (st.paused_at IS NULL OR st.closed <> '') AND st.id > ?
+			AND EXISTS (SELECT 1 FROM outbox o WHERE o.stream_id = st.id AND o.due_at <= ? AND o.node_id IS NULL)
 			AND NOT EXISTS (SELECT 1 FROM installation WHERE key = 'sending-paused')
 			ORDER BY st.id LIMIT 1`, queue, from, tx.Now()).Scan(&s)
 		if r.Error != nil {
@@ -47,38 +59,309 @@ func due(tx *store.Tx, queue string, after uuid.UUID) (s Stream, ok bool, err er
 	return s, false, nil
 }
 
-// gateSQL asks "may we?" of every due row in the statement that claims it. The
-// rule is consent's, and so is the reason where it says no. Locks rows in the
-// order they are due and skips those another worker has.
+// place is a place in a stream's line.
+type place struct {
+	due time.Time
+	id  uuid.UUID
+}
+
+// takeSQL claims due rows of a stream, in the order they are due, and skips
+// those that another worker is just claiming.
 //
-// What may be observed is settled here too, before the mail exists: a hit can
-// come back sooner than the outcome is booked.
+// Cost: a range of the outbox's key, and no other index: what changes is in
+// none, so PostgreSQL keeps the new version of the row in the old one's page.
+const takeSQL = `UPDATE outbox SET node_id = ?, epoch = outbox.epoch + 1
+	FROM (SELECT stream_id, due_at, id FROM outbox
+		WHERE stream_id = ? AND node_id IS NULL AND due_at <= ? AND (due_at, id) > (?, ?)
+		ORDER BY due_at, id LIMIT ?%s) d
+	WHERE outbox.stream_id = d.stream_id AND outbox.due_at = d.due_at AND outbox.id = d.id
+	RETURNING outbox.source_id, outbox.id, outbox.due_at, outbox.epoch`
+
+// mailSQL reads messages t with what their mails need and what the gate says of
+// each. The rule is consent's, and so is the reason where it says no.
 //
-// Cost: messages_due for the rows, then a few primary key look-ups each in
-// subscribers, permissions and suppressions.
-func gateSQL(tx *store.Tx) string {
-	return `WITH due AS (
-		SELECT source_id, id, subscriber_id, topic_id, kind FROM messages
-		WHERE stream_id = ? AND state = 'queued' AND due_at <= ? ORDER BY due_at, id LIMIT ?` + tx.SkipLocked() + `
-	), asked AS (
-		SELECT d.source_id, d.id, p.event_id, CASE
-			WHEN st.closed <> '' THEN st.closed
-			WHEN d.kind <> 'marketing' THEN ''
-			ELSE ` + consent.ReasonSQL + ` END AS reason,
-			d.kind = 'marketing' AND ` + allowsSQL("d", consent.Opens) + ` AS opens,
-			d.kind = 'marketing' AND ` + allowsSQL("d", consent.Clicks) + ` AS clicks
-		FROM due d JOIN streams st ON st.id = ?
-		LEFT JOIN subscribers s ON s.id = d.subscriber_id
-		LEFT JOIN permissions p ON p.subscriber_id = d.subscriber_id AND p.topic_id = d.topic_id
-	)
-	UPDATE messages SET
-		state = CASE WHEN a.reason = '' THEN 'claimed' ELSE 'skipped' END,
-		reason = a.reason, tracks_opens = a.opens, tracks_clicks = a.clicks,
-		node_id = CASE WHEN a.reason = '' THEN ` + tx.Pick("CAST(? AS uuid)", "?") + ` END,
-		settled_at = CASE WHEN a.reason = '' THEN NULL ELSE ` + tx.Pick("CAST(? AS timestamptz)", "?") + ` END,
-		consent_event_id = CASE WHEN a.reason = '' AND messages.kind = 'marketing' THEN a.event_id ELSE messages.consent_event_id END
-	FROM asked a WHERE messages.source_id = a.source_id AND messages.id = a.id
-	RETURNING messages.source_id, messages.id, messages.brand_id, messages.subscriber_id, messages.state, messages.reason`
+// Cost: a few look-ups by primary key each, in messages, subscribers,
+// permissions and suppressions.
+const mailSQL = `SELECT t.source_id, t.id, t.due_at, t.epoch, m.stream_id, m.brand_id, m.subscriber_id, m.kind, m.topic_id, m.consent_event_id, m.content_id,
+		m.template, m.language, m.recipient, m.data, m.attempt, m.tracks_opens, m.tracks_clicks,
+		coalesce(s.email, ''), coalesce(s.name, ''), coalesce(s.time_zone, ''), coalesce(s.attributes, '{}'), s.address_hash,
+		p.event_id, CASE WHEN m.kind <> 'marketing' THEN '' ELSE ` + consent.ReasonSQL + ` END,
+		m.kind = 'marketing' AND coalesce(po.state IN ('given', 'renewed') AND (po.valid_until IS NULL OR po.valid_until > ?), false),
+		m.kind = 'marketing' AND coalesce(pc.state IN ('given', 'renewed') AND (pc.valid_until IS NULL OR pc.valid_until > ?), false)
+	FROM %s JOIN messages m ON m.source_id = t.source_id AND m.id = t.id
+	LEFT JOIN subscribers s ON s.id = m.subscriber_id
+	LEFT JOIN permissions p ON p.subscriber_id = m.subscriber_id AND p.topic_id = m.topic_id
+	LEFT JOIN permissions po ON po.subscriber_id = m.subscriber_id
+		AND po.topic_id = (SELECT id FROM topics WHERE brand_id = ? AND purpose = 'opens')
+	LEFT JOIN permissions pc ON pc.subscriber_id = m.subscriber_id
+		AND pc.topic_id = (SELECT id FROM topics WHERE brand_id = ? AND purpose = 'clicks')
+	ORDER BY t.due_at, t.id`
+
+var (
+	claimSQL = "WITH t AS (" + fmt.Sprintf(takeSQL, " FOR UPDATE SKIP LOCKED") + ") " + fmt.Sprintf(mailSQL, "t")
+	seizeSQL = fmt.Sprintf(takeSQL, "")
+)
+
+// claim asks "may we?" of up to limit due messages of a stream after a place in
+// its line, in the statement that claims them, and skips those it refuses, with
+// the reason, their event and its consequences.
+func claim(tx *store.Tx, s Stream, node uuid.UUID, after place, limit int) ([]*claimed, error) {
+	asked, err := take(tx, s, node, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("claim due messages: %w", err)
+	}
+	var through, not []*claimed
+	for _, m := range asked {
+		if s.Closed != "" {
+			m.gate.reason = s.Closed
+		}
+		if m.gate.reason == "" {
+			through = append(through, m)
+		} else {
+			not = append(not, m)
+		}
+	}
+	if s.Queue == OriginConfirm.queue() || s.Queue == OriginService.queue() {
+		if through, not, err = askService(tx, through, not); err != nil {
+			return nil, err
+		}
+	}
+	if err := skip(tx, node, not); err != nil {
+		return nil, err
+	}
+	return through, stand(tx, through)
+}
+
+// take claims and reads: in one round trip to PostgreSQL. SQLite, which is none
+// away, has no writing in a WITH.
+func take(tx *store.Tx, s Stream, node uuid.UUID, after place, limit int) ([]*claimed, error) {
+	now := tx.Now()
+	if tx.Dialect() == store.Postgres {
+		return scanMails(tx.Select(claimSQL, node, s.ID, now, after.due, after.id, limit, now, now, now, s.BrandID, s.BrandID))
+	}
+	rows, err := tx.Select(seizeSQL, node, s.ID, now, after.due, after.id, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var taken []*claimed
+	for rows.Next() {
+		m := &claimed{Message: Message{StreamID: s.ID}}
+		if err := rows.Scan(&m.SourceID, &m.ID, (*instant)(&m.DueAt), &m.Epoch); err != nil {
+			return nil, err
+		}
+		taken = append(taken, m)
+	}
+	if err := rows.Err(); err != nil || len(taken) == 0 {
+		return nil, err
+	}
+	return readMails(tx, s.BrandID, taken)
+}
+
+// readMails reads what the mails of messages need, all of one brand; of each it
+// wants the source, the id, the due time and the epoch.
+func readMails(tx *store.Tx, brandID uuid.UUID, of []*claimed) ([]*claimed, error) {
+	from, args, err := tx.As("t", rowsOf(of))
+	if err != nil {
+		return nil, err
+	}
+	now := tx.Now()
+	args = append([]any{now, now, now}, append(args, brandID, brandID)...)
+	return scanMails(tx.Select(fmt.Sprintf(mailSQL, from), args...))
+}
+
+// rowsOf is the claims as rows for a statement: the key of the outbox, the
+// source and the epoch.
+func rowsOf(of []*claimed) store.Rows {
+	n := len(of)
+	streams, sources, ids := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]uuid.UUID, n)
+	dues, epochs := make([]time.Time, n), make([]int64, n)
+	for i, m := range of {
+		streams[i], sources[i], ids[i], dues[i], epochs[i] = m.StreamID, m.SourceID, m.ID, m.DueAt, m.Epoch
+	}
+	return store.Rows{}.UUIDs("stream_id", streams).Times("due_at", dues).UUIDs("id", ids).UUIDs("source_id", sources).Ints("epoch", epochs)
+}
+
+// instant reads a time from either database; SQLite gives text where a column
+// was computed.
+type instant time.Time
+
+// Scan implements sql.Scanner.
+func (i *instant) Scan(v any) error {
+	switch v := v.(type) {
+	case time.Time:
+		*i = instant(v.UTC())
+		return nil
+	case string:
+		t, err := time.Parse("2006-01-02 15:04:05.999999999-07:00", v)
+		*i = instant(t.UTC())
+		return err
+	}
+	return fmt.Errorf("a %T is no time", v)
+}
+
+func scanMails(rows *sql.Rows, err error) ([]*claimed, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []*claimed
+	for rows.Next() {
+		m := &claimed{}
+		var data, attributes sql.RawBytes
+		err := rows.Scan(&m.SourceID, &m.ID, (*instant)(&m.DueAt), &m.Epoch, &m.StreamID, &m.BrandID, &m.SubscriberID, &m.Kind, &m.TopicID,
+			&m.ConsentEventID, &m.ContentID, &m.Template, &m.Language, &m.Recipient, &data, &m.Attempt, &m.TracksOpens, &m.TracksClicks,
+			&m.Email, &m.Name, &m.TimeZone, &attributes, &m.AddressHash, &m.gate.event, &m.gate.reason, &m.gate.opens, &m.gate.clicks)
+		if err != nil {
+			return nil, err
+		}
+		if m.Data, err = object(data); err != nil {
+			return nil, fmt.Errorf("read the values of message %s: %w", m.ID, err)
+		}
+		if m.Attributes, err = object(attributes); err != nil {
+			return nil, fmt.Errorf("read the attributes of subscriber %s: %w", m.SubscriberID, err)
+		}
+		all = append(all, m)
+	}
+	return all, rows.Err()
+}
+
+func object(raw []byte) (out map[string]any, err error) {
+	if len(raw) <= len("{}") {
+		return nil, nil
+	}
+	return out, json.Unmarshal(raw, &out)
+}
+
+// stand has each message stand on the gate's answer: on the consent in force,
+// which is written where it is another than when the message was made, and with
+// the tracking that is allowed, which is written with the outcome.
+func stand(tx *store.Tx, through []*claimed) error {
+	for _, m := range through {
+		m.TracksOpens, m.TracksClicks = m.gate.opens, m.gate.clicks
+		if m.Kind != Marketing || m.ConsentEventID != nil && *m.ConsentEventID == *m.gate.event {
+			continue
+		}
+		m.ConsentEventID = m.gate.event
+		if _, err := tx.Run("UPDATE messages SET consent_event_id = ? WHERE source_id = ? AND id = ?", m.gate.event, m.SourceID, m.ID); err != nil {
+			return fmt.Errorf("write the consent in force: %w", err)
+		}
+	}
+	return nil
+}
+
+// askService asks of confirmations and service mails whether the address is
+// suppressed for their kind.
+func askService(tx *store.Tx, rows, not []*claimed) (through, refused []*claimed, err error) {
+	for _, m := range rows {
+		reason, suppressed, err := consent.Suppressed(tx, m.BrandID, m.AddressHash, consent.MailKind(m.Kind))
+		if err != nil {
+			return nil, nil, err
+		}
+		if !suppressed || m.SubscriberID == nil || m.Recipient != "" {
+			through = append(through, m)
+			continue
+		}
+		m.gate.reason = "suppressed:" + reason
+		not = append(not, m)
+	}
+	return through, not, nil
+}
+
+// skip ends claimed messages that the gate refused.
+func skip(tx *store.Tx, node uuid.UUID, page []*claimed) error {
+	for _, m := range page {
+		held, err := letGo(tx, node, m)
+		if err != nil {
+			return err
+		}
+		if !held {
+			continue
+		}
+		_, err = tx.Run("UPDATE messages SET state = 'skipped', reason = ?, settled_at = ? WHERE source_id = ? AND id = ?",
+			m.gate.reason, tx.Now(), m.SourceID, m.ID)
+		if err != nil {
+			return fmt.Errorf("skip a message: %w", err)
+		}
+		if err := note(tx, m.Message, event.MailSkipped, map[string]any{"reason": m.gate.reason}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heldSQL tells the rows of the outbox that are still the claim's.
+const heldSQL = "stream_id = ? AND due_at = ? AND id = ? AND node_id = ? AND epoch = ?"
+
+func (m *claimed) held(node uuid.UUID) []any {
+	return []any{m.StreamID, m.DueAt, m.ID, node, m.Epoch}
+}
+
+// letGo takes a claimed message out of the outbox; held is false when it is no
+// longer this claim's.
+func letGo(tx *store.Tx, node uuid.UUID, m *claimed) (held bool, err error) {
+	n, err := tx.Change("DELETE FROM outbox WHERE "+heldSQL, m.held(node)...)
+	if err != nil {
+		return false, fmt.Errorf("settle a message: %w", err)
+	}
+	return n == 1, nil
+}
+
+// note leaves the fact on the person's timeline and lets others act on it.
+func note(tx *store.Tx, m Message, kind string, data map[string]any) error {
+	if m.SubscriberID == nil {
+		return nil
+	}
+	return event.Record(tx, event.Event{BrandID: m.BrandID, SubscriberID: m.SubscriberID, Kind: kind, SourceID: &m.SourceID, MessageID: &m.ID, Data: data})
+}
+
+// stillMay asks the gate's question again of claimed messages, and gives those
+// that may still begin as they were made. The rest go back into the queue, where
+// the next claim skips them with its reason, or makes them without the tracking
+// that is no longer allowed, or to the address that is now the person's.
+func stillMay(tx *store.Tx, node uuid.UUID, of []*claimed) (map[link.Message]bool, error) {
+	rows := rowsOf(of)
+	opens, clicks, addresses := make([]bool, len(of)), make([]bool, len(of)), make([]string, len(of))
+	for i, m := range of {
+		opens[i], clicks[i], addresses[i] = m.TracksOpens, m.TracksClicks, m.Email
+	}
+	from, args, err := tx.As("t", rows.Bools("opens", opens).Bools("clicks", clicks).Texts("email", addresses))
+	if err != nil {
+		return nil, err
+	}
+	now := tx.Now()
+	asked, err := tx.Select(`SELECT t.source_id, t.id FROM `+from+`
+		JOIN outbox o ON o.stream_id = t.stream_id AND o.due_at = t.due_at AND o.id = t.id AND o.epoch = t.epoch
+		JOIN streams st ON st.id = t.stream_id
+		JOIN messages m ON m.source_id = t.source_id AND m.id = t.id
+		LEFT JOIN subscribers s ON s.id = m.subscriber_id
+		LEFT JOIN permissions p ON p.subscriber_id = m.subscriber_id AND p.topic_id = m.topic_id
+		WHERE o.node_id = ? AND st.paused_at IS NULL AND st.closed = '' AND coalesce(s.email, '') = t.email
+			AND (m.kind <> 'marketing' OR (`+consent.EligibleSQL+`))
+			AND (NOT t.opens OR `+allowsSQL("m", consent.Opens)+`) AND (NOT t.clicks OR `+allowsSQL("m", consent.Clicks)+`)`,
+		append(args, node, now, now, now)...)
+	if err != nil {
+		return nil, fmt.Errorf("ask again before sending: %w", err)
+	}
+	defer asked.Close()
+	may := map[link.Message]bool{}
+	for asked.Next() {
+		var ref link.Message
+		if err := asked.Scan(&ref.Source, &ref.ID); err != nil {
+			return nil, fmt.Errorf("ask again before sending: %w", err)
+		}
+		may[ref] = true
+	}
+	if err := asked.Err(); err != nil {
+		return nil, fmt.Errorf("ask again before sending: %w", err)
+	}
+	var not []*claimed
+	for _, m := range of {
+		if !may[m.Ref()] {
+			not = append(not, m)
+		}
+	}
+	return may, release(tx, node, not)
 }
 
 // allowsSQL asks whether the person of a row allows what a purpose of tracking
@@ -88,162 +371,50 @@ func allowsSQL(row, purpose string) string {
 		AND tt.purpose = '` + purpose + `' AND t.state IN ('given', 'renewed') AND (t.valid_until IS NULL OR t.valid_until > ?))`
 }
 
-// claim lets up to limit due messages of a stream through the gate, and skips
-// those it refuses, with the reason, their event and its consequences. A paused
-// stream gives nothing.
-func claim(tx *store.Tx, s Stream, node uuid.UUID, limit int) ([]*claimed, error) {
-	var paused bool
-	if err := tx.Raw("SELECT paused_at IS NOT NULL FROM streams WHERE id = ?", s.ID).Scan(&paused).Error; err != nil || paused {
-		return nil, err
-	}
-	now := tx.Now()
-	var asked []Message
-	err := tx.Raw(gateSQL(tx), s.ID, now, limit, now, now, now, s.ID, node, now).Scan(&asked).Error
-	if err != nil {
-		return nil, fmt.Errorf("claim due messages: %w", err)
-	}
-	var through []link.Message
-	for _, m := range asked {
-		if m.State == Claimed {
-			through = append(through, m.Ref())
-		} else if err := note(tx, m, event.MailSkipped, nil); err != nil {
-			return nil, err
-		}
-	}
-	ready, err := read(tx, through)
-	if err != nil {
-		return nil, err
-	}
-	if s.Queue == OriginConfirm.queue() || s.Queue == OriginService.queue() {
-		return askService(tx, ready)
-	}
-	return ready, nil
-}
-
-// read gets what the mails need: the person and the topic.
-func read(tx *store.Tx, refs []link.Message) ([]*claimed, error) {
-	if len(refs) == 0 {
-		return nil, nil
-	}
-	sources, ids := keys(refs)
-	var rows []*claimed
-	err := tx.Raw(`SELECT m.*, coalesce(s.email, '') AS email, coalesce(s.name, '') AS name, coalesce(s.time_zone, '') AS time_zone,
-			coalesce(s.attributes, '{}') AS attributes, s.address_hash, coalesce(tp.texts, '{}') AS topic_texts
-		FROM messages m LEFT JOIN subscribers s ON s.id = m.subscriber_id LEFT JOIN topics tp ON tp.id = m.topic_id
-		WHERE m.source_id IN (?) AND m.id IN (?) ORDER BY m.due_at, m.id`, sources, ids).Scan(&rows).Error
-	if err != nil {
-		return nil, fmt.Errorf("read claimed messages: %w", err)
-	}
-	return rows, nil
-}
-
-// askService asks of confirmations and service mails whether the address is
-// suppressed for their kind.
-func askService(tx *store.Tx, rows []*claimed) ([]*claimed, error) {
-	var ready []*claimed
-	for _, m := range rows {
-		reason, suppressed, err := consent.Suppressed(tx, m.BrandID, m.AddressHash, consent.MailKind(m.Kind))
-		if err != nil {
-			return nil, err
-		}
-		if !suppressed || m.SubscriberID == nil || m.Recipient != "" {
-			ready = append(ready, m)
-			continue
-		}
-		m.Reason = "suppressed:" + reason
-		if err := skip(tx, m.Message); err != nil {
-			return nil, err
-		}
-	}
-	return ready, nil
-}
-
-// skip ends a claimed message that the gate turned out not to let through.
-func skip(tx *store.Tx, m Message) error {
-	_, err := tx.Run(`UPDATE messages SET state = 'skipped', reason = ?, settled_at = ?, node_id = NULL
-		WHERE source_id = ? AND id = ? AND state = 'claimed'`, m.Reason, tx.Now(), m.SourceID, m.ID)
-	if err != nil {
-		return fmt.Errorf("skip a message: %w", err)
-	}
-	return note(tx, m, event.MailSkipped, nil)
-}
-
-// note leaves the fact on the person's timeline and lets others act on it.
-func note(tx *store.Tx, m Message, kind string, data map[string]any) error {
-	if m.SubscriberID == nil {
-		return nil
-	}
-	if data == nil {
-		data = map[string]any{"reason": m.Reason}
-	}
-	return event.Record(tx, event.Event{BrandID: m.BrandID, SubscriberID: m.SubscriberID, Kind: kind, SourceID: &m.SourceID, MessageID: &m.ID, Data: data})
-}
-
-// stillMay asks the gate's question again of claimed messages, and gives those
-// that may still begin as they were made. The rest go back into the queue, where
-// the next claim skips them with its reason, or makes them without the tracking
-// that is no longer allowed.
-func stillMay(tx *store.Tx, node uuid.UUID, refs []link.Message) (map[link.Message]bool, error) {
-	sources, ids := keys(refs)
-	var rows []Message
-	err := tx.Raw(`SELECT m.source_id, m.id FROM messages m JOIN streams st ON st.id = m.stream_id
-		LEFT JOIN subscribers s ON s.id = m.subscriber_id
-		LEFT JOIN permissions p ON p.subscriber_id = m.subscriber_id AND p.topic_id = m.topic_id
-		WHERE m.source_id IN (?) AND m.id IN (?) AND m.state = 'claimed' AND m.node_id = ?
-			AND st.paused_at IS NULL AND st.closed = ''
-			AND (m.kind <> 'marketing' OR (`+consent.EligibleSQL+`))
-			AND (NOT m.tracks_opens OR `+allowsSQL("m", consent.Opens)+`) AND (NOT m.tracks_clicks OR `+allowsSQL("m", consent.Clicks)+`)`,
-		sources, ids, node, tx.Now(), tx.Now(), tx.Now()).Scan(&rows).Error
-	if err != nil {
-		return nil, fmt.Errorf("ask again before sending: %w", err)
-	}
-	may := map[link.Message]bool{}
-	for _, m := range rows {
-		may[m.Ref()] = true
-	}
-	var not []link.Message
-	for _, ref := range refs {
-		if !may[ref] {
-			not = append(not, ref)
-		}
-	}
-	return may, release(tx, node, not)
-}
-
 // release puts claimed messages back, as if they had not been taken.
-func release(tx *store.Tx, node uuid.UUID, refs []link.Message) error {
-	if len(refs) == 0 {
+func release(tx *store.Tx, node uuid.UUID, of []*claimed) error {
+	if len(of) == 0 {
 		return nil
 	}
-	sources, ids := keys(refs)
-	_, err := tx.Run(`UPDATE messages SET state = 'queued', node_id = NULL
-		WHERE source_id IN (?) AND id IN (?) AND state = 'claimed' AND node_id = ?`, sources, ids, node)
+	from, args, err := tx.As("t", rowsOf(of))
+	if err != nil {
+		return err
+	}
+	_, err = tx.Change(`UPDATE outbox SET node_id = NULL FROM `+from+`
+		WHERE outbox.stream_id = t.stream_id AND outbox.due_at = t.due_at AND outbox.id = t.id AND outbox.epoch = t.epoch AND outbox.node_id = ?`,
+		append(args, node)...)
 	if err != nil {
 		return fmt.Errorf("put claimed messages back: %w", err)
 	}
 	return nil
 }
 
-// keys splits references for a statement; the sources let PostgreSQL look into
-// their partitions only.
-func keys(refs []link.Message) (sources, ids []uuid.UUID) {
-	seen := map[uuid.UUID]bool{}
-	for _, r := range refs {
-		if !seen[r.Source] {
-			seen[r.Source] = true
-			sources = append(sources, r.Source)
-		}
-		ids = append(ids, r.ID)
+// claimsOf lists what a node has claimed, as far as the outbox tells. It reads
+// the whole outbox: for when a node has gone, or may have.
+func claimsOf(tx *store.Tx, node uuid.UUID) ([]*claimed, error) {
+	rows, err := tx.Select("SELECT o.stream_id, st.brand_id, o.due_at, o.id, o.source_id, o.epoch FROM outbox o JOIN streams st ON st.id = o.stream_id WHERE o.node_id = ?", node)
+	if err != nil {
+		return nil, fmt.Errorf("list a node's claims: %w", err)
 	}
-	return sources, ids
+	defer rows.Close()
+	var all []*claimed
+	for rows.Next() {
+		m := &claimed{}
+		if err := rows.Scan(&m.StreamID, &m.BrandID, (*instant)(&m.DueAt), &m.ID, &m.SourceID, &m.Epoch); err != nil {
+			return nil, fmt.Errorf("list a node's claims: %w", err)
+		}
+		all = append(all, m)
+	}
+	return all, rows.Err()
 }
 
 // location is the person's zone, or the brand's.
 func (m *claimed) location(brandZone *time.Location) *time.Location {
-	if m.TimeZone != "" {
-		if loc, err := time.LoadLocation(m.TimeZone); err == nil {
-			return loc
-		}
+	if m.TimeZone == "" {
+		return brandZone
+	}
+	if loc, err := zone(m.TimeZone); err == nil {
+		return loc
 	}
 	return brandZone
 }
@@ -259,11 +430,10 @@ func (m *claimed) to() string {
 // person is what a template knows of the subscriber.
 func (m *claimed) person() map[string]any {
 	first, _, _ := strings.Cut(m.Name, " ")
-	p := map[string]any{"email": m.Email, "name": m.Name, "first_name": first, "language": m.Language}
+	p := make(map[string]any, len(m.Attributes)+4)
 	for k, v := range m.Attributes {
-		if _, fixed := p[k]; !fixed {
-			p[k] = v
-		}
+		p[k] = v
 	}
+	p["email"], p["name"], p["first_name"], p["language"] = m.Email, m.Name, first, m.Language
 	return p
 }

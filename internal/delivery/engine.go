@@ -2,8 +2,8 @@ package delivery
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -29,6 +29,7 @@ type Engine struct {
 
 	mu    sync.Mutex
 	turns map[string]uuid.UUID // queue → the stream whose turn it was
+	marks map[uuid.UUID]mark   // stream → where its line was when it was last claimed from
 
 	claiming sync.RWMutex // read-held by claims; held while looking for strays
 	hand     hand
@@ -66,7 +67,7 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{db: o.DB, renderer: o.Renderer, pool: p, jour: j, node: node, log: o.Log, turns: map[string]uuid.UUID{}}
+	e := &Engine{db: o.DB, renderer: o.Renderer, pool: p, jour: j, node: node, log: o.Log, turns: map[string]uuid.UUID{}, marks: map[uuid.UUID]mark{}}
 	e.book = openBook(o.DB, node, j, &e.hand, o.Log)
 	beating, stop := context.WithCancel(context.Background())
 	e.stopBeat = stop
@@ -125,11 +126,11 @@ func (e *Engine) putBackStrays(ctx context.Context) error {
 	e.claiming.Lock()
 	defer e.claiming.Unlock()
 	err := e.db.Write(ctx, func(tx *store.Tx) error {
-		var mine []Message
-		if err := tx.Raw("SELECT source_id, id FROM messages WHERE node_id = ? AND state = 'claimed'", e.node).Scan(&mine).Error; err != nil {
-			return fmt.Errorf("look for strays: %w", err)
+		mine, err := claimsOf(tx, e.node)
+		if err != nil {
+			return err
 		}
-		return release(tx, e.node, slices.DeleteFunc(refsOf(mine), e.hand.has))
+		return release(tx, e.node, slices.DeleteFunc(mine, func(m *claimed) bool { return e.hand.has(m.Ref()) }))
 	})
 	if err == nil {
 		e.doubt.Add(-1)
@@ -176,7 +177,7 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 	e.mu.Lock()
 	after := e.turns[queue]
 	e.mu.Unlock()
-	b := &bundle{engine: e, asked: time.Now(), left: map[link.Message]bool{}}
+	b := &bundle{engine: e, asked: time.Now(), left: map[link.Message]*claimed{}}
 	var stream Stream
 	var found bool
 	e.claiming.RLock()
@@ -185,7 +186,7 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 		if stream, found, err = due(tx, queue, after); err != nil || !found {
 			return err
 		}
-		b.messages, err = claim(tx, stream, e.node, batch)
+		b.messages, err = e.claimAfterMark(tx, stream)
 		return err
 	})
 	if found { // though it failed: the other streams must not wait for this one
@@ -201,10 +202,48 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 		return nil, nil
 	}
 	for _, m := range b.messages {
-		b.left[m.Ref()] = true
+		b.left[m.Ref()] = m
 		e.hand.take(m.Ref())
 	}
 	return b, nil
+}
+
+// mark is where a stream's line was. Until markAge it spares the claims the dead
+// entries that the earlier ones left at the head of the index; what was put back
+// behind the mark waits no longer than that.
+type mark struct {
+	place
+	at time.Time
+}
+
+const markAge = time.Second
+
+// claimAfterMark claims from where the last claim of this node ended, and from
+// the head of the line when the mark is old or nothing is left after it.
+func (e *Engine) claimAfterMark(tx *store.Tx, s Stream) (page []*claimed, err error) {
+	e.mu.Lock()
+	m, ok := e.marks[s.ID]
+	e.mu.Unlock()
+	if ok = ok && time.Since(m.at) < markAge; ok {
+		if page, err = claim(tx, s, e.node, m.place, batch); err != nil {
+			return nil, err
+		}
+	}
+	if len(page) == 0 {
+		m.at = time.Now()
+		if page, err = claim(tx, s, e.node, place{}, batch); err != nil {
+			return nil, err
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(page) < batch {
+		delete(e.marks, s.ID)
+		return page, nil
+	}
+	last := page[len(page)-1]
+	e.marks[s.ID] = mark{place{last.DueAt, last.ID}, m.at}
+	return page, nil
 }
 
 // hand counts the claims that the lanes have and the database has not settled.
@@ -247,8 +286,8 @@ type bundle struct {
 	messages []*claimed
 
 	mu    sync.Mutex
-	asked time.Time             // before the statement that asked was sent
-	left  map[link.Message]bool // neither begun nor put back
+	asked time.Time                 // before the statement that asked was sent
+	left  map[link.Message]*claimed // neither begun nor put back
 }
 
 // take takes the message out of the bundle. ok is false when it is out already:
@@ -256,7 +295,7 @@ type bundle struct {
 func (b *bundle) take(m *claimed) (ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ok = b.left[m.Ref()]
+	_, ok = b.left[m.Ref()]
 	delete(b.left, m.Ref())
 	return ok
 }
@@ -271,11 +310,7 @@ func (b *bundle) start(ctx context.Context, m *claimed) (bool, error) {
 		asking := time.Now()
 		var may map[link.Message]bool
 		err := b.engine.db.Write(ctx, func(tx *store.Tx) (err error) {
-			var refs []link.Message
-			for ref := range b.left {
-				refs = append(refs, ref)
-			}
-			may, err = stillMay(tx, b.engine.node, refs)
+			may, err = stillMay(tx, b.engine.node, slices.Collect(maps.Values(b.left)))
 			return err
 		})
 		if err != nil {
@@ -284,12 +319,13 @@ func (b *bundle) start(ctx context.Context, m *claimed) (bool, error) {
 		for ref := range b.left {
 			if !may[ref] {
 				b.engine.hand.letGo(ref)
+				delete(b.left, ref)
 			}
 		}
-		b.asked, b.left = asking, may
+		b.asked = asking
 	}
 	ref := m.Ref()
-	if !b.left[ref] {
+	if _, ok := b.left[ref]; !ok {
 		return false, nil
 	}
 	delete(b.left, ref)

@@ -3,10 +3,11 @@ package delivery
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,8 +22,8 @@ import (
 // each, no fsync: it outlives the process, not the machine's power, for which
 // the boot id stands (see node).
 //
-//	B {"s":source,"m":message,"a":attempt}                     before the final dot
-//	E {"s":…,"m":…,"a":…,"v":verdict,"c":code,"t":text}        after its answer
+//	B source message epoch tracking                       before the final dot
+//	E source message epoch tracking verdict code text     after its answer
 //
 // A begun message without an end is uncertain. The file is written anew, with
 // the unsettled records only, when it has grown.
@@ -32,20 +33,20 @@ type journal struct {
 
 	mu    sync.Mutex
 	file  *os.File
-	open  map[link.Message][]byte // records of messages that the database has not settled yet
+	open  map[link.Message]entry // records of messages that the database has not settled yet
+	line  []byte
 	lines int
 	torn  bool // the last write failed
 }
 
 // entry is one record.
 type entry struct {
-	Source  uuid.UUID `json:"s"`
-	ID      uuid.UUID `json:"m"`
-	Attempt int       `json:"a"`
-	Verdict verdict   `json:"v,omitempty"`
-	Code    int       `json:"c,omitempty"`
-	Text    string    `json:"t,omitempty"`
-	ended   bool
+	epoch         int64
+	opens, clicks bool // what the mail lets be observed
+	ended         bool
+	verdict       verdict
+	code          int
+	text          string // one line
 }
 
 const (
@@ -66,7 +67,7 @@ func openJournal(dir string) (j *journal, taken bool, err error) {
 		lock.Close()
 		return nil, true, nil
 	}
-	j = &journal{dir: dir, lock: lock, open: map[link.Message][]byte{}}
+	j = &journal{dir: dir, lock: lock, open: map[link.Message]entry{}}
 	j.file, err = os.OpenFile(j.path(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		lock.Close()
@@ -80,35 +81,83 @@ func (j *journal) path() string { return filepath.Join(j.dir, journalFile) }
 // begin must be on file before the final dot goes out. If it can't be, the
 // message must not go.
 func (j *journal) begin(m *claimed) error {
-	return j.write('B', entry{Source: m.SourceID, ID: m.ID, Attempt: m.Attempt})
+	return j.write(m.Ref(), entry{epoch: m.Epoch, opens: m.TracksOpens, clicks: m.TracksClicks})
 }
 
 // end notes the answer.
 func (j *journal) end(m *claimed, r reply) error {
-	return j.write('E', entry{Source: m.SourceID, ID: m.ID, Attempt: m.Attempt, Verdict: r.verdict, Code: r.code, Text: r.text})
+	return j.write(m.Ref(), entry{m.Epoch, m.TracksOpens, m.TracksClicks, true, r.verdict, r.code, r.text})
 }
 
-func (j *journal) write(mark byte, e entry) error {
-	body, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	line := make([]byte, 0, len(body)+4)
-	line = append(line, mark, ' ')
-	line = append(append(line, body...), '\n')
+func (j *journal) write(ref link.Message, e entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.line = j.line[:0]
 	if j.torn {
-		line = append([]byte{'\n'}, line...)
+		j.line = append(j.line, '\n')
 	}
-	if _, err := j.file.Write(line); err != nil {
+	j.line = appendEntry(j.line, ref, e)
+	if _, err := j.file.Write(j.line); err != nil {
 		j.torn = true // half a line may stand there: the disk was full
 		return fmt.Errorf("write the journal: %w", err)
 	}
 	j.torn = false
-	j.open[link.Message{Source: e.Source, ID: e.ID}] = line
+	j.open[ref] = e
 	j.lines++
 	return nil
+}
+
+func appendEntry(b []byte, ref link.Message, e entry) []byte {
+	mark := "B "
+	if e.ended {
+		mark = "E "
+	}
+	b = hex.AppendEncode(append(b, mark...), ref.Source[:])
+	b = hex.AppendEncode(append(b, ' '), ref.ID[:])
+	b = strconv.AppendInt(append(b, ' '), e.epoch, 10)
+	b = append(b, ' ', '-')
+	if e.opens {
+		b = append(b, 'o')
+	}
+	if e.clicks {
+		b = append(b, 'c')
+	}
+	if e.ended {
+		b = strconv.AppendInt(append(b, ' '), int64(e.verdict), 10)
+		b = strconv.AppendInt(append(b, ' '), int64(e.code), 10)
+		b = append(append(b, ' '), e.text...)
+	}
+	return append(b, '\n')
+}
+
+// parseEntry reads a line; ok is false for a torn one.
+func parseEntry(line string) (ref link.Message, e entry, ok bool) {
+	f := strings.SplitN(line, " ", 8)
+	if len(f) < 5 || f[0] != "B" && f[0] != "E" || len(f[1]) != 32 || len(f[2]) != 32 {
+		return ref, e, false
+	}
+	var errs [4]error
+	ref.Source, errs[0] = uuid.Parse(f[1])
+	ref.ID, errs[1] = uuid.Parse(f[2])
+	e.epoch, errs[2] = strconv.ParseInt(f[3], 10, 64)
+	e.opens, e.clicks = strings.Contains(f[4], "o"), strings.Contains(f[4], "c")
+	if e.ended = f[0] == "E"; e.ended {
+		if len(f) < 8 {
+			return ref, e, false
+		}
+		var v int
+		v, errs[3] = strconv.Atoi(f[5])
+		if e.code, _ = strconv.Atoi(f[6]); v < 0 || v > int(returned) {
+			return ref, e, false
+		}
+		e.verdict, e.text = verdict(v), f[7]
+	}
+	for _, err := range errs {
+		if err != nil {
+			return ref, e, false
+		}
+	}
+	return ref, e, strings.HasPrefix(f[4], "-")
 }
 
 // settled forgets what the database knows now.
@@ -127,16 +176,16 @@ func (j *journal) settled(refs []link.Message) error {
 // rewrite puts a new file in the old one's place in one step. It is open before
 // that: what is written next must never go to the file that was replaced.
 func (j *journal) rewrite() error {
-	var all bytes.Buffer
-	for _, line := range j.open {
-		all.Write(line)
+	var all []byte
+	for ref, e := range j.open {
+		all = appendEntry(all, ref, e)
 	}
 	fresh := j.path() + ".new"
 	file, err := os.OpenFile(fresh, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("rewrite the journal: %w", err)
 	}
-	if _, err := file.Write(all.Bytes()); err != nil {
+	if _, err := file.Write(all); err != nil {
 		file.Close()
 		return fmt.Errorf("rewrite the journal: %w", err)
 	}
@@ -152,22 +201,17 @@ func (j *journal) rewrite() error {
 // read gives the last record of each message. A torn last line, which a crash
 // can leave, was not followed by the dot it stood before.
 func (j *journal) read() (map[link.Message]entry, error) {
-	f, err := os.Open(j.path())
+	raw, err := os.ReadFile(j.path())
 	if err != nil {
 		return nil, fmt.Errorf("read the journal: %w", err)
 	}
-	defer f.Close()
 	last := map[link.Message]entry{}
-	lines := bufio.NewScanner(f)
+	lines := bufio.NewScanner(bytes.NewReader(raw[:bytes.LastIndexByte(raw, '\n')+1]))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		mark, body, ok := strings.Cut(lines.Text(), " ")
-		var e entry
-		if !ok || json.Unmarshal([]byte(body), &e) != nil {
-			continue
+		if ref, e, ok := parseEntry(lines.Text()); ok {
+			last[ref] = e
 		}
-		e.ended = mark == "E"
-		last[link.Message{Source: e.Source, ID: e.ID}] = e
 	}
 	return last, lines.Err()
 }

@@ -46,7 +46,8 @@ const (
 // between them.
 type State string
 
-// The states. Queued and claimed are on the way, the other four are final.
+// The states. Queued and claimed are on the way, the other four are final. The
+// row of a claimed message says queued; its row in the outbox names the node.
 const (
 	Queued    State = "queued"
 	Claimed   State = "claimed"
@@ -77,7 +78,6 @@ type Message struct {
 	Reason         string
 	DueAt          time.Time
 	Attempt        int
-	NodeID         *uuid.UUID
 	TracksOpens    bool
 	TracksClicks   bool
 	SMTPCode       int    `gorm:"column:smtp_code"`
@@ -125,6 +125,10 @@ func Queue(tx *store.Tx, d Draft) (id uuid.UUID, fresh bool, err error) {
 		return uuid.Nil, false, fmt.Errorf("queue a message: %w", r.Error)
 	}
 	if r.RowsAffected == 1 {
+		_, err := tx.Change("INSERT INTO outbox (stream_id, due_at, id, source_id) VALUES (?, ?, ?, ?)", m.StreamID, m.DueAt, m.ID, m.SourceID)
+		if err != nil {
+			return uuid.Nil, false, fmt.Errorf("queue a message: %w", err)
+		}
 		tx.AfterCommit(ringer(tx))
 		return m.ID, true, nil
 	}
@@ -133,12 +137,27 @@ func Queue(tx *store.Tx, d Draft) (id uuid.UUID, fresh bool, err error) {
 	return there.ID, false, err
 }
 
+// Enqueue puts the messages of a source that a statement has written for a
+// range of subscribers, after the first and up to the last, into the outbox. It
+// is repeatable. Cost: the range of the source's unique key, and the outbox's key.
+func Enqueue(tx *store.Tx, source, after, upTo uuid.UUID) error {
+	_, err := tx.Change(`INSERT INTO outbox (stream_id, due_at, id, source_id) SELECT stream_id, due_at, id, source_id FROM messages
+		WHERE source_id = ? AND subscriber_id > ? AND subscriber_id <= ? AND state = 'queued' ON CONFLICT DO NOTHING`, source, after, upTo)
+	if err != nil {
+		return fmt.Errorf("put messages into the outbox: %w", err)
+	}
+	return nil
+}
+
 // FindMessage reads one message by the name in its links. Whoever holds such a
 // name was sent it or may see the brand; the caller checks which.
 func FindMessage(tx *store.Tx, ref link.Message) (Message, error) {
 	var m Message
-	err := tx.Where("source_id = ? AND id = ?", ref.Source, ref.ID).Take(&m).Error
-	return m, store.Found(err, "delivery.message-unknown")
+	if err := tx.Where("source_id = ? AND id = ?", ref.Source, ref.ID).Take(&m).Error; err != nil {
+		return m, store.Found(err, "delivery.message-unknown")
+	}
+	page := []Message{m}
+	return page[0], sayClaimed(tx, page)
 }
 
 func unknownMessage() error { return problem.New(problem.NotFound, "delivery.message-unknown") }
@@ -159,14 +178,55 @@ func ListMessages(tx *store.Tx, brandID uuid.UUID, q Query) ([]Message, error) {
 			g = g.Where(column+" = ?", id)
 		}
 	}
-	if q.State != "" {
+	switch q.State {
+	case "":
+	case Queued:
+		g = g.Where("state = 'queued' AND NOT " + claimedSQL)
+	case Claimed:
+		g = g.Where("state = 'queued' AND " + claimedSQL)
+	default:
 		g = g.Where("state = ?", q.State)
 	}
 	if q.Before != uuid.Nil {
 		g = g.Where("id < ?", q.Before)
 	}
 	var found []Message
-	return found, g.Order("id DESC").Limit(q.Limit).Find(&found).Error
+	if err := g.Order("id DESC").Limit(q.Limit).Find(&found).Error; err != nil {
+		return nil, fmt.Errorf("list messages: %w", err)
+	}
+	return found, sayClaimed(tx, found)
+}
+
+// claimedSQL tells whether a node has a queued message in hand.
+const claimedSQL = `EXISTS (SELECT 1 FROM outbox o WHERE o.stream_id = messages.stream_id AND o.due_at = messages.due_at
+	AND o.id = messages.id AND o.node_id IS NOT NULL)`
+
+// sayClaimed gives the queued messages that a node has in hand their state.
+func sayClaimed(tx *store.Tx, page []Message) error {
+	var sources, ids []uuid.UUID
+	for _, m := range page {
+		if m.State == Queued {
+			sources, ids = append(sources, m.SourceID), append(ids, m.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	var there []Message
+	err := tx.Raw("SELECT source_id, id FROM messages WHERE source_id IN (?) AND id IN (?) AND "+claimedSQL, sources, ids).Scan(&there).Error
+	if err != nil {
+		return fmt.Errorf("look for claims: %w", err)
+	}
+	claims := map[uuid.UUID]bool{}
+	for _, m := range there {
+		claims[m.ID] = true
+	}
+	for i, m := range page {
+		if claims[m.ID] {
+			page[i].State = Claimed
+		}
+	}
+	return nil
 }
 
 // Counts tells how many messages of a source stand where. They add up: every
@@ -200,18 +260,31 @@ func counts(tx *store.Tx, column string, brandID, id uuid.UUID) (Counts, error) 
 		N     int64
 	}
 	err := tx.Raw("SELECT state, count(*) AS n FROM messages WHERE "+column+" = ? AND brand_id = ? GROUP BY state", id, brandID).Scan(&rows).Error
+	if err != nil {
+		return Counts{}, fmt.Errorf("count messages: %w", err)
+	}
 	var c Counts
 	for _, r := range rows {
 		c.add(r.State, r.N)
 	}
-	return c, err
+	if c.Queued == 0 {
+		return c, nil
+	}
+	var claims int64
+	err = tx.Raw(`SELECT count(*) FROM outbox o JOIN messages m ON m.source_id = o.source_id AND m.id = o.id
+		WHERE o.node_id IS NOT NULL AND m.`+column+" = ? AND m.brand_id = ?", id, brandID).Scan(&claims).Error
+	if err != nil {
+		return Counts{}, fmt.Errorf("count claims: %w", err)
+	}
+	c.Queued, c.Claimed = c.Queued-claims, claims
+	return c, nil
 }
 
-// Waiting reports whether anything of a source of a stream is queued. It looks
-// into messages_due of the stream; SourceCounts reads the whole source.
+// Waiting reports whether anything of a source of a stream is on the way. It
+// looks into the outbox of the stream; SourceCounts reads the whole source.
 func Waiting(tx *store.Tx, brandID, streamID, sourceID uuid.UUID) (yes bool, err error) {
-	err = tx.Raw("SELECT EXISTS (SELECT 1 FROM messages WHERE stream_id = ? AND state = 'queued' AND source_id = ? AND brand_id = ?)",
-		streamID, sourceID, brandID).Scan(&yes).Error
+	err = tx.Raw(`SELECT EXISTS (SELECT 1 FROM outbox o JOIN streams st ON st.id = o.stream_id
+		WHERE o.stream_id = ? AND o.source_id = ? AND st.brand_id = ?)`, streamID, sourceID, brandID).Scan(&yes).Error
 	if err != nil {
 		return false, fmt.Errorf("look whether anything is queued: %w", err)
 	}
@@ -221,8 +294,15 @@ func Waiting(tx *store.Tx, brandID, streamID, sourceID uuid.UUID) (yes bool, err
 // CancelSource skips what one source of a stream has queued, an enrollment for
 // example. What is claimed already goes on; CloseStream stops that too.
 func CancelSource(tx *store.Tx, brandID, sourceID uuid.UUID, reason string) (int64, error) {
-	n, err := tx.Run(`UPDATE messages SET state = 'skipped', reason = ?, settled_at = ?
-		WHERE source_id = ? AND brand_id = ? AND state = 'queued'`, reason, tx.Now(), sourceID, brandID)
+	const mine = " WHERE source_id = ? AND brand_id = ? AND state = 'queued'"
+	_, err := tx.Run(`DELETE FROM outbox WHERE node_id IS NULL AND (stream_id, due_at, id) IN (
+		SELECT stream_id, due_at, id FROM messages`+mine+")", sourceID, brandID)
+	if err != nil {
+		return 0, fmt.Errorf("cancel what is queued: %w", err)
+	}
+	n, err := tx.Run("UPDATE messages SET state = 'skipped', reason = ?, settled_at = ?"+mine+` AND NOT EXISTS (
+		SELECT 1 FROM outbox o WHERE o.stream_id = messages.stream_id AND o.due_at = messages.due_at AND o.id = messages.id)`,
+		reason, tx.Now(), sourceID, brandID)
 	if err != nil {
 		return 0, fmt.Errorf("cancel what is queued: %w", err)
 	}
@@ -290,8 +370,9 @@ func ResumeStream(tx *store.Tx, brandID, id uuid.UUID) error {
 	return pause(tx, brandID, id, nil)
 }
 
-// CloseStream ends a stream for good: what is queued is skipped with the
-// reason, and so is what is claimed but has not begun.
+// CloseStream ends a stream for good. What is queued is skipped with the reason
+// by the next claims, a page at a time, however many there are; what is claimed
+// and has not begun goes back to them.
 func CloseStream(tx *store.Tx, brandID, id uuid.UUID, reason string) error {
 	n, err := tx.Run("UPDATE streams SET closed = ? WHERE id = ? AND brand_id = ?", reason, id, brandID)
 	if err != nil {
@@ -300,9 +381,8 @@ func CloseStream(tx *store.Tx, brandID, id uuid.UUID, reason string) error {
 	if n == 0 {
 		return problem.New(problem.NotFound, "delivery.stream-unknown")
 	}
-	_, err = tx.Run(`UPDATE messages SET state = 'skipped', reason = ?, settled_at = ?
-		WHERE stream_id = ? AND brand_id = ? AND state = 'queued'`, reason, tx.Now(), id, brandID)
-	return err
+	tx.AfterCommit(ringer(tx))
+	return nil
 }
 
 func pause(tx *store.Tx, brandID, id uuid.UUID, at any) error {

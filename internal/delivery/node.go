@@ -92,50 +92,52 @@ func takeOver(ctx context.Context, db *store.DB, j *journal, node uuid.UUID) err
 }
 
 func takeOverClaims(tx *store.Tx, node uuid.UUID, said map[link.Message]entry, rebooted bool) error {
-	var left []Message
-	if err := tx.Where("node_id = ? AND state = 'claimed'", node).Find(&left).Error; err != nil {
-		return err
-	}
-	var answered []outcome
-	var fresh []link.Message
-	for start := 0; start < len(left); start += bookAtOnce {
-		part := left[start:min(start+bookAtOnce, len(left))]
-		rows, err := read(tx, refsOf(part))
-		if err != nil {
-			return err
-		}
-		for _, m := range rows {
+	return eachClaim(tx, node, func(page []*claimed) error {
+		var answered []outcome
+		var fresh []*claimed
+		for _, m := range page {
 			e, begun := said[m.Ref()]
-			begun = begun && e.Attempt == m.Attempt
+			begun = begun && e.epoch == m.Epoch
+			if begun {
+				m.TracksOpens, m.TracksClicks = e.opens, e.clicks
+			}
 			switch {
 			case begun && e.ended:
-				answered = append(answered, outcome{m, reply{verdict: e.Verdict, code: e.Code, text: e.Text}})
+				answered = append(answered, outcome{m, reply{verdict: e.verdict, code: e.code, text: e.text}})
 			case begun || rebooted:
 				answered = append(answered, outcome{m, reply{verdict: unknown, text: "the sending process ended before the answer was known"}})
 			default:
-				fresh = append(fresh, m.Ref())
+				fresh = append(fresh, m)
 			}
 		}
-	}
-	for start := 0; start < len(fresh); start += bookAtOnce {
-		if err := release(tx, node, fresh[start:min(start+bookAtOnce, len(fresh))]); err != nil {
+		if err := release(tx, node, fresh); err != nil {
 			return err
 		}
-	}
-	for start := 0; start < len(answered); start += bookAtOnce {
-		if err := record(tx, node, answered[start:min(start+bookAtOnce, len(answered))]); err != nil {
-			return err
-		}
-	}
-	return nil
+		return record(tx, node, answered)
+	})
 }
 
-func refsOf(messages []Message) []link.Message {
-	out := make([]link.Message, len(messages))
-	for i, m := range messages {
-		out[i] = m.Ref()
+// eachClaim reads what a node has claimed, a page of one brand at a time.
+func eachClaim(tx *store.Tx, node uuid.UUID, do func([]*claimed) error) error {
+	left, err := claimsOf(tx, node)
+	if err != nil {
+		return err
 	}
-	return out
+	for len(left) > 0 {
+		n := 1
+		for n < min(len(left), bookAtOnce) && left[n].BrandID == left[0].BrandID {
+			n++
+		}
+		page, err := readMails(tx, left[0].BrandID, left[:n])
+		if err != nil {
+			return fmt.Errorf("read a node's claims: %w", err)
+		}
+		if err := do(page); err != nil {
+			return err
+		}
+		left = left[n:]
+	}
+	return nil
 }
 
 // sayHello enters the node, or that it is still there, by the database's clock.
@@ -180,24 +182,16 @@ func DeclareLost(tx *store.Tx, node uuid.UUID) (int, error) {
 	if n == 0 {
 		return 0, problem.New(problem.NotFound, "delivery.node-unknown")
 	}
-	var left []Message
-	if err := tx.Where("node_id = ? AND state = 'claimed'", node).Find(&left).Error; err != nil {
-		return 0, fmt.Errorf("find a lost node's claims: %w", err)
-	}
-	for start := 0; start < len(left); start += bookAtOnce {
-		rows, err := read(tx, refsOf(left[start:min(start+bookAtOnce, len(left))]))
-		if err != nil {
-			return 0, err
+	lost := 0
+	err = eachClaim(tx, node, func(page []*claimed) error {
+		lost += len(page)
+		outcomes := make([]outcome, len(page))
+		for i, m := range page {
+			outcomes[i] = outcome{m, reply{verdict: unknown, text: "the sending machine was declared lost"}}
 		}
-		page := make([]outcome, len(rows))
-		for i, m := range rows {
-			page[i] = outcome{m, reply{verdict: unknown, text: "the sending machine was declared lost"}}
-		}
-		if err := record(tx, node, page); err != nil {
-			return 0, err
-		}
-	}
-	return len(left), nil
+		return record(tx, node, outcomes)
+	})
+	return lost, err
 }
 
 // LoseSilent declares lost every node that has claims and was not heard of for
@@ -206,7 +200,7 @@ func LoseSilent(ctx context.Context, db *store.DB, silence time.Duration) error 
 	return db.Write(ctx, func(tx *store.Tx) error {
 		var silent []uuid.UUID
 		err := tx.Raw(`SELECT id FROM nodes WHERE lost_at IS NULL AND seen_at < ` + tx.LeaseIn(-silence) + `
-			AND EXISTS (SELECT 1 FROM messages m WHERE m.node_id = nodes.id AND m.state = 'claimed')`).Scan(&silent).Error
+			AND id IN (SELECT node_id FROM outbox WHERE node_id IS NOT NULL)`).Scan(&silent).Error
 		if err != nil {
 			return fmt.Errorf("look for silent nodes: %w", err)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,7 +22,7 @@ type outcome struct {
 }
 
 const (
-	bookAtOnce = 200
+	bookAtOnce = 500
 	bookEvery  = 30 * time.Millisecond
 )
 
@@ -37,10 +36,11 @@ type book struct {
 	log  *slog.Logger
 	in   chan outcome
 	done chan struct{}
+	stop chan struct{} // closed when nothing is waited for any longer
 }
 
 func openBook(db *store.DB, node uuid.UUID, j *journal, h *hand, log *slog.Logger) *book {
-	b := &book{db: db, node: node, jour: j, hand: h, log: log, in: make(chan outcome, 4*bookAtOnce), done: make(chan struct{})}
+	b := &book{db: db, node: node, jour: j, hand: h, log: log, in: make(chan outcome, 4*bookAtOnce), done: make(chan struct{}), stop: make(chan struct{})}
 	go b.run()
 	return b
 }
@@ -49,27 +49,36 @@ func openBook(db *store.DB, node uuid.UUID, j *journal, h *hand, log *slog.Logge
 // holds the senders back.
 func (b *book) enter(o outcome) { b.in <- o }
 
+// closing is what the last outcomes get to be written at a stop.
+const closing = 2 * time.Second
+
 // close writes what is left. What the database does not take within the time
 // stays in the journal for the next start.
 func (b *book) close() {
 	close(b.in)
 	select {
 	case <-b.done:
-	case <-time.After(2 * time.Second):
+	case <-time.After(closing):
+		close(b.stop)
+		<-b.done
 	}
 }
 
 func (b *book) run() {
 	defer close(b.done)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-b.stop:
+			cancel()
+		case <-b.done:
+		}
+	}()
 	for first := range b.in {
 		page := b.gather(first)
-		for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-			err := b.db.Write(context.Background(), func(tx *store.Tx) error { return record(tx, b.node, page) })
-			if err == nil {
-				break
-			}
-			b.log.Warn("outcomes could not be written; they are kept and tried again", "outcomes", len(page), "error", err)
-			time.Sleep(wait)
+		if !b.insist(ctx, page) {
+			continue // it is being stopped: the journal has them
 		}
 		b.hand.letGo(refs(page)...)
 		if err := b.jour.settled(refs(page)); err != nil {
@@ -78,9 +87,28 @@ func (b *book) run() {
 	}
 }
 
+// insist writes a page, however long the database is away; false when ctx ends.
+func (b *book) insist(ctx context.Context, page []outcome) bool {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		err := b.db.Write(ctx, func(tx *store.Tx) error { return record(tx, b.node, page) })
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		b.log.Warn("outcomes could not be written; they are kept and tried again", "outcomes", len(page), "error", err)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
 // gather waits a moment for company.
 func (b *book) gather(first outcome) []outcome {
-	page := []outcome{first}
+	page := append(make([]outcome, 0, bookAtOnce), first)
 	timer := time.NewTimer(bookEvery)
 	defer timer.Stop()
 	for len(page) < bookAtOnce {
@@ -106,17 +134,17 @@ func refs(page []outcome) []link.Message {
 }
 
 // record settles a page of outcomes in one transaction: the state, the fact on
-// the timeline, and what follows from it. It is repeatable: only messages that
+// the timeline, and what follows from it. It is repeatable: only claims that
 // the node still holds are touched.
 func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 	var sent []outcome
-	var back []link.Message
+	var back []*claimed
 	for _, o := range page {
 		switch o.verdict {
 		case accepted:
 			sent = append(sent, o)
 		case returned:
-			back = append(back, o.Ref())
+			back = append(back, o.claimed)
 		default:
 			if err := recordOne(tx, node, o); err != nil {
 				return err
@@ -129,51 +157,73 @@ func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 	return recordSent(tx, node, sent)
 }
 
-// recordSent writes all accepted mails by one statement, and one more for
-// their facts.
+// recordSent writes all accepted mails by two statements. That a mail was sent
+// is told by its row: event.Timeline reads it there.
+//
+// Cost: the key of the outbox and of messages, and no other index where the new
+// version of a row finds place in its page.
 func recordSent(tx *store.Tx, node uuid.UUID, page []outcome) error {
 	if len(page) == 0 {
 		return nil
 	}
-	id := tx.Pick("CAST(? AS uuid)", "?")
-	row := "(" + id + ", " + id + ", ?)"
-	args := []any{tx.Now()}
-	for _, o := range page {
-		args = append(args, o.SourceID, o.ID, o.text)
+	of := make([]*claimed, len(page))
+	replies, opens, clicks := make([]string, len(page)), make([]bool, len(page)), make([]bool, len(page))
+	for i, o := range page {
+		of[i], replies[i], opens[i], clicks[i] = o.claimed, o.text, o.TracksOpens, o.TracksClicks
 	}
-	args = append(args, node)
-	var settled []Message
-	err := tx.Raw(`UPDATE messages SET state = 'sent', reason = '', node_id = NULL, settled_at = ?, smtp_code = 250,
-			smtp_reply = v.column3
-		FROM (VALUES `+strings.Repeat(row+", ", len(page)-1)+row+`) v
-		WHERE messages.source_id = v.column1 AND messages.id = v.column2 AND messages.state = 'claimed' AND messages.node_id = ?
-		RETURNING messages.source_id, messages.id, messages.brand_id, messages.subscriber_id`, args...).Scan(&settled).Error
+	from, args, err := tx.As("t", rowsOf(of).Texts("reply", replies).Bools("opens", opens).Bools("clicks", clicks))
+	if err != nil {
+		return err
+	}
+	if tx.Dialect() == store.Postgres {
+		_, err = tx.Change(`WITH gone AS (DELETE FROM outbox o USING `+from+`
+				WHERE o.stream_id = t.stream_id AND o.due_at = t.due_at AND o.id = t.id AND o.epoch = t.epoch AND o.node_id = ?
+				RETURNING t.source_id, t.id, t.reply, t.opens, t.clicks)
+			`+sentSQL+` FROM gone t WHERE messages.source_id = t.source_id AND messages.id = t.id`, append(args, node, tx.Now())...)
+	} else {
+		_, err = tx.Change(sentSQL+` FROM `+from+` JOIN outbox o ON o.stream_id = t.stream_id AND o.due_at = t.due_at AND o.id = t.id
+				AND o.epoch = t.epoch AND o.node_id = ?
+			WHERE messages.source_id = t.source_id AND messages.id = t.id`, append(append([]any{tx.Now()}, args...), node)...)
+		if err == nil {
+			_, err = tx.Change(`DELETE FROM outbox WHERE node_id = ? AND (stream_id, due_at, id, epoch) IN (SELECT stream_id, due_at, id, epoch FROM `+from+`)`,
+				append([]any{node}, args...)...)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("write what was sent: %w", err)
 	}
-	var facts []event.Event
-	for _, m := range settled {
-		if m.SubscriberID != nil {
-			facts = append(facts, event.Event{ID: tx.NewID(), At: tx.Now(), BrandID: m.BrandID, SubscriberID: m.SubscriberID,
-				Kind: event.MailSent, SourceID: &m.SourceID, MessageID: &m.ID, Data: map[string]any{}})
-		}
-	}
-	if len(facts) == 0 {
-		return nil
-	}
-	return tx.CreateInBatches(&facts, bookAtOnce).Error
+	return nil
 }
+
+// sentSQL is what acceptance changes; its ? is the time now.
+const sentSQL = `UPDATE messages SET state = 'sent', reason = '', settled_at = ?, smtp_code = 250, smtp_reply = t.reply,
+	tracks_opens = t.opens, tracks_clicks = t.clicks`
 
 // recordOne settles a message that was not accepted.
 func recordOne(tx *store.Tx, node uuid.UUID, o outcome) error {
-	held := tx.Model(&Message{}).Where("source_id = ? AND id = ? AND state = 'claimed' AND node_id = ?", o.SourceID, o.ID, node)
 	change, fact := o.consequence(tx.Now())
-	change["smtp_code"], change["smtp_reply"], change["node_id"] = o.code, o.text, nil
-	r := held.Updates(change)
-	if r.Error != nil {
-		return fmt.Errorf("write an outcome: %w", r.Error)
+	due, again := change["due_at"]
+	var held int64
+	var err error
+	if again {
+		held, err = tx.Change("UPDATE outbox SET node_id = NULL, due_at = ? WHERE "+heldSQL, append([]any{due}, o.held(node)...)...)
+	} else {
+		held, err = tx.Change("DELETE FROM outbox WHERE "+heldSQL, o.held(node)...)
 	}
-	if r.RowsAffected == 0 || fact == "" {
+	if err != nil {
+		return fmt.Errorf("write an outcome: %w", err)
+	}
+	if held == 0 {
+		return nil
+	}
+	change["smtp_code"], change["smtp_reply"] = o.code, o.text
+	if !again {
+		change["tracks_opens"], change["tracks_clicks"] = o.TracksOpens, o.TracksClicks
+	}
+	if err := tx.Model(&Message{}).Where("source_id = ? AND id = ?", o.SourceID, o.ID).Updates(change).Error; err != nil {
+		return fmt.Errorf("write an outcome: %w", err)
+	}
+	if fact == "" {
 		return nil
 	}
 	if o.hard() && o.SubscriberID != nil && o.Recipient == "" {
@@ -185,7 +235,7 @@ func recordOne(tx *store.Tx, node uuid.UUID, o outcome) error {
 }
 
 // consequence is the transition out of claimed; fact is empty while the
-// message stays on the way.
+// message stays on the way, which its due time tells.
 func (o outcome) consequence(now time.Time) (change map[string]any, fact string) {
 	switch o.verdict {
 	case refused:
@@ -207,7 +257,7 @@ func (o outcome) consequence(now time.Time) (change map[string]any, fact string)
 	if !ok {
 		return map[string]any{"state": Failed, "reason": "put off until its time was over", "settled_at": now}, event.MailFailed
 	}
-	return map[string]any{"state": Queued, "reason": "put off", "due_at": due, "attempt": o.Attempt + 1}, ""
+	return map[string]any{"reason": "put off", "due_at": due, "attempt": o.Attempt + 1}, ""
 }
 
 // suppress keeps an address that does not exist from being written to again.

@@ -11,6 +11,7 @@ import (
 
 	"assent/internal/brand"
 	"assent/internal/compose"
+	"assent/internal/consent"
 	"assent/internal/i18n"
 	"assent/internal/link"
 	"assent/internal/store"
@@ -36,6 +37,7 @@ type letterKey struct {
 type sender struct {
 	brand.Brand
 	signer *compose.Signer
+	topics map[uuid.UUID]map[string]consent.TopicText
 	read   time.Time
 }
 
@@ -74,6 +76,14 @@ func (r *Renderer) sender(ctx context.Context, brandID uuid.UUID) (sender, error
 func readSender(tx *store.Tx, brandID uuid.UUID) (s sender, err error) {
 	if s.Brand, err = brand.Find(tx, brandID); err != nil {
 		return s, err
+	}
+	topics, err := consent.AllTopics(tx, brandID)
+	if err != nil {
+		return s, err
+	}
+	s.topics = make(map[uuid.UUID]map[string]consent.TopicText, len(topics))
+	for _, t := range topics {
+		s.topics[t.ID] = t.Texts
 	}
 	key, ok, err := brand.ActiveDKIM(tx, brandID)
 	if err != nil || !ok {
@@ -147,6 +157,20 @@ func (r *Renderer) parcel(ctx context.Context, m *claimed) (parcel, error) {
 	return parcel{from: s.SenderEmail, to: to, raw: raw}, nil
 }
 
+var zones sync.Map // name → *time.Location: reading one costs a file
+
+// zone finds a time zone by its name.
+func zone(name string) (*time.Location, error) {
+	if known, ok := zones.Load(name); ok {
+		return known.(*time.Location), nil
+	}
+	loc, err := time.LoadLocation(name)
+	if err == nil {
+		zones.Store(name, loc)
+	}
+	return loc, err
+}
+
 // messageID stays the same at every try (RFC 5322 §3.6.4).
 func messageID(m *claimed, domain string) string {
 	return strings.ReplaceAll(m.ID.String(), "-", "") + "@" + domain
@@ -170,9 +194,9 @@ func (r *Renderer) envelope(s sender, m *claimed) compose.Envelope {
 	}
 	ref := m.Ref()
 	if m.TopicID != nil {
-		env.Topic = m.TopicTexts[m.Language].Name
+		env.Topic = s.topics[*m.TopicID][m.Language].Name
 		if env.Topic == "" {
-			env.Topic = m.TopicTexts[s.Language].Name
+			env.Topic = s.topics[*m.TopicID][s.Language].Name
 		}
 		env.ListID = m.TopicID.String() + "." + s.SenderDomain()
 	}
@@ -216,7 +240,7 @@ func (r *Renderer) values(b brand.Brand, m *claimed, env compose.Envelope) map[s
 func (r *Renderer) View(ctx context.Context, m Message) ([]byte, error) {
 	var rows []*claimed
 	err := r.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		rows, err = read(tx, []link.Message{m.Ref()})
+		rows, err = readMails(tx, m.BrandID, []*claimed{{Message: m}})
 		return err
 	})
 	if err != nil {

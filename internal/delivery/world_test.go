@@ -225,7 +225,13 @@ func (w *world) settle() {
 // message is the one message of a source.
 func (w *world) message(source uuid.UUID) (m Message) {
 	w.Helper()
-	w.write(func(tx *store.Tx) error { return tx.Where("source_id = ?", source).Take(&m).Error })
+	w.write(func(tx *store.Tx) error {
+		page, err := ListMessages(tx, w.brand.ID, Query{Source: source, Limit: 1})
+		if err == nil {
+			m = page[0]
+		}
+		return err
+	})
 	return m
 }
 

@@ -9,7 +9,10 @@
 package event
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,20 +124,30 @@ const pageMax = 200
 // once. before is empty for the first page, else what next was; next is empty
 // after the last. A cursor that was not made here is problem.Malformed.
 //
-// It reads the index events_person backwards: the cost is that of the page.
+// That a mail was sent is no row here: the message's own row is the fact. The
+// cost is that of the page, by events_person, and of the person's messages, by
+// messages_person.
 func Timeline(tx *store.Tx, brandID, subscriberID uuid.UUID, before string, limit int) (page []Event, next string, err error) {
 	limit = min(max(limit, 1), pageMax)
-	q := tx.Where("brand_id = ? AND subscriber_id = ?", brandID, subscriberID)
+	at, id := farAhead, uuid.Max
 	if before != "" {
-		at, id, err := readCursor(before)
-		if err != nil {
+		if at, id, err = readCursor(before); err != nil {
 			return nil, "", err
 		}
-		q = q.Where("(at, id) < (?, ?)", at, id)
 	}
-	if err := q.Order("at DESC, id DESC").Limit(limit + 1).Find(&page).Error; err != nil {
+	err = tx.Where("brand_id = ? AND subscriber_id = ? AND (at, id) < (?, ?)", brandID, subscriberID, at, id).
+		Order("at DESC, id DESC").Limit(limit + 1).Find(&page).Error
+	if err != nil {
 		return nil, "", fmt.Errorf("read the timeline: %w", err)
 	}
+	sent, err := mails(tx, brandID, subscriberID, at, id, limit+1)
+	if err != nil {
+		return nil, "", err
+	}
+	page = append(page, sent...)
+	slices.SortFunc(page, func(a, b Event) int {
+		return cmp.Or(b.At.Compare(a.At), bytes.Compare(b.ID[:], a.ID[:]))
+	})
 	if len(page) > limit {
 		page = page[:limit]
 		next = cursor(page[limit-1])
@@ -143,6 +156,28 @@ func Timeline(tx *store.Tx, brandID, subscriberID uuid.UUID, before string, limi
 		page[i].At = page[i].At.UTC()
 	}
 	return page, next, nil
+}
+
+// farAhead is after every fact.
+var farAhead = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+
+// mails are the person's sent messages, as facts.
+func mails(tx *store.Tx, brandID, subscriberID uuid.UUID, at time.Time, id uuid.UUID, limit int) ([]Event, error) {
+	var rows []struct {
+		ID, SourceID uuid.UUID
+		SettledAt    time.Time
+	}
+	err := tx.Raw(`SELECT id, source_id, settled_at FROM messages WHERE subscriber_id = ? AND brand_id = ? AND state = 'sent'
+		AND (settled_at, id) < (?, ?) ORDER BY settled_at DESC, id DESC LIMIT ?`, subscriberID, brandID, at, id, limit).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("read the mails of the timeline: %w", err)
+	}
+	facts := make([]Event, len(rows))
+	for i, r := range rows {
+		facts[i] = Event{ID: r.ID, At: r.SettledAt, BrandID: brandID, SubscriberID: &subscriberID, Kind: MailSent,
+			SourceID: &r.SourceID, MessageID: &r.ID, Data: map[string]any{}}
+	}
+	return facts, nil
 }
 
 func cursor(e Event) string {

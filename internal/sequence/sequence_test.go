@@ -308,8 +308,16 @@ func TestEndLetsNobodyGoOn(t *testing.T) {
 		w.pass(2 * day)
 		w.advance()
 		for _, s := range people {
-			w.mustHave(s, "0 fa skipped")
+			w.mustHave(s, "0 fa queued") // the next claim of the closed stream skips it
 		}
+		w.write(func(tx *store.Tx) error {
+			var closed string
+			err := tx.Raw("SELECT closed FROM streams WHERE id = ?", q.ID).Scan(&closed).Error
+			if closed != "sequence-ended" {
+				w.Errorf("the stream is closed for %q", closed)
+			}
+			return err
+		})
 		w.mustStand(q, sequence.Standing{Ended: map[string]int64{"sequence-ended": 5}, Total: 5})
 		err := w.try(func(tx *store.Tx) error { _, err := sequence.Resume(tx, w.brand.ID, q.ID); return err })
 		if !problem.Is(err, problem.Conflict) {

@@ -156,12 +156,23 @@ func message(n int, kind, state string, change row) record {
 	return record{"messages", m}
 }
 
+// onItsWay is the row that a queued message has in the outbox.
+func onItsWay(n int, change row) record {
+	o := row{"stream_id": id(6), "due_at": usual, "id": id(n), "source_id": id(11), "epoch": 3}
+	maps.Copy(o, change)
+	return record{"outbox", o}
+}
+
+// ahead is after every backup of these tests: what is due then cannot have gone out.
+var ahead = time.Date(2099, 1, 2, 3, 4, 5, 0, time.UTC)
+
 func messages() []record {
 	return []record{
+		onItsWay(50, nil), onItsWay(52, row{"due_at": ahead}),
 		message(46, "marketing", "sent", row{"smtp_code": 250, "smtp_reply": awkward, "tracks_opens": true, "settled_at": hundred}),
 		message(50, "confirm", "queued", row{"settled_at": nil, "recipient": persian}),
 		message(51, "test", "failed", row{"subscriber_id": nil, "topic_id": nil, "attempt": math.MaxInt32}),
-		message(52, "marketing", "queued", row{"source_id": store.NewID(time.Now()).String()}), // of a month with a partition
+		message(52, "marketing", "queued", row{"source_id": store.NewID(time.Now()).String(), "due_at": ahead}), // of a month with a partition
 	}
 }
 
@@ -427,7 +438,8 @@ func TestNothingIsSentAfterARestore(t *testing.T) {
 		insert(t, from, everything()...)
 		node := row{"node_id": id(60)}
 		insert(t, from, record{"nodes", row{"id": id(60), "host": "h", "boot_id": "b", "started_at": usual, "seen_at": usual}},
-			message(61, "marketing", "claimed", node), message(62, "test", "claimed", node), message(63, "confirm", "claimed", node), message(64, "service", "claimed", node))
+			message(61, "marketing", "queued", nil), message(62, "test", "queued", nil), message(63, "confirm", "queued", nil), message(64, "service", "queued", nil),
+			onItsWay(61, node), onItsWay(62, node), onItsWay(63, node), onItsWay(64, nil))
 		if _, paused, err := from.SendingPaused(t.Context()); paused || err != nil {
 			t.Fatalf("paused %v before any restore, %v", paused, err)
 		}
@@ -464,16 +476,18 @@ func settled(t *testing.T, db *store.DB) {
 	type state struct {
 		Part          int
 		State, Reason string
-		NodeID        *string
+		Waiting       bool
 		Settled       bool
 	}
 	var got []state
 	must(t, db.Read(t.Context(), func(tx *store.Tx) error {
-		return tx.Raw("SELECT part, state, reason, node_id, settled_at IS NOT NULL AS settled FROM messages ORDER BY part").Scan(&got).Error
+		return tx.Raw(`SELECT part, state, reason, settled_at IS NOT NULL AS settled,
+			EXISTS (SELECT 1 FROM outbox o WHERE o.id = messages.id AND o.node_id IS NULL) AS waiting FROM messages ORDER BY part`).Scan(&got).Error
 	}))
-	want := []state{{46, "sent", "", nil, true}, {50, "queued", "", nil, false}, {51, "failed", "", nil, false}, {52, "queued", "", nil, false},
-		{61, "uncertain", "restored from a backup", nil, true}, {62, "uncertain", "restored from a backup", nil, true},
-		{63, "queued", "", nil, false}, {64, "queued", "", nil, false}}
+	want := []state{{46, "sent", "", false, true}, {50, "queued", "", true, false}, {51, "failed", "", false, false},
+		{52, "queued", "", true, false},
+		{61, "uncertain", "restored from a backup", false, true}, {62, "uncertain", "restored from a backup", false, true},
+		{63, "queued", "", true, false}, {64, "queued", "", true, false}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("messages %+v\nwant %+v", got, want)
 	}

@@ -40,12 +40,11 @@ const sendingPausedKey = "sending-paused"
 // is checked before the end: after any error, or a crash, the database is as
 // empty as before. It holds a few MiB in memory.
 //
-// What was claimed for sending when the backup was taken may have gone out
-// since: it becomes uncertain, while confirmation and service mail is queued
-// again, under its old Message-ID; all nodes count as lost. Withdrawals made
-// since the backup are unknown here, so sending is paused (SendingPaused) until
-// a person has entered them and calls ResumeSending. Mail that was queued in
-// the backup is still queued, also if it went out since.
+// Marketing mail that was due when the backup was taken may have gone out since:
+// it becomes uncertain, and is not sent a second time. Confirmation and service
+// mail is queued again, under its old Message-ID; all nodes count as lost.
+// Withdrawals made since the backup are unknown here, so sending is paused
+// (SendingPaused) until a person has entered them and calls ResumeSending.
 //
 // It fails with problem.Conflict for a database with rows, and for a backup of
 // another schema version; with problem.Malformed for a file that is torn,
@@ -260,6 +259,7 @@ func refusal(err error, table string) error {
 // after which withdrawals may be missing. That of an earlier restore which
 // nobody had settled when the backup was taken goes on.
 func settleRestored(tx *Tx, takenAt time.Time) error {
+	backupAt := takenAt
 	if since, paused, err := sendingPaused(tx); err != nil {
 		return err
 	} else if paused && since.Before(takenAt) {
@@ -269,9 +269,10 @@ func settleRestored(tx *Tx, takenAt time.Time) error {
 		sql  string
 		args []any
 	}{
-		{`UPDATE messages SET state = 'uncertain', reason = 'restored from a backup', node_id = NULL, settled_at = ?
-			WHERE state = 'claimed' AND kind NOT IN ('confirm', 'service')`, []any{tx.Now()}},
-		{`UPDATE messages SET state = 'queued', node_id = NULL WHERE state = 'claimed'`, nil},
+		{`UPDATE messages SET state = 'uncertain', reason = 'restored from a backup', settled_at = ?
+			WHERE state = 'queued' AND kind NOT IN ('confirm', 'service') AND due_at <= ?`, []any{tx.Now(), backupAt}},
+		{`DELETE FROM outbox WHERE (source_id, id) IN (SELECT source_id, id FROM messages WHERE state = 'uncertain')`, nil},
+		{`UPDATE outbox SET node_id = NULL WHERE node_id IS NOT NULL`, nil},
 		{`UPDATE nodes SET lost_at = ` + tx.LeaseNow() + ` WHERE lost_at IS NULL`, nil},
 		{`INSERT INTO installation (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
 			[]any{sendingPausedKey, takenAt.Format(time.RFC3339Nano)}},

@@ -157,6 +157,9 @@ func (w *world) mail(s subscriber.Subscriber) (m link.Message) {
 		m = link.Message{Source: w.source, ID: id}
 		_, err = tx.Run("UPDATE messages SET state = 'sent', settled_at = ?, tracks_opens = ?, tracks_clicks = ? WHERE source_id = ? AND id = ?",
 			tx.Now(), on[w.topics["opens"].ID].InForce(tx.Now()), on[w.topics["clicks"].ID].InForce(tx.Now()), m.Source, m.ID)
+		if err == nil {
+			_, err = tx.Run("DELETE FROM outbox WHERE id = ?", m.ID)
+		}
 		return err
 	})
 	return m

@@ -135,7 +135,7 @@ func look(tx *store.Tx, group []*call) ([]found, error) {
 	}
 	var got []found
 	err = tx.Raw(`SELECT v.n, m.brand_id, m.subscriber_id, m.settled_at, COALESCE(l.url, '') AS url,
-			CASE v.k WHEN 'open' THEN m.tracks_opens ELSE m.tracks_clicks END AS tracked,
+			m.state = 'queued' OR CASE v.k WHEN 'open' THEN m.tracks_opens ELSE m.tracks_clicks END AS tracked,
 			v.k = 'open' AND EXISTS (SELECT 1 FROM hits h WHERE h.source_id = m.source_id AND h.message_id = m.id AND h.kind = 'open') AS opened
 		FROM `+groupTable(tx)+`
 		JOIN messages m ON m.source_id = v.s AND m.id = v.m

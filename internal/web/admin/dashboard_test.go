@@ -48,8 +48,10 @@ func TestNumbers(t *testing.T) {
 		sent, queued := w.person(w.brand, w.topic, "one@example.org", consent.Given), w.person(w.brand, w.topic, "two@example.org", consent.Given)
 		settled, waiting, held := w.mail(w.brand, w.topic, sent), w.mail(w.brand, w.topic, queued), w.mail(w.brand, w.topic, queued)
 		w.write(func(tx *store.Tx) error {
-			if _, err := tx.Run("UPDATE messages SET state = 'sent' WHERE source_id = ?", settled); err != nil {
-				return err
+			for _, x := range []string{"UPDATE messages SET state = 'sent' WHERE source_id = ?", "DELETE FROM outbox WHERE source_id = ?"} {
+				if _, err := tx.Run(x, settled); err != nil {
+					return err
+				}
 			}
 			return delivery.PauseStream(tx, w.brand.ID, held)
 		})

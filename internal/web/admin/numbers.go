@@ -254,32 +254,29 @@ func countMessages(tx *store.Tx, brandID uuid.UUID, n *numbers) error {
 	for _, r := range rows {
 		*at[r.State] = r.N
 	}
-	return nil
+	var claims int64
+	err := tx.Raw(`SELECT count(*) FROM outbox o JOIN streams t ON t.id = o.stream_id WHERE t.brand_id = ? AND o.node_id IS NOT NULL AND o.id >= ?`,
+		brandID, since).Scan(&claims).Error
+	s.Queued, s.Claimed = s.Queued-claims, claims
+	return err
 }
 
-// queuesSQL reads what is on the way: queued by messages_due, claimed by
-// messages_claimed (a cross join keeps SQLite from asking the streams first). Jobs are of the whole house and would show other brands'
-// work, so work waiting is counted in the brand's own mails.
+// queuesSQL reads the outbox of the brand's streams. Jobs are of the whole house
+// and would show other brands' work, so work waiting is counted in the brand's
+// own mails.
 func queuesSQL(tx *store.Tx) string {
-	return `SELECT queue, sum(waiting) AS waiting, sum(active) AS active, sum(later) AS later, sum(held) AS held,
-		coalesce(min(oldest), 0) AS oldest FROM (
-		SELECT t.queue, 0 AS active,
-			sum(CASE WHEN t.paused_at IS NULL AND m.due_at <= ? THEN 1 ELSE 0 END) AS waiting,
-			sum(CASE WHEN t.paused_at IS NULL AND m.due_at > ? THEN 1 ELSE 0 END) AS later,
-			sum(CASE WHEN t.paused_at IS NOT NULL THEN 1 ELSE 0 END) AS held,
-			` + tx.Pick("CAST(floor(extract(epoch FROM min(CASE WHEN t.paused_at IS NULL THEN m.due_at END))) AS bigint)",
-		"unixepoch(min(CASE WHEN t.paused_at IS NULL THEN m.due_at END))") + ` AS oldest
-			FROM streams t JOIN messages m ON m.stream_id = t.id
-			WHERE t.brand_id = ? AND m.state = 'queued' GROUP BY t.queue
-		UNION ALL
-		SELECT t.queue, count(*) AS active, 0, 0, 0, NULL
-			FROM messages m CROSS JOIN streams t
-			WHERE m.state = 'claimed' AND m.node_id IS NOT NULL AND t.id = m.stream_id AND t.brand_id = ? GROUP BY t.queue
-		) q GROUP BY queue ORDER BY min(CASE queue WHEN 'confirm' THEN 1 WHEN 'service' THEN 2 ELSE 3 END)`
+	return `SELECT t.queue, sum(CASE WHEN o.node_id IS NOT NULL THEN 1 ELSE 0 END) AS active,
+			sum(CASE WHEN o.node_id IS NULL AND t.paused_at IS NULL AND o.due_at <= ? THEN 1 ELSE 0 END) AS waiting,
+			sum(CASE WHEN o.node_id IS NULL AND t.paused_at IS NULL AND o.due_at > ? THEN 1 ELSE 0 END) AS later,
+			sum(CASE WHEN o.node_id IS NULL AND t.paused_at IS NOT NULL THEN 1 ELSE 0 END) AS held,
+			coalesce(` + tx.Pick("CAST(floor(extract(epoch FROM min(CASE WHEN o.node_id IS NULL AND t.paused_at IS NULL THEN o.due_at END))) AS bigint)",
+		"unixepoch(min(CASE WHEN o.node_id IS NULL AND t.paused_at IS NULL THEN o.due_at END))") + `, 0) AS oldest
+		FROM streams t JOIN outbox o ON o.stream_id = t.id WHERE t.brand_id = ?
+		GROUP BY t.queue ORDER BY min(CASE t.queue WHEN 'confirm' THEN 1 WHEN 'service' THEN 2 ELSE 3 END)`
 }
 
 func countQueues(tx *store.Tx, brandID uuid.UUID) (rows []queueNumbers, err error) {
-	return rows, tx.Raw(queuesSQL(tx), tx.Now(), tx.Now(), brandID, brandID).Scan(&rows).Error
+	return rows, tx.Raw(queuesSQL(tx), tx.Now(), tx.Now(), brandID).Scan(&rows).Error
 }
 
 // fact is an event with the address of who it is about.

@@ -70,6 +70,7 @@ func (w *world) multitude() {
 				"SELECT " + id + ", source_id, brand_id, stream_id, " + id + ", 0, kind, topic_id, " + id + ", content_id, language, data, 'sent', due_at, created_at, tracks_opens, tracks_clicks FROM messages, " + series + " WHERE source_id = " + uid,
 				[]any{many, source}},
 			{"UPDATE messages SET state = 'sent' WHERE source_id = " + uid, []any{source}},
+			{"DELETE FROM outbox WHERE source_id = " + uid, []any{source}},
 			{"INSERT INTO events (id, at, brand_id, subscriber_id, kind, data) SELECT " + id + ", " + at + ", " + uid + ", " + id + ", 'mail.sent', '{}' FROM " + series,
 				[]any{now, brand, many}},
 		} {

@@ -233,6 +233,9 @@ func (w *world) mail(s subscriber.Subscriber, topic consent.Topic) (ref link.Mes
 		ref = link.Message{Source: d.Source, ID: id}
 		_, err = tx.Run("UPDATE messages SET state = 'sent', settled_at = ?, tracks_opens = ?, tracks_clicks = ? WHERE id = ? AND source_id = ?",
 			tx.Now(), true, true, id, d.Source)
+		if err == nil {
+			_, err = tx.Run("DELETE FROM outbox WHERE id = ?", id)
+		}
 		return err
 	})
 	w.pass(time.Hour)

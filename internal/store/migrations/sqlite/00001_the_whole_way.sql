@@ -329,11 +329,10 @@ CREATE TABLE messages (
   language         text NOT NULL,
   recipient        text NOT NULL DEFAULT '',-- where it differs from the subscriber's address
   data             text NOT NULL,          -- the values used; erasable
-  state            text NOT NULL CHECK (state IN ('queued', 'claimed', 'sent', 'failed', 'skipped', 'uncertain')),
+  state            text NOT NULL CHECK (state IN ('queued', 'sent', 'failed', 'skipped', 'uncertain')),
   reason           text NOT NULL DEFAULT '',
   due_at           datetime NOT NULL,
   attempt          integer NOT NULL DEFAULT 0,
-  node_id          text,
   tracks_opens     boolean NOT NULL DEFAULT false,
   tracks_clicks    boolean NOT NULL DEFAULT false,
   smtp_code        integer NOT NULL DEFAULT 0,
@@ -346,17 +345,27 @@ CREATE TABLE messages (
   CHECK (kind <> 'marketing' OR (consent_event_id IS NOT NULL AND topic_id IS NOT NULL)),
   CHECK (kind NOT IN ('confirm', 'service') OR (template <> '' AND topic_id IS NULL)),
   CHECK ((content_id IS NOT NULL) <> (template <> '')),
-  CHECK ((state = 'claimed') = (node_id IS NOT NULL)),
   FOREIGN KEY (brand_id, stream_id) REFERENCES streams (brand_id, id),
   FOREIGN KEY (brand_id, subscriber_id) REFERENCES subscribers (brand_id, id),
   FOREIGN KEY (content_id, language) REFERENCES contents (id, language),
   FOREIGN KEY (brand_id, subscriber_id, topic_id, consent_event_id)
     REFERENCES consent_events (brand_id, subscriber_id, topic_id, id)
 );
-CREATE INDEX messages_due ON messages (stream_id, due_at) WHERE state = 'queued';
-CREATE INDEX messages_claimed ON messages (node_id) WHERE state = 'claimed';
 CREATE INDEX messages_person ON messages (subscriber_id, created_at);
 CREATE INDEX messages_stream ON messages (stream_id, id);
+
+-- What is on its way: a row for each message that is queued, none for the others.
+-- Claims touch only this small table; a message is written when it is made and
+-- when it is settled. No foreign key to messages: the same transaction writes both.
+CREATE TABLE outbox (
+  stream_id text NOT NULL,
+  due_at    datetime NOT NULL,
+  id        text NOT NULL,
+  source_id text NOT NULL,
+  node_id   text,                           -- who has claimed it
+  epoch     integer NOT NULL DEFAULT 0,     -- grows at every claim, and tells one from the next
+  PRIMARY KEY (stream_id, due_at, id)
+);
 
 -- A process that sends, with its journal; claims are its own until it answers or is declared lost.
 CREATE TABLE nodes (
