@@ -1,7 +1,7 @@
 # What a developer types. `make test` is what CI runs.
 
 GO      ?= go
-SOURCES := cmd internal templates
+SOURCES := cmd configs internal templates
 QUICK   := ./internal ./internal/problem ./internal/link ./internal/config ./internal/i18n ./internal/compose ./templates
 REPORT  := $(GO) run ./internal/testkit/cmd/report
 

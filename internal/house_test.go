@@ -59,6 +59,7 @@ var floors = map[string]int{
 
 	"internal/problem": 0,
 	"templates":        0,
+	"configs":          0,
 }
 
 // kept says which rooms may use a library, or a room of ours. What is named
