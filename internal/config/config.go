@@ -44,6 +44,9 @@ type Settings struct {
 	SignupMinFill  time.Duration  // a form that comes back sooner was filled by a machine
 	NodeLostAfter  time.Duration  // silence after which a node's unreported claims become uncertain
 	DNS            string         // host:port of a name server; empty: those of the system
+	Providers      string         // a file laid over configs/providers.yaml; empty: none
+	MXPort         int            // of the receivers' servers
+	MXAllow        []netip.Prefix // addresses that are not public, and may be sent to nevertheless
 }
 
 // SQLite is the file of an SQLite database; ok is false for PostgreSQL.

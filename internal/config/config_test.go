@@ -50,9 +50,9 @@ func TestNothingSetRunsEmbedded(t *testing.T) {
 	s.Secrets, s.PublicURL = nil, nil
 	want := Settings{
 		DatabaseURL: "sqlite:data/assent.db", RedisURL: "embedded", SMTPURLs: []string{"catcher"},
-		SMTP:   []SMTP{{Scheme: "catcher", Connections: 10, StartTLS: None}},
+		SMTP:   []SMTP{{Scheme: "catcher", Connections: 10, StartTLS: None, Weight: 1}},
 		Listen: ":8080", DataDir: "./data", Log: "text", Metrics: "local",
-		SignupPerIP: 10, SignupPerForm: 600, SignupMinFill: 2 * time.Second, NodeLostAfter: 24 * time.Hour,
+		SignupPerIP: 10, SignupPerForm: 600, SignupMinFill: 2 * time.Second, NodeLostAfter: 24 * time.Hour, MXPort: 25,
 	}
 	if !reflect.DeepEqual(s, want) || public.String() != "http://localhost:8080" {
 		t.Errorf("got  %v %v\nwant %v", s, public, want)
@@ -80,8 +80,8 @@ dns: "[::1]:5353"
 	for name, ok := range map[string]bool{
 		"database": s.DatabaseURL == "postgres://a:b@db/assent",
 		"redis":    s.RedisURL == "redis-sentinel://a:1,b:2?master=m",
-		"smtp 1":   s.SMTP[0] == SMTP{Scheme: "smtp", Host: "one.example", Port: 587, Connections: 10, StartTLS: Required},
-		"smtp 2":   s.SMTP[1] == SMTP{Scheme: "smtps", User: "me", Password: "p@ss", Host: "two.example", Port: 465, Connections: 3, StartTLS: None},
+		"smtp 1":   s.SMTP[0] == SMTP{Scheme: "smtp", Host: "one.example", Port: 587, Connections: 10, StartTLS: Required, Weight: 1},
+		"smtp 2":   s.SMTP[1] == SMTP{Scheme: "smtps", User: "me", Password: "p@ss", Host: "two.example", Port: 465, Connections: 3, StartTLS: None, Weight: 1},
 		"secrets":  len(s.Secrets) == 2 && string(s.Secrets[0]) == keyA && string(s.Secrets[1]) == keyB,
 		"proxies":  reflect.DeepEqual(s.TrustedProxies, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}),
 		"limits":   s.SignupPerIP == 100000 && s.SignupPerForm == 600 && s.SignupMinFill == 500*time.Millisecond,
@@ -95,6 +95,36 @@ dns: "[::1]:5353"
 	}
 	if _, err := os.Stat(filepath.Join(s.DataDir, secretFile)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a secret was made though one was given: %v", err)
+	}
+}
+
+func TestWaysOut(t *testing.T) {
+	for text, want := range map[string]SMTP{
+		"mx://":                    {Scheme: "mx", Connections: 100, Weight: 1},
+		"mx://?connections=7":      {Scheme: "mx", Connections: 7, Weight: 1},
+		"mx:///?hello=[192.0.2.1]": {Scheme: "mx", Connections: 100, Weight: 1, Hello: "[192.0.2.1]"},
+		"mx://?hello=out.example.org&source=192.0.2.7&warm_up_from=2026-11-30&rate=5": {Scheme: "mx", Connections: 100, Weight: 1, Hello: "out.example.org",
+			Source: netip.MustParseAddr("192.0.2.7"), WarmUpFrom: time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC), PerSecond: 5},
+		"smtp://relay.example?weight=3&rate=13.5&hello=out.example.org": {Scheme: "smtp", Host: "relay.example", Port: 587, Connections: 10, StartTLS: Required,
+			Weight: 3, PerSecond: 13.5, Hello: "out.example.org"},
+		"smtp://localhost": {Scheme: "smtp", Host: "localhost", Port: 587, Connections: 10, StartTLS: Opportunistic, Weight: 1},
+	} {
+		m, err := ParseSMTP(text)
+		if err != nil || m != want {
+			t.Errorf("%s: %#v, %v", text, m, err)
+			continue
+		}
+		if again, err := ParseSMTP(m.String()); err != nil || again != m {
+			t.Errorf("%s is shown as %s, which reads as %#v, %v", text, m, again, err)
+		}
+	}
+}
+
+func TestReceiversThatAreNotPublic(t *testing.T) {
+	s, err := Load("", in(t, "ASSENT_MX_PORT=2525", "ASSENT_MX_ALLOW=loopback, 192.0.2.9"))
+	want := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("192.0.2.9/32")}
+	if err != nil || s.MXPort != 2525 || !reflect.DeepEqual(s.MXAllow, want) {
+		t.Errorf("%d %v, %v", s.MXPort, s.MXAllow, err)
 	}
 }
 
@@ -135,6 +165,22 @@ func TestWrongSettingsAreNamedOnOneLine(t *testing.T) {
 		"ASSENT_SMTP_URL=smtps://h?starttls=required":                     {"ASSENT_SMTP_URL", "smtps"},
 		"ASSENT_SMTP_URL=smtp://h?conections=4":                           {"ASSENT_SMTP_URL", "conections", "connections"},
 		"ASSENT_SMTP_URL=smtp://u:p#" + pass + "@h":                       {"ASSENT_SMTP_URL", "%XX"},
+		"ASSENT_SMTP_URL=smtp://h?weight=0":                               {"ASSENT_SMTP_URL", "weight", "1 to 1000"},
+		"ASSENT_SMTP_URL=smtp://h?rate=0":                                 {"ASSENT_SMTP_URL", "rate", "a second"},
+		"ASSENT_SMTP_URL=smtp://h?rate=NaN":                               {"ASSENT_SMTP_URL", "rate"},
+		"ASSENT_SMTP_URL=smtp://h?hello=localhost":                        {"ASSENT_SMTP_URL", "hello", "full name"},
+		"ASSENT_SMTP_URL=smtp://h?source=192.0.2.1":                       {"ASSENT_SMTP_URL", "source", "weight"},
+		"ASSENT_SMTP_URL=mx://?weight=2":                                  {"ASSENT_SMTP_URL", "weight", "warm_up_from"},
+		"ASSENT_SMTP_URL=mx://h":                                          {"ASSENT_SMTP_URL", "names a host", "mx://?hello"},
+		"ASSENT_SMTP_URL=mx:25":                                           {"ASSENT_SMTP_URL", "names a host"},
+		"ASSENT_SMTP_URL=mx:// smtp://h":                                  {"ASSENT_SMTP_URL", "mx alone"},
+		"ASSENT_SMTP_URL=mx://?source=0.0.0.0":                            {"ASSENT_SMTP_URL", "source", "192.0.2.1"},
+		"ASSENT_SMTP_URL=mx://?source=eth0":                               {"ASSENT_SMTP_URL", "source"},
+		"ASSENT_SMTP_URL=mx://?warm_up_from=2026-11-30":                   {"ASSENT_SMTP_URL", "without source"},
+		"ASSENT_SMTP_URL=mx://?source=192.0.2.1&warm_up_from=30.11.2026":  {"ASSENT_SMTP_URL", "2026-11-30"},
+		"ASSENT_PROVIDERS=/nowhere/own.yaml":                              {"ASSENT_PROVIDERS", "providers.yaml"},
+		"ASSENT_MX_PORT=smtp":                                             {"ASSENT_MX_PORT", "25"},
+		"ASSENT_MX_ALLOW=localhost":                                       {"ASSENT_MX_ALLOW", "localhost", "loopback, private, addresses or networks"},
 		"ASSENT_DNS=127.0.0.1":                                            {"ASSENT_DNS", "127.0.0.1:53"},
 		"ASSENT_DNS=localhost:53":                                         {"ASSENT_DNS", "no address"},
 		"ASSENT_DNS=[::1]:0":                                              {"ASSENT_DNS", "65535"},
@@ -320,7 +366,8 @@ func TestNearest(t *testing.T) {
 }
 
 func FuzzParseSMTP(f *testing.F) {
-	for _, s := range []string{"catcher", "smtp://h", "smtps://u:p%40@[::1]:465?connections=2", "smtp://h:25?starttls=none&x", "smtp://h/#a"} {
+	for _, s := range []string{"catcher", "smtp://h", "smtps://u:p%40@[::1]:465?connections=2", "smtp://h:25?starttls=none&x", "smtp://h/#a",
+		"mx://?hello=a.b&source=::ffff:192.0.2.1&rate=1e-9", "smtp://h?weight=7&rate=0x1p3"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -331,7 +378,10 @@ func FuzzParseSMTP(f *testing.F) {
 			}
 			return
 		}
-		if m.Catcher() {
+		if again, err := ParseSMTP(m.String()); m.Direct() && (err != nil || again != m) {
+			t.Errorf("%q is shown as %s, which reads as %#v, %v", text, m, again, err)
+		}
+		if m.Catcher() || m.Direct() {
 			return
 		}
 		if m.Host == "" || m.Port < 1 || m.Port > 65535 || m.Connections < 1 || m.Connections > mostConnections || (m.User == "") != (m.Password == "") {

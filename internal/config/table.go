@@ -2,10 +2,12 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -43,6 +45,9 @@ var table = []setting{
 	duration("signup_min_fill", "2s", 0, time.Hour, func(s *Settings) *time.Duration { return &s.SignupMinFill }),
 	duration("node_lost_after", "24h", time.Minute, 365*24*time.Hour, func(s *Settings) *time.Duration { return &s.NodeLostAfter }),
 	{"dns", always(""), parseDNS, func(s Settings) string { return s.DNS }},
+	{"providers", always(""), parseProviders, func(s Settings) string { return s.Providers }},
+	{"mx_port", always("25"), parseMXPort, func(s Settings) string { return strconv.Itoa(s.MXPort) }},
+	{"mx_allow", always(""), parseMXAllow, func(s Settings) string { return fmt.Sprint(s.MXAllow) }},
 }
 
 func always(text string) func(Settings) string { return func(Settings) string { return text } }
@@ -156,19 +161,63 @@ func parsePublic(s *Settings, text string) error {
 	return nil
 }
 
-func parseProxies(s *Settings, text string) error {
-	s.TrustedProxies = nil
+func parseProxies(s *Settings, text string) (err error) {
+	s.TrustedProxies, err = networks(text, nil)
+	return err
+}
+
+// networks reads addresses, networks, and words that stand for some.
+func networks(text string, named map[string][]netip.Prefix) ([]netip.Prefix, error) {
+	var all []netip.Prefix
 	for _, word := range words(text) {
+		if some, ok := named[word]; ok {
+			all = append(all, some...)
+			continue
+		}
 		p, err := netip.ParsePrefix(word)
 		if a, e := netip.ParseAddr(word); err != nil && e == nil {
 			p, err = netip.PrefixFrom(a, a.BitLen()), nil
 		}
 		if err != nil {
-			return wrong(fmt.Sprintf("has %q, which is no network", word), "give addresses or networks, such as 10.0.0.0/8 or 127.0.0.1")
+			fix := strings.Join(append(slices.Sorted(maps.Keys(named)), "addresses", "or networks"), ", ")
+			return nil, wrong(fmt.Sprintf("has %q, which is no network", word), "give "+strings.Replace(fix, ", or", " or", 1)+", such as 10.0.0.0/8 or 127.0.0.1")
 		}
-		s.TrustedProxies = append(s.TrustedProxies, p.Masked())
+		all = append(all, p.Masked())
 	}
+	return all, nil
+}
+
+// parseProviders takes the path; package provider reads the file.
+func parseProviders(s *Settings, text string) error {
+	if _, err := os.Stat(text); err != nil {
+		e := wrong("names a file that cannot be read", "give the path of a file like configs/providers.yaml, or leave it out")
+		e.Cause = err
+		return e
+	}
+	s.Providers = text
 	return nil
+}
+
+func parseMXPort(s *Settings, text string) error {
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return wrong(fmt.Sprintf("is %q", text), "give a port from 1 to 65535; receivers listen at 25")
+	}
+	s.MXPort = int(n)
+	return nil
+}
+
+// notPublic are the addresses that a word of mx_allow stands for (RFC 1122
+// §3.2.1.3, RFC 4291 §2.5.3, RFC 1918, RFC 6598, RFC 4193).
+var notPublic = map[string][]netip.Prefix{
+	"loopback": {netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+	"private": {netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
+		netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("fc00::/7")},
+}
+
+func parseMXAllow(s *Settings, text string) (err error) {
+	s.MXAllow, err = networks(text, notPublic)
+	return err
 }
 
 // words splits at white space and commas.
