@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -77,6 +76,10 @@ type conn struct {
 	net  net.Conn // beneath, for deadlines while the client waits for an answer
 	sent int
 	last time.Time
+
+	pipelines bool   // it offers PIPELINING
+	sizes     bool   // it offers SIZE
+	out       []byte // commands that are said and not sent
 
 	mu  sync.Mutex
 	end time.Time // set when the process stops: no answer is waited for any longer
@@ -245,7 +248,10 @@ func (l *line) take(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	l.downAt = time.Time{}
-	return &conn{line: l, smtp: client, net: beneath, last: time.Now()}, nil
+	c := &conn{line: l, smtp: client, net: beneath, last: time.Now()}
+	c.pipelines, _ = client.Extension("PIPELINING")
+	c.sizes, _ = client.Extension("SIZE")
+	return c, nil
 }
 
 // put gives a connection back. A broken one, or one out of step, is closed: its
@@ -288,94 +294,4 @@ func (c *conn) quit() {
 		return
 	}
 	c.smtp.Close()
-}
-
-// parcel is a mail ready for the wire.
-type parcel struct {
-	from, to string
-	raw      []byte
-}
-
-// send carries one message. dot is called when all but the final dot is
-// written; if it fails the message is not sent. healthy tells whether the
-// connection may carry another. When ctx ends, the server has endTime left to
-// answer.
-func (c *conn) send(ctx context.Context, p parcel, dot func() error) (r reply, healthy bool) {
-	c.sent++
-	stop := context.AfterFunc(ctx, c.hurry)
-	defer func() { healthy = stop() && healthy }()
-	if err := c.open(p); err != nil {
-		return c.afterFailure(err)
-	}
-	w, err := c.body(p.raw)
-	if err != nil {
-		return c.afterFailure(err)
-	}
-	if err := dot(); err != nil {
-		return reply{verdict: unanswered, text: clip(err.Error())}, false
-	}
-	_ = c.within(finalTime)
-	if err := w.Close(); err != nil {
-		r, clean := judge(err)
-		if r.verdict == unanswered {
-			r.verdict = unknown
-		}
-		return r, clean
-	}
-	said := ""
-	if d, ok := w.(*smtp.DataCloser); ok {
-		said = clip(d.ServerResponse())
-	}
-	return reply{verdict: accepted, code: 250, text: said}, true
-}
-
-// within bounds the wait for the next answer, and never moves it beyond the end
-// of a stop: the client's own UpdateDeadline would, and so hold the stop up.
-func (c *conn) within(d time.Duration) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	at := time.Now().Add(d)
-	if !c.end.IsZero() && c.end.Before(at) {
-		at = c.end
-	}
-	return c.net.SetDeadline(at)
-}
-
-// hurry leaves what is under way endTime, whatever it waits for.
-func (c *conn) hurry() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.end = time.Now().Add(endTime)
-	c.net.SetDeadline(c.end)
-}
-
-// open says who writes to whom.
-func (c *conn) open(p parcel) error {
-	if err := c.within(stepTime); err != nil {
-		return err
-	}
-	if err := c.smtp.Mail("<" + p.from + ">"); err != nil {
-		return err
-	}
-	return c.smtp.Rcpt("<" + p.to + ">")
-}
-
-// body writes the message up to the final dot.
-func (c *conn) body(raw []byte) (io.WriteCloser, error) {
-	w, err := c.smtp.Data()
-	if err != nil {
-		return nil, err
-	}
-	if err := c.within(stepTime); err != nil {
-		return nil, err
-	}
-	_, err = w.Write(raw)
-	return w, err
-}
-
-// afterFailure judges a failure before the final dot: the server has nothing.
-// After a clean refusal the transaction is reset for the next message.
-func (c *conn) afterFailure(err error) (reply, bool) {
-	r, clean := judge(err)
-	return r, clean && c.smtp.Reset() == nil
 }
