@@ -445,24 +445,3 @@ func BenchmarkMessage(b *testing.B) {
 		b.SetBytes(int64(len(raw)))
 	}
 }
-
-func BenchmarkSign(b *testing.B) {
-	pemKey, err := GenerateRSA()
-	if err != nil {
-		b.Fatal(err)
-	}
-	key, err := ParseKey(pemKey)
-	if err != nil {
-		b.Fatal(err)
-	}
-	raw, err := mustCompile(b, letters["en"]).Message(envelope("en"), reader("en"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := &Signer{Domain: "baharan.example", Selector: "a1", Key: key}
-	for b.Loop() {
-		if _, err := s.Sign(raw); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
