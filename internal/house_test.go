@@ -49,8 +49,9 @@ var floors = map[string]int{
 	"internal/brand": 3,
 	"internal/event": 3,
 
-	"internal/store":   2,
-	"internal/compose": 2,
+	"internal/store":    2,
+	"internal/compose":  2,
+	"internal/mailauth": 2,
 
 	"internal/link":   1,
 	"internal/i18n":   1,

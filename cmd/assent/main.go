@@ -31,6 +31,7 @@ type cli struct {
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date, or show where it stands."`
 	User    userCommand    `cmd:"" help:"Add a person who signs in."`
 	Key     keyCommand     `cmd:"" help:"Make an API key."`
+	DKIM    dkimCommand    `cmd:"" name:"dkim" help:"Make and change the keys that sign a brand's mail."`
 	Doctor  doctorCommand  `cmd:"" help:"Check the settings and every part they name."`
 	Backup  backupCommand  `cmd:"" help:"Write the whole database to a file."`
 	Restore restoreCommand `cmd:"" help:"Fill an empty database from a backup. Nothing is sent until you say so."`

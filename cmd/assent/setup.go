@@ -10,6 +10,7 @@ import (
 	"assent/internal/account"
 	"assent/internal/app"
 	"assent/internal/brand"
+	"assent/internal/config"
 	"assent/internal/store"
 )
 
@@ -19,6 +20,10 @@ func (c *cli) database(ctx context.Context, migrated bool) (*store.DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openDatabase(ctx, s, migrated)
+}
+
+func openDatabase(ctx context.Context, s config.Settings, migrated bool) (*store.DB, error) {
 	db, ring, err := app.OpenDB(ctx, s, clock())
 	if err != nil || !migrated {
 		return db, err

@@ -50,7 +50,7 @@ func (a *App) Demo(ctx context.Context) (Demo, error) {
 	}
 	dkim := make(chan dkimKey, 1)
 	if !there {
-		go func() { dkim <- newDKIMKey() }()
+		go func() { pem, err := compose.GenerateRSA(); dkim <- dkimKey{pem, err} }()
 	}
 	password := newPassword()
 	user, err := a.demoUser(ctx, password)
@@ -62,7 +62,7 @@ func (a *App) Demo(ctx context.Context) (Demo, error) {
 		if key.err != nil {
 			return Demo{}, key.err
 		}
-		err = a.DB.Write(ctx, func(tx *store.Tx) error { return a.furnish(tx, key) })
+		err = a.DB.Write(ctx, func(tx *store.Tx) error { return a.furnish(tx, key.pem) })
 		if err != nil {
 			return Demo{}, fmt.Errorf("furnish the demo: %w", err)
 		}
@@ -85,21 +85,8 @@ func (a *App) hasDemo(ctx context.Context) (yes bool, err error) {
 
 // dkimKey is a key on its way out of the goroutine that makes it.
 type dkimKey struct {
-	pem    []byte
-	public string
-	err    error
-}
-
-func newDKIMKey() (k dkimKey) {
-	if k.pem, k.err = compose.GenerateRSA(); k.err != nil {
-		return k
-	}
-	signer, err := compose.ParseKey(k.pem)
-	if err != nil {
-		return dkimKey{err: err}
-	}
-	_, k.public, _ = strings.Cut(compose.DNSRecord(signer.Public()), "p=")
-	return k
+	pem []byte
+	err error
 }
 
 // newPassword is 80 random bits, in four groups that can be typed.

@@ -20,7 +20,7 @@ import (
 // furnish makes the demo in one transaction, so that it is there whole or not
 // at all. The people come before the sequence starts: nobody who is on record
 // already is welcomed.
-func (a *App) furnish(tx *store.Tx, dkim dkimKey) error {
+func (a *App) furnish(tx *store.Tx, dkim []byte) error {
 	shop := a.URLs.Base.String() + "/demo"
 	b, err := brand.Create(tx, brand.New{
 		Slug: demoSlug, Name: "Baharan Books", PostalAddress: "21 Plane Tree Street\nTehran, Iran",
@@ -34,7 +34,7 @@ func (a *App) furnish(tx *store.Tx, dkim dkimKey) error {
 	if err != nil {
 		return err
 	}
-	if _, err := brand.NewDKIMKey(tx, b.ID, "assent", dkim.pem, dkim.public); err != nil {
+	if _, err := brand.FirstDKIMKey(tx, b.ID, "assent", dkim); err != nil {
 		return err
 	}
 	if err := consent.PrepareBrand(tx, b); err != nil {

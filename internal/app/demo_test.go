@@ -97,14 +97,14 @@ func demoHas(t *testing.T, tx *store.Tx, b brand.Brand, d Demo) {
 	forms, err2 := signup.List(tx, b.ID)
 	sequences, err3 := sequence.List(tx, b.ID)
 	campaigns, err4 := campaign.List(tx, b.ID, uuid.Nil, 10)
-	_, signed, err5 := brand.ActiveDKIM(tx, b.ID)
+	keys, err5 := brand.SigningKeys(tx, b)
 	o, err6 := offer.Find(tx, b.ID, d.Offer)
 	key, err7 := account.KeyOf(tx, d.Key)
 	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
 		t.Fatal(err)
 	}
-	if len(topics) != 5 || len(forms) != 2 || d.Letters == uuid.Nil || d.Short == uuid.Nil || !signed {
-		t.Errorf("%d topics, %d forms, DKIM %v, %+v", len(topics), len(forms), signed, d)
+	if len(topics) != 5 || len(forms) != 2 || d.Letters == uuid.Nil || d.Short == uuid.Nil || len(keys) != 1 {
+		t.Errorf("%d topics, %d forms, %d DKIM keys, %+v", len(topics), len(forms), len(keys), d)
 	}
 	for _, topic := range topics {
 		for _, lang := range i18n.Languages {

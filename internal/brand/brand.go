@@ -47,12 +47,14 @@ type Brand struct {
 	Texts         map[string]Text `gorm:"serializer:json"` // language → what differs from the fields above
 	TimeZone      string          // IANA name
 	Jurisdiction  string          // ISO 3166 code, or empty
+	SignedBy      string          // SignedByUs or SignedByRelay
 	AddressKey    []byte          // sealed; see AddressHash
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }
 
-// New is what a brand is made from. Empty SenderName is Name; empty Languages is Language alone.
+// New is what a brand is made from. Empty SenderName is Name; empty Languages is
+// Language alone; empty SignedBy is SignedByUs.
 type New struct {
 	Slug, Name, PostalAddress string
 	SenderName, SenderEmail   string
@@ -63,6 +65,7 @@ type New struct {
 	Texts                     map[string]Text
 	TimeZone                  string
 	Jurisdiction              string
+	SignedBy                  string
 }
 
 // Change is what Update sets; nil leaves a field as it is. The slug stays for ever.
@@ -76,6 +79,7 @@ type Change struct {
 	Texts                   *map[string]Text
 	TimeZone                *string
 	Jurisdiction            *string
+	SignedBy                *string
 }
 
 const addressKeyLabel = "brand address key"
@@ -92,7 +96,7 @@ func Create(tx *store.Tx, n New) (Brand, error) {
 		SenderName: n.SenderName, SenderEmail: n.SenderEmail, ReplyTo: n.ReplyTo,
 		Website: n.Website, PrivacyURL: n.PrivacyURL,
 		Language: n.Language, Languages: n.Languages, Texts: n.Texts,
-		TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction,
+		TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction, SignedBy: first(n.SignedBy, SignedByUs),
 		CreatedAt: tx.Now(), UpdatedAt: tx.Now(),
 	}
 	if err := b.check(); err != nil {
@@ -182,6 +186,7 @@ func Update(tx *store.Tx, id uuid.UUID, c Change) (Brand, error) {
 	set(&b.Texts, c.Texts)
 	set(&b.TimeZone, c.TimeZone)
 	set(&b.Jurisdiction, c.Jurisdiction)
+	set(&b.SignedBy, c.SignedBy)
 	if err := b.check(); err != nil {
 		return Brand{}, err
 	}

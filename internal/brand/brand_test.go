@@ -3,16 +3,8 @@ package brand_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -134,6 +126,7 @@ func TestWhatIsWrongWithABrand(t *testing.T) {
 			"no zone":              {func(n *brand.New) { n.TimeZone = "" }, "time_zone"},
 			"this host's zone":     {func(n *brand.New) { n.TimeZone = "Local" }, "time_zone"},
 			"jurisdiction":         {func(n *brand.New) { n.Jurisdiction = "Germany" }, "jurisdiction"},
+			"signed by nobody":     {func(n *brand.New) { n.SignedBy = "nobody" }, "signed_by"},
 		} {
 			n := marble()
 			x.change(&n)
@@ -226,77 +219,5 @@ func TestAddressHashesAreTheBrandsOwn(t *testing.T) {
 			}
 			return nil
 		}))
-	})
-}
-
-func key(t *testing.T, private any, err error) []byte {
-	t.Helper()
-	must(t, err)
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	must(t, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-}
-
-func TestDKIMKeys(t *testing.T) {
-	r, err := rsa.GenerateKey(rand.Reader, 2048)
-	rsaKey := key(t, r, err)
-	_, e, err := ed25519.GenerateKey(rand.Reader)
-	edKey := key(t, e, err)
-	p, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	ecKey := key(t, p, err)
-	each(t, func(t *testing.T, db *store.DB) {
-		b, err := create(db, marble())
-		must(t, err)
-		add := func(id uuid.UUID, selector string, private []byte) error {
-			return db.Write(context.Background(), func(tx *store.Tx) error { _, err := brand.NewDKIMKey(tx, id, selector, private, "p"); return err })
-		}
-		active := func(id uuid.UUID) (k brand.DKIMKey, ok bool) {
-			must(t, db.Read(context.Background(), func(tx *store.Tx) (err error) { k, ok, err = brand.ActiveDKIM(tx, id); return err }))
-			return k, ok
-		}
-		if _, ok := active(b.ID); ok {
-			t.Error("a key where none was made")
-		}
-		must(t, add(b.ID, "e1", edKey))
-		if k, ok := active(b.ID); !ok || k.Algorithm != "ed25519" {
-			t.Errorf("with only Ed25519: %s %v", k.Algorithm, ok)
-		}
-		must(t, add(b.ID, "r1", rsaKey))
-		must(t, add(b.ID, "r2", rsaKey))
-		k, ok := active(b.ID)
-		if !ok || k.Selector != "r2" || k.Algorithm != "rsa" || k.Domain != "xn--bcher-kva.example" || !bytes.Equal(k.PrivateKey, rsaKey) {
-			t.Errorf("active: %s of %s, %s", k.Selector, k.Domain, k.Algorithm)
-		}
-		n := marble()
-		n.Slug = "granite"
-		other, err := create(db, n)
-		must(t, err)
-		for name, err := range map[string]error{"the same selector": add(b.ID, "r1", rsaKey), "another brand of the domain": add(other.ID, "r1", rsaKey)} {
-			if !problem.Is(err, problem.Conflict) {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-		for name, err := range map[string]error{"a selector that is a way": add(b.ID, "a.b", rsaKey), "no key": add(b.ID, "r3", []byte("x")),
-			"another algorithm": add(b.ID, "r3", ecKey), "a cut key": add(b.ID, "r3", rsaKey[:200])} {
-			if !problem.Is(err, problem.Invalid) {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-		if _, ok := active(other.ID); ok {
-			t.Error("another brand's key signs")
-		}
-		var raw struct{ PrivateKey []byte }
-		must(t, db.Read(t.Context(), func(tx *store.Tx) error { return tx.Raw("SELECT private_key FROM dkim_keys LIMIT 1").Scan(&raw).Error }))
-		if len(raw.PrivateKey) == 0 || strings.Contains(string(raw.PrivateKey), "PRIVATE KEY") {
-			t.Error("the key lies open in the database")
-		}
-		elsewhere := "hello@elsewhere.example"
-		must(t, db.Write(t.Context(), func(tx *store.Tx) error {
-			_, err := brand.Update(tx, b.ID, brand.Change{SenderEmail: &elsewhere})
-			return err
-		}))
-		if _, ok := active(b.ID); ok {
-			t.Error("a key of one domain signs for another")
-		}
 	})
 }

@@ -51,6 +51,9 @@ func (b *Brand) check() error {
 	if b.Jurisdiction != "" && !jurisdictionForm.MatchString(b.Jurisdiction) {
 		p.Field("jurisdiction", "brand.jurisdiction")
 	}
+	if b.SignedBy != SignedByUs && b.SignedBy != SignedByRelay {
+		p.Field("signed_by", "problem.field.choice")
+	}
 	return p.OrNil()
 }
 

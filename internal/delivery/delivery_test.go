@@ -446,7 +446,7 @@ func TestMailsAreSigned(t *testing.T) {
 		w.must(err)
 		record := compose.DNSRecord(key.Public())
 		w.write(func(tx *store.Tx) error {
-			_, err := brand.NewDKIMKey(tx, w.brand.ID, "s1", pem, record)
+			_, err := brand.FirstDKIMKey(tx, w.brand.ID, "s1", pem)
 			return err
 		})
 		w.campaign(w.person("ana@example.org"))

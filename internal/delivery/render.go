@@ -36,9 +36,9 @@ type letterKey struct {
 // sender is what a brand's mails have in common.
 type sender struct {
 	brand.Brand
-	signer *compose.Signer
-	topics map[uuid.UUID]map[string]consent.TopicText
-	read   time.Time
+	signers compose.Signers
+	topics  map[uuid.UUID]map[string]consent.TopicText
+	read    time.Time
 }
 
 const (
@@ -51,7 +51,7 @@ func NewRenderer(db *store.DB, urls link.URLs) *Renderer {
 	return &Renderer{DB: db, URLs: urls, letters: map[letterKey]*compose.Compiled{}, senders: map[uuid.UUID]sender{}, freshFor: senderAge}
 }
 
-// sender reads a brand with its signing key.
+// sender reads a brand with its signing keys.
 func (r *Renderer) sender(ctx context.Context, brandID uuid.UUID) (sender, error) {
 	r.mu.Lock()
 	s, ok := r.senders[brandID]
@@ -85,15 +85,17 @@ func readSender(tx *store.Tx, brandID uuid.UUID) (s sender, err error) {
 	for _, t := range topics {
 		s.topics[t.ID] = t.Texts
 	}
-	key, ok, err := brand.ActiveDKIM(tx, brandID)
-	if err != nil || !ok {
-		return s, err
-	}
-	private, err := compose.ParseKey(key.PrivateKey)
+	keys, err := brand.SigningKeys(tx, s.Brand)
 	if err != nil {
 		return s, err
 	}
-	s.signer = &compose.Signer{Domain: key.Domain, Selector: key.Selector, Key: private}
+	for _, k := range keys {
+		private, err := compose.ParseKey(k.PrivateKey)
+		if err != nil {
+			return s, err
+		}
+		s.signers = append(s.signers, &compose.Signer{Domain: k.Domain, Selector: k.Selector, Key: private})
+	}
 	return s, nil
 }
 
@@ -125,7 +127,7 @@ func (r *Renderer) letter(ctx context.Context, contentID uuid.UUID, language str
 	return l, nil
 }
 
-// parcel is the mail for a claimed message, signed where the brand has a key.
+// parcel is the mail for a claimed message, signed by the brand's active keys.
 func (r *Renderer) parcel(ctx context.Context, m *claimed) (parcel, error) {
 	s, err := r.sender(ctx, m.BrandID)
 	if err != nil {
@@ -149,8 +151,8 @@ func (r *Renderer) parcel(ctx context.Context, m *claimed) (parcel, error) {
 	if err != nil {
 		return parcel{}, err
 	}
-	if s.signer != nil {
-		if raw, err = s.signer.Sign(raw); err != nil {
+	if len(s.signers) > 0 {
+		if raw, err = s.signers.Sign(raw); err != nil {
 			return parcel{}, err
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 	"github.com/labstack/echo/v4"
 
+	"assent/internal/dns"
 	"assent/internal/link"
 	"assent/internal/store"
 )
@@ -30,8 +31,11 @@ type Deps struct {
 	DB   *store.DB
 	URLs link.URLs
 
-	// GenerateKey makes a DKIM key, PKCS #8 in PEM: compose.GenerateRSA.
-	GenerateKey func() ([]byte, error)
+	// GenerateKey makes a DKIM key, PKCS #8 in PEM: compose.GenerateKey.
+	GenerateKey func(algorithm string) ([]byte, error)
+
+	// DNS shows what is published. It has no memory: who changed a record wants to see it.
+	DNS dns.Resolver
 }
 
 // house is the API with what it stands on.
@@ -51,7 +55,7 @@ func Mount(e *echo.Echo, d Deps) error {
 	h.api = humaecho.NewWithGroup(e, group, h.config())
 	h.api.UseMiddleware(h.admit)
 	for _, mount := range []func(){
-		h.brands, h.topics, h.forms, h.subscribers, h.consents, h.sequences, h.offers, h.orders,
+		h.brands, h.dkimKeys, h.topics, h.forms, h.subscribers, h.consents, h.sequences, h.offers, h.orders,
 		h.campaigns, h.messages, h.events, h.suppressions, h.keys, h.nodes,
 	} {
 		mount()
@@ -169,15 +173,15 @@ func writeAs[I, T any](h *house, a action, do func(*store.Tx, caller, *I) (T, in
 	})
 }
 
-// writeBefore is write for an action that needs something made first which
-// takes too long for a transaction. It is not made again for a repetition.
-func writeBefore[B, K, T any](h *house, a action, before func(B) (K, error), do func(*store.Tx, caller, *struct{ Body B }, K) (T, error)) {
-	huma.Register(h.api, a.operation(), func(ctx context.Context, in *struct{ Body B }) (*answer[T], error) {
+// writeBefore is write for an action that needs something done first which
+// takes too long for a transaction. It is not done again for a repetition.
+func writeBefore[I, K, T any](h *house, a action, before func(context.Context, caller, *I) (K, error), do func(*store.Tx, caller, *I, K) (T, error)) {
+	huma.Register(h.api, a.operation(), func(ctx context.Context, in *I) (*answer[T], error) {
 		c := callerOf(ctx)
 		if err := h.DB.Read(ctx, c.asked); err != nil {
 			return nil, err
 		}
-		made, err := before(in.Body)
+		made, err := before(ctx, c, in)
 		if err != nil {
 			return nil, err
 		}

@@ -23,7 +23,7 @@ import (
 func TestOneOfEverything(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		h := w.house(w.key(nil, "*"), "north-tea")
-		for _, path := range []string{"/brand", "/topics", "/topics/" + h.topic, "/forms", "/forms/" + h.form, "/subscribers", "/subscribers/" + h.person,
+		for _, path := range []string{"/brand", "/brand/dkim-keys", "/topics", "/topics/" + h.topic, "/forms", "/forms/" + h.form, "/subscribers", "/subscribers/" + h.person,
 			"/subscribers/" + h.person + "/consents", "/subscribers/" + h.person + "/consents/" + h.consentID, "/subscribers/" + h.person + "/events",
 			"/sequences", "/sequences/" + h.sequence, "/offers", "/offers/" + h.offer, "/offers/" + h.offer + "/codes", "/orders", "/campaigns", "/campaigns/" + h.campaign,
 			"/messages", "/events", "/suppressions", "/keys"} {
@@ -113,7 +113,8 @@ func TestBrandsAreWalls(t *testing.T) {
 		mine, theirs := w.house(root, "north-tea"), w.house(root, "south-tea")
 		code, m := mine.issue(), mine.message()
 		keyID := mine.get("/keys").items()[0]["id"].(string)
-		ids := map[string]string{"topics": mine.topic, "forms": mine.form, "subscribers": mine.person, "sequences": mine.sequence, "offers": mine.offer, "campaigns": mine.campaign, "keys": keyID}
+		dkimID := mine.get("/brand/dkim-keys").items()[0]["id"].(string)
+		ids := map[string]string{"topics": mine.topic, "forms": mine.form, "subscribers": mine.person, "sequences": mine.sequence, "offers": mine.offer, "campaigns": mine.campaign, "keys": keyID, "brand": dkimID}
 		before, tried := w.tables(), 0
 		for _, o := range w.operations() {
 			if o.house || !strings.Contains(o.path, "{") {

@@ -1,16 +1,14 @@
 package api
 
 import (
-	"encoding/hex"
+	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"assent/internal/brand"
-	"assent/internal/compose"
 	"assent/internal/consent"
 	"assent/internal/store"
 )
@@ -19,8 +17,8 @@ import (
 // is for keys of the installation; a brand's own key sees and changes its own.
 func (h *house) brands() {
 	writeBefore(h, action{http.MethodPost, "/brands", "createBrand", "brands:write", "brands", "Make a brand",
-		"Makes the brand with its two tracking permissions (opens, clicks) and an RSA-2048 DKIM key for the domain of its sender. Put the record under dns before the first mail.",
-		http.StatusCreated, true}, h.dkimKey, createBrand)
+		"Makes the brand with its two tracking permissions (opens, clicks) and an RSA-2048 DKIM key for the domain of its sender, which signs at once. Publish the record under dns before the first mail.",
+		http.StatusCreated, true}, h.firstDKIMKey, createBrand)
 	read(h, action{http.MethodGet, "/brands", "listBrands", "brands:read", "brands", "List the brands", "", 0, true}, listBrands)
 	read(h, action{http.MethodGet, "/brand", "getBrand", "brands:read", "brands", "Get the brand acted for", "", 0, false}, getBrand)
 	write(h, action{http.MethodPatch, "/brand", "updateBrand", "brands:write", "brands", "Change the brand acted for",
@@ -48,12 +46,13 @@ type brandNew struct {
 	Texts         map[string]brandText `json:"texts,omitempty" doc:"By language: what differs from the fields above."`
 	TimeZone      string               `json:"time_zone" maxLength:"64" doc:"IANA name." example:"Europe/London"`
 	Jurisdiction  string               `json:"jurisdiction,omitempty" maxLength:"10" doc:"ISO 3166 code of the law it stands under." example:"GB"`
+	SignedBy      string               `json:"signed_by,omitempty" enum:"us,relay" doc:"Who signs the mail (DKIM): us, if left out, with the brand's active keys, or the mail server that takes it from us." example:"us"`
 }
 
 type brandAnswer struct {
 	ID uuid.UUID `json:"id" format:"uuid" example:"019a1f5c-7c00-7000-8000-000000000001"`
 	brandNew
-	DNS       []dnsRecord `json:"dns,omitempty" doc:"What has to stand in the domain of the sender, so that mail is signed."`
+	DNS       []dnsRecord `json:"dns,omitempty" doc:"What has to stand in the domain of the sender, so that mail is signed: the records of the keys that sign."`
 	CreatedAt time.Time   `json:"created_at" example:"2026-11-22T09:00:00Z"`
 	UpdatedAt time.Time   `json:"updated_at" example:"2026-11-22T09:00:00Z"`
 }
@@ -62,13 +61,14 @@ type dnsRecord struct {
 	Name  string `json:"name" example:"assent-1f2e3d4c._domainkey.north-tea.example"`
 	Type  string `json:"type" example:"TXT"`
 	Value string `json:"value" example:"v=DKIM1; k=rsa; p=MIIB…"`
+	Zone  string `json:"zone" doc:"The same as a line of a zone file, in strings of at most 255 characters." example:"assent-1f2e3d4c._domainkey.north-tea.example. IN TXT \"v=DKIM1; k=rsa; p=MIIB…\" \"…\""`
 }
 
 func showBrand(b brand.Brand) brandAnswer {
 	a := brandAnswer{ID: b.ID, CreatedAt: b.CreatedAt.UTC(), UpdatedAt: b.UpdatedAt.UTC(), brandNew: brandNew{
 		Slug: b.Slug, Name: b.Name, PostalAddress: b.PostalAddress, SenderName: b.SenderName, SenderEmail: b.SenderEmail,
 		ReplyTo: b.ReplyTo, Website: b.Website, PrivacyURL: b.PrivacyURL, Language: b.Language, Languages: b.Languages,
-		TimeZone: b.TimeZone, Jurisdiction: b.Jurisdiction,
+		TimeZone: b.TimeZone, Jurisdiction: b.Jurisdiction, SignedBy: b.SignedBy,
 	}}
 	for lang, t := range b.Texts {
 		if a.Texts == nil {
@@ -79,15 +79,14 @@ func showBrand(b brand.Brand) brandAnswer {
 	return a
 }
 
-// withDNS adds the DKIM record of the active key.
+// withDNS adds the records of the keys that sign.
 func withDNS(tx *store.Tx, b brand.Brand) (brandAnswer, error) {
 	a := showBrand(b)
-	k, ok, err := brand.ActiveDKIM(tx, b.ID)
-	if err != nil || !ok {
-		return a, err
+	keys, err := brand.SigningKeys(tx, b)
+	for _, k := range keys {
+		a.DNS = append(a.DNS, showRecord(k.Public().Record()))
 	}
-	a.DNS = []dnsRecord{{Name: k.Selector + "._domainkey." + k.Domain, Type: "TXT", Value: "v=DKIM1; k=" + k.Algorithm + "; p=" + k.PublicKey}}
-	return a, nil
+	return a, err
 }
 
 func brandTexts(in map[string]brandText) map[string]brand.Text {
@@ -98,32 +97,22 @@ func brandTexts(in map[string]brandText) map[string]brand.Text {
 	return out
 }
 
-// dkimKey is a key pair for signing mail.
-type dkimKey struct {
-	private []byte
-	public  string
-}
-
-func (h *house) dkimKey(brandNew) (k dkimKey, err error) {
-	if k.private, err = h.GenerateKey(); err != nil {
-		return k, fmt.Errorf("make a DKIM key: %w", err)
-	}
-	signer, err := compose.ParseKey(k.private)
+func (h *house) firstDKIMKey(context.Context, caller, *struct{ Body brandNew }) ([]byte, error) {
+	key, err := h.GenerateKey(brand.RSA)
 	if err != nil {
-		return k, err
+		return nil, fmt.Errorf("make a DKIM key: %w", err)
 	}
-	_, k.public, _ = strings.Cut(compose.DNSRecord(signer.Public()), "p=")
-	return k, nil
+	return key, nil
 }
 
 // createBrand has its DKIM key made before the transaction, which would
 // otherwise hold up every other writer of an SQLite file.
-func createBrand(tx *store.Tx, _ caller, in *struct{ Body brandNew }, key dkimKey) (brandAnswer, error) {
+func createBrand(tx *store.Tx, _ caller, in *struct{ Body brandNew }, private []byte) (brandAnswer, error) {
 	n := in.Body
 	b, err := brand.Create(tx, brand.New{
 		Slug: n.Slug, Name: n.Name, PostalAddress: n.PostalAddress, SenderName: n.SenderName, SenderEmail: n.SenderEmail,
 		ReplyTo: n.ReplyTo, Website: n.Website, PrivacyURL: n.PrivacyURL, Language: n.Language, Languages: n.Languages,
-		Texts: brandTexts(n.Texts), TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction,
+		Texts: brandTexts(n.Texts), TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction, SignedBy: n.SignedBy,
 	})
 	if err != nil {
 		return brandAnswer{}, err
@@ -131,7 +120,7 @@ func createBrand(tx *store.Tx, _ caller, in *struct{ Body brandNew }, key dkimKe
 	if err := consent.PrepareBrand(tx, b); err != nil {
 		return brandAnswer{}, err
 	}
-	if _, err := brand.NewDKIMKey(tx, b.ID, "assent-"+hex.EncodeToString(b.ID[12:]), key.private, key.public); err != nil {
+	if _, err := brand.FirstDKIMKey(tx, b.ID, "", private); err != nil {
 		return brandAnswer{}, fmt.Errorf("give a new brand its key: %w", err)
 	}
 	return withDNS(tx, b)
@@ -157,13 +146,14 @@ type brandChange struct {
 	Texts         *map[string]brandText `json:"texts,omitempty"`
 	TimeZone      *string               `json:"time_zone,omitempty" maxLength:"64" example:"Europe/London"`
 	Jurisdiction  *string               `json:"jurisdiction,omitempty" maxLength:"10" example:"GB"`
+	SignedBy      *string               `json:"signed_by,omitempty" enum:"us,relay" doc:"relay: nothing is signed here; see that the mail server that takes the mail does." example:"us"`
 }
 
 func updateBrand(tx *store.Tx, c caller, in *struct{ Body brandChange }) (brandAnswer, error) {
 	n := in.Body
 	change := brand.Change{
 		Name: n.Name, PostalAddress: n.PostalAddress, SenderName: n.SenderName, SenderEmail: n.SenderEmail, ReplyTo: n.ReplyTo,
-		Website: n.Website, PrivacyURL: n.PrivacyURL, Language: n.Language, Languages: n.Languages, TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction,
+		Website: n.Website, PrivacyURL: n.PrivacyURL, Language: n.Language, Languages: n.Languages, TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction, SignedBy: n.SignedBy,
 	}
 	if n.Texts != nil {
 		texts := brandTexts(*n.Texts)

@@ -21,6 +21,7 @@ import (
 
 	"assent/internal/account"
 	"assent/internal/compose"
+	"assent/internal/dns"
 	"assent/internal/link"
 	"assent/internal/store"
 	"assent/internal/testkit"
@@ -33,6 +34,7 @@ type world struct {
 	t   testing.TB
 	db  *store.DB
 	e   *echo.Echo
+	dns *testkit.NameServer
 	now atomic.Int64 // microseconds
 }
 
@@ -56,6 +58,13 @@ var aKey = func() []byte {
 	return key
 }()
 
+func keyOf(algorithm string) ([]byte, error) {
+	if algorithm == "rsa" {
+		return aKey, nil
+	}
+	return compose.GenerateKey(algorithm)
+}
+
 func each(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	testkit.EachPrepared(t, "migrated", migrate, func(t *testing.T, dsn string) { test(t, open(t, dsn)) })
@@ -67,7 +76,7 @@ func open(t testing.TB, dsn string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t}
+	w := &world{t: t, dns: testkit.DNS(t)}
 	w.now.Store(time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC).UnixMicro())
 	w.db, err = store.Open(context.Background(), dsn, store.Options{Ring: ring, Clock: func() time.Time { return time.UnixMicro(w.now.Load()) }})
 	if err != nil {
@@ -80,7 +89,7 @@ func open(t testing.TB, dsn string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := api.Mount(w.e, api.Deps{DB: w.db, URLs: urls, GenerateKey: func() ([]byte, error) { return aKey, nil }}); err != nil {
+	if err := api.Mount(w.e, api.Deps{DB: w.db, URLs: urls, GenerateKey: keyOf, DNS: dns.New(w.dns.Addr).Fresh()}); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -247,7 +256,7 @@ func (w *world) tables() string {
 			fmt.Fprintf(&out, "%s=%d ", table, n)
 		}
 		for _, state := range []string{"SELECT string_agg(state, ',') FROM (SELECT state FROM campaigns UNION ALL SELECT state FROM offers UNION ALL SELECT state FROM sequences) x",
-			"SELECT count(*) FROM api_keys WHERE revoked_at IS NOT NULL", "SELECT count(*) FROM forms WHERE closed_at IS NOT NULL", "SELECT sum(version) FROM forms",
+			"SELECT count(*) FROM api_keys WHERE revoked_at IS NOT NULL", "SELECT string_agg(selector, ',') FROM dkim_keys WHERE active", "SELECT count(*) FROM forms WHERE closed_at IS NOT NULL", "SELECT sum(version) FROM forms",
 			"SELECT string_agg(name, ',') FROM (SELECT name FROM subscribers UNION ALL SELECT name FROM campaigns UNION ALL SELECT name FROM sequences) x"} {
 			var v string
 			if err := tx.Raw(state).Scan(&v).Error; err != nil {

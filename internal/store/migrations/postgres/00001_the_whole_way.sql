@@ -32,24 +32,29 @@ CREATE TABLE brands (
   texts          jsonb NOT NULL,            -- language → name, postal address, sender name
   time_zone      text NOT NULL,
   jurisdiction   text NOT NULL DEFAULT '',
+  signed_by      text NOT NULL DEFAULT 'us' CHECK (signed_by IN ('us', 'relay')),
   address_key    bytea NOT NULL,            -- sealed; keys the hashes of addresses
   created_at     timestamptz NOT NULL,
   updated_at     timestamptz NOT NULL
 );
 
 CREATE TABLE dkim_keys (
-  id          uuid PRIMARY KEY,
-  brand_id    uuid NOT NULL REFERENCES brands (id),
-  domain      text NOT NULL,
-  selector    text NOT NULL,
-  algorithm   text NOT NULL CHECK (algorithm IN ('rsa', 'ed25519')),
-  private_key bytea NOT NULL,               -- sealed PKCS #8
-  public_key  text NOT NULL,                -- the p= of the DNS record
-  active      boolean NOT NULL,
-  created_at  timestamptz NOT NULL,
-  UNIQUE (domain, selector)
+  id           uuid PRIMARY KEY,
+  brand_id     uuid NOT NULL REFERENCES brands (id),
+  domain       text NOT NULL,
+  selector     text NOT NULL,
+  algorithm    text NOT NULL CHECK (algorithm IN ('rsa', 'ed25519')),
+  private_key  bytea NOT NULL,              -- sealed PKCS #8
+  public_key   text NOT NULL,               -- the p= of the DNS record
+  active       boolean NOT NULL,            -- signs the mail of its domain
+  created_at   timestamptz NOT NULL,
+  activated_at timestamptz,                 -- last; without: it never signed
+  retired_at   timestamptz,
+  UNIQUE (domain, selector),
+  CHECK (CASE WHEN active THEN activated_at IS NOT NULL AND retired_at IS NULL ELSE (activated_at IS NULL) = (retired_at IS NULL) END)
 );
 CREATE INDEX dkim_keys_brand ON dkim_keys (brand_id);
+CREATE UNIQUE INDEX dkim_keys_active ON dkim_keys (brand_id, domain, algorithm) WHERE active;
 
 -- ── accounts ──────────────────────────────────────────────────────────────
 CREATE TABLE users (

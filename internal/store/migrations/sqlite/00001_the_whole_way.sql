@@ -23,24 +23,29 @@ CREATE TABLE brands (
   texts          text NOT NULL,            -- language → name, postal address, sender name
   time_zone      text NOT NULL,
   jurisdiction   text NOT NULL DEFAULT '',
+  signed_by      text NOT NULL DEFAULT 'us' CHECK (signed_by IN ('us', 'relay')),
   address_key    blob NOT NULL,            -- sealed; keys the hashes of addresses
   created_at     datetime NOT NULL,
   updated_at     datetime NOT NULL
 );
 
 CREATE TABLE dkim_keys (
-  id          text PRIMARY KEY NOT NULL,
-  brand_id    text NOT NULL REFERENCES brands (id),
-  domain      text NOT NULL,
-  selector    text NOT NULL,
-  algorithm   text NOT NULL CHECK (algorithm IN ('rsa', 'ed25519')),
-  private_key blob NOT NULL,               -- sealed PKCS #8
-  public_key  text NOT NULL,                -- the p= of the DNS record
-  active      boolean NOT NULL,
-  created_at  datetime NOT NULL,
-  UNIQUE (domain, selector)
+  id           text PRIMARY KEY NOT NULL,
+  brand_id     text NOT NULL REFERENCES brands (id),
+  domain       text NOT NULL,
+  selector     text NOT NULL,
+  algorithm    text NOT NULL CHECK (algorithm IN ('rsa', 'ed25519')),
+  private_key  blob NOT NULL,              -- sealed PKCS #8
+  public_key   text NOT NULL,               -- the p= of the DNS record
+  active       boolean NOT NULL,            -- signs the mail of its domain
+  created_at   datetime NOT NULL,
+  activated_at datetime,                 -- last; without: it never signed
+  retired_at   datetime,
+  UNIQUE (domain, selector),
+  CHECK (CASE WHEN active THEN activated_at IS NOT NULL AND retired_at IS NULL ELSE (activated_at IS NULL) = (retired_at IS NULL) END)
 );
 CREATE INDEX dkim_keys_brand ON dkim_keys (brand_id);
+CREATE UNIQUE INDEX dkim_keys_active ON dkim_keys (brand_id, domain, algorithm) WHERE active;
 
 -- ── accounts ──────────────────────────────────────────────────────────────
 CREATE TABLE users (
