@@ -40,6 +40,7 @@ func (a *App) work() []jobs.Kind {
 		{Name: campaign.JobKind, Queue: jobs.QueueBulk, Handle: func(ctx context.Context, key string) (*time.Time, error) { return campaign.Work(ctx, a.DB, key) }},
 		{Name: offer.JobKind, Queue: jobs.QueueBulk, Handle: a.issue},
 		{Name: "expire-consents", Queue: jobs.QueueService, Every: time.Minute, Handle: a.sweep(consent.ExpireDue)},
+		{Name: "forget-slots", Queue: jobs.QueueService, Every: time.Hour, Handle: a.sweep(delivery.SweepSlots)},
 		{Name: "expire-requests", Queue: jobs.QueueService, Every: 10 * time.Minute, Handle: a.sweep(func(tx *store.Tx, limit int) (int, error) {
 			return signup.Sweep(tx, a.signupSettings(), limit)
 		})},

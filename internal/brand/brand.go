@@ -49,6 +49,10 @@ type Brand struct {
 	Jurisdiction  string          // ISO 3166 code, or empty
 	SignedBy      string          // SignedByUs or SignedByRelay
 	AddressKey    []byte          // sealed; see AddressHash
+	CapMax        int             // marketing mails to one person …
+	CapDays       int             // … in so many days, over all topics; 0 is no cap
+	QuietFrom     string          // HH:MM in the person's zone; empty: no quiet hours
+	QuietUntil    string
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }
@@ -80,6 +84,8 @@ type Change struct {
 	TimeZone                *string
 	Jurisdiction            *string
 	SignedBy                *string
+	CapMax, CapDays         *int
+	QuietFrom, QuietUntil   *string
 }
 
 const addressKeyLabel = "brand address key"
@@ -187,6 +193,10 @@ func Update(tx *store.Tx, id uuid.UUID, c Change) (Brand, error) {
 	set(&b.TimeZone, c.TimeZone)
 	set(&b.Jurisdiction, c.Jurisdiction)
 	set(&b.SignedBy, c.SignedBy)
+	set(&b.CapMax, c.CapMax)
+	set(&b.CapDays, c.CapDays)
+	set(&b.QuietFrom, c.QuietFrom)
+	set(&b.QuietUntil, c.QuietUntil)
 	if err := b.check(); err != nil {
 		return Brand{}, err
 	}

@@ -54,7 +54,24 @@ func (b *Brand) check() error {
 	if b.SignedBy != SignedByUs && b.SignedBy != SignedByRelay {
 		p.Field("signed_by", "problem.field.choice")
 	}
+	if b.CapMax < 0 || b.CapDays < 0 || b.CapMax > capMaxMost || b.CapDays > capDaysMost || (b.CapMax == 0) != (b.CapDays == 0) {
+		p.Field("cap_max", "brand.cap", "Days", capDaysMost)
+	}
+	if (b.QuietFrom == "") != (b.QuietUntil == "") || b.QuietFrom != "" && (!isClock(b.QuietFrom) || !isClock(b.QuietUntil) || b.QuietFrom == b.QuietUntil) {
+		p.Field("quiet_from", "brand.quiet")
+	}
 	return p.OrNil()
+}
+
+// The most of a cap; delivery forgets slots after longer than the days.
+const (
+	capMaxMost  = 1000
+	capDaysMost = 366
+)
+
+func isClock(s string) bool {
+	_, err := time.Parse("15:04", s)
+	return err == nil && len(s) == 5
 }
 
 func (b *Brand) checkLanguages(p *problem.Error) {

@@ -26,7 +26,8 @@ type claimed struct {
 	Attributes  map[string]any
 	AddressHash []byte
 
-	gate gateAnswer
+	gate    gateAnswer
+	slotted bool // it has a slot under a promise or cap, or may have
 }
 
 // gateAnswer is what the gate said of a message.
@@ -34,15 +35,18 @@ type gateAnswer struct {
 	reason        string     // why not; "" is yes
 	event         *uuid.UUID // the consent in force
 	opens, clicks bool       // may be observed
+
+	promiseMax, promiseDays int // what the consent allows: so many mails in so many days; 0 is no promise
 }
 
 // due finds a stream of the queue that has something to send, beginning after
 // another one, so that streams take turns. A closed one is emptied though it is
 // paused. Served by the key of outbox: one probe a stream. After a restore
 // nothing is due until a person says so.
-func due(tx *store.Tx, queue string, after uuid.UUID) (s Stream, ok bool, err error) {
+func due(tx *store.Tx, queue string, after uuid.UUID) (s dueStream, ok bool, err error) {
 	for _, from := range []uuid.UUID{after, uuid.Nil} {
-		r := tx.Raw(`SELECT st.* FROM streams st WHERE st.queue = ? AND (st.paused_at IS NULL OR st.closed <> '') AND st.id > ?
+		r := tx.Raw(`SELECT st.*, b.cap_max, b.cap_days, b.quiet_from, b.quiet_until, b.time_zone
+			FROM streams st JOIN brands b ON b.id = st.brand_id WHERE st.queue = ? AND (st.paused_at IS NULL OR st.closed <> '') AND st.id > ?
 			AND EXISTS (SELECT 1 FROM outbox o WHERE o.stream_id = st.id AND o.due_at <= ? AND o.node_id IS NULL)
 			AND NOT EXISTS (SELECT 1 FROM installation WHERE key = 'sending-paused')
 			ORDER BY st.id LIMIT 1`, queue, from, tx.Now()).Scan(&s)
@@ -87,7 +91,8 @@ const mailSQL = `SELECT t.source_id, t.id, t.due_at, t.epoch, m.stream_id, m.bra
 		coalesce(s.email, ''), coalesce(s.name, ''), coalesce(s.time_zone, ''), coalesce(s.attributes, '{}'), s.address_hash,
 		p.event_id, CASE WHEN m.kind <> 'marketing' THEN '' ELSE ` + consent.ReasonSQL + ` END,
 		m.kind = 'marketing' AND coalesce(po.state IN ('given', 'renewed') AND (po.valid_until IS NULL OR po.valid_until > ?), false),
-		m.kind = 'marketing' AND coalesce(pc.state IN ('given', 'renewed') AND (pc.valid_until IS NULL OR pc.valid_until > ?), false)
+		m.kind = 'marketing' AND coalesce(pc.state IN ('given', 'renewed') AND (pc.valid_until IS NULL OR pc.valid_until > ?), false),
+		coalesce(p.promise_max, 0), coalesce(p.promise_days, 0)
 	FROM %s JOIN messages m ON m.source_id = t.source_id AND m.id = t.id
 	LEFT JOIN subscribers s ON s.id = m.subscriber_id
 	LEFT JOIN permissions p ON p.subscriber_id = m.subscriber_id AND p.topic_id = m.topic_id
@@ -105,7 +110,7 @@ var (
 // claim asks "may we?" of up to limit due messages of a stream after a place in
 // its line, in the statement that claims them, and skips those it refuses, with
 // the reason, their event and its consequences.
-func claim(tx *store.Tx, s Stream, node uuid.UUID, after place, limit int) ([]*claimed, error) {
+func claim(tx *store.Tx, s dueStream, node uuid.UUID, after place, limit int) ([]*claimed, error) {
 	asked, err := take(tx, s, node, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("claim due messages: %w", err)
@@ -126,7 +131,14 @@ func claim(tx *store.Tx, s Stream, node uuid.UUID, after place, limit int) ([]*c
 			return nil, err
 		}
 	}
-	if err := skip(tx, node, not); err != nil {
+	through, used, later, err := allot(tx, s, through)
+	if err != nil {
+		return nil, err
+	}
+	if err := skip(tx, node, append(not, used...)); err != nil {
+		return nil, err
+	}
+	if err := putOff(tx, node, later); err != nil {
 		return nil, err
 	}
 	return through, stand(tx, through)
@@ -134,7 +146,7 @@ func claim(tx *store.Tx, s Stream, node uuid.UUID, after place, limit int) ([]*c
 
 // take claims and reads: in one round trip to PostgreSQL. SQLite, which is none
 // away, has no writing in a WITH.
-func take(tx *store.Tx, s Stream, node uuid.UUID, after place, limit int) ([]*claimed, error) {
+func take(tx *store.Tx, s dueStream, node uuid.UUID, after place, limit int) ([]*claimed, error) {
 	now := tx.Now()
 	if tx.Dialect() == store.Postgres {
 		return scanMails(tx.Select(claimSQL, node, s.ID, now, after.due, after.id, limit, now, now, now, s.BrandID, s.BrandID))
@@ -167,7 +179,11 @@ func readMails(tx *store.Tx, brandID uuid.UUID, of []*claimed) ([]*claimed, erro
 	}
 	now := tx.Now()
 	args = append([]any{now, now, now}, append(args, brandID, brandID)...)
-	return scanMails(tx.Select(fmt.Sprintf(mailSQL, from), args...))
+	read, err := scanMails(tx.Select(fmt.Sprintf(mailSQL, from), args...))
+	for _, m := range read {
+		m.slotted = of[0].slotted
+	}
+	return read, err
 }
 
 // rowsOf is the claims as rows for a statement: the key of the outbox, the
@@ -211,7 +227,8 @@ func scanMails(rows *sql.Rows, err error) ([]*claimed, error) {
 		var data, attributes sql.RawBytes
 		err := rows.Scan(&m.SourceID, &m.ID, (*instant)(&m.DueAt), &m.Epoch, &m.StreamID, &m.BrandID, &m.SubscriberID, &m.Kind, &m.TopicID,
 			&m.ConsentEventID, &m.ContentID, &m.Template, &m.Language, &m.Recipient, &data, &m.Attempt, &m.TracksOpens, &m.TracksClicks,
-			&m.Email, &m.Name, &m.TimeZone, &attributes, &m.AddressHash, &m.gate.event, &m.gate.reason, &m.gate.opens, &m.gate.clicks)
+			&m.Email, &m.Name, &m.TimeZone, &attributes, &m.AddressHash, &m.gate.event, &m.gate.reason, &m.gate.opens, &m.gate.clicks,
+			&m.gate.promiseMax, &m.gate.promiseDays)
 		if err != nil {
 			return nil, err
 		}
@@ -386,7 +403,7 @@ func release(tx *store.Tx, node uuid.UUID, of []*claimed) error {
 	if err != nil {
 		return fmt.Errorf("put claimed messages back: %w", err)
 	}
-	return nil
+	return giveBack(tx, of)
 }
 
 // claimsOf lists what a node has claimed, as far as the outbox tells. It reads
@@ -399,7 +416,7 @@ func claimsOf(tx *store.Tx, node uuid.UUID) ([]*claimed, error) {
 	defer rows.Close()
 	var all []*claimed
 	for rows.Next() {
-		m := &claimed{}
+		m := &claimed{slotted: true}
 		if err := rows.Scan(&m.StreamID, &m.BrandID, (*instant)(&m.DueAt), &m.ID, &m.SourceID, &m.Epoch); err != nil {
 			return nil, fmt.Errorf("list a node's claims: %w", err)
 		}

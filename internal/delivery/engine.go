@@ -178,7 +178,7 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 	after := e.turns[queue]
 	e.mu.Unlock()
 	b := &bundle{engine: e, asked: time.Now(), left: map[link.Message]*claimed{}}
-	var stream Stream
+	var stream dueStream
 	var found bool
 	e.claiming.RLock()
 	defer e.claiming.RUnlock()
@@ -220,7 +220,7 @@ const markAge = time.Second
 
 // claimAfterMark claims from where the last claim of this node ended, and from
 // the head of the line when the mark is old or nothing is left after it.
-func (e *Engine) claimAfterMark(tx *store.Tx, s Stream) (page []*claimed, err error) {
+func (e *Engine) claimAfterMark(tx *store.Tx, s dueStream) (page []*claimed, err error) {
 	e.mu.Lock()
 	m, ok := e.marks[s.ID]
 	e.mu.Unlock()

@@ -341,6 +341,7 @@ type Stream struct {
 	Origin   Origin
 	PausedAt *time.Time
 	Closed   string // why nothing flows any more; "" is open
+	Priority int    // of two mails that want the same slot of a promise, the higher gets it
 }
 
 // OpenStream makes the stream of a campaign, sequence or offer, under its id. Repeatable.
@@ -370,6 +371,18 @@ func ResumeStream(tx *store.Tx, brandID, id uuid.UUID) error {
 	return pause(tx, brandID, id, nil)
 }
 
+// SetPriority says how a stream's mails stand against others that want the same
+// slot of a promise: -9 to 9, 0 where nothing was said.
+func SetPriority(tx *store.Tx, brandID, id uuid.UUID, priority int) error {
+	n, err := tx.Run("UPDATE streams SET priority = ? WHERE id = ? AND brand_id = ?", priority, id, brandID)
+	if err == nil && n == 0 {
+		err = unknownStream()
+	}
+	return err
+}
+
+func unknownStream() error { return problem.New(problem.NotFound, "delivery.stream-unknown") }
+
 // CloseStream ends a stream for good. What is queued is skipped with the reason
 // by the next claims, a page at a time, however many there are; what is claimed
 // and has not begun goes back to them.
@@ -379,7 +392,7 @@ func CloseStream(tx *store.Tx, brandID, id uuid.UUID, reason string) error {
 		return fmt.Errorf("close a stream: %w", err)
 	}
 	if n == 0 {
-		return problem.New(problem.NotFound, "delivery.stream-unknown")
+		return unknownStream()
 	}
 	tx.AfterCommit(ringer(tx))
 	return nil
@@ -388,7 +401,7 @@ func CloseStream(tx *store.Tx, brandID, id uuid.UUID, reason string) error {
 func pause(tx *store.Tx, brandID, id uuid.UUID, at any) error {
 	n, err := tx.Run("UPDATE streams SET paused_at = ? WHERE id = ? AND brand_id = ?", at, id, brandID)
 	if err == nil && n == 0 {
-		err = problem.New(problem.NotFound, "delivery.stream-unknown")
+		err = unknownStream()
 	}
 	return err
 }

@@ -192,7 +192,7 @@ func recordSent(tx *store.Tx, node uuid.UUID, page []outcome) error {
 	if err != nil {
 		return fmt.Errorf("write what was sent: %w", err)
 	}
-	return nil
+	return keepSlots(tx, of)
 }
 
 // sentSQL is what acceptance changes; its ? is the time now.
@@ -215,6 +215,14 @@ func recordOne(tx *store.Tx, node uuid.UUID, o outcome) error {
 	}
 	if held == 0 {
 		return nil
+	}
+	if o.verdict == unknown && !again {
+		err = keepSlots(tx, []*claimed{o.claimed})
+	} else {
+		err = giveBack(tx, []*claimed{o.claimed})
+	}
+	if err != nil {
+		return err
 	}
 	change["smtp_code"], change["smtp_reply"] = o.code, o.text
 	if !again {

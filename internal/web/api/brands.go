@@ -52,6 +52,11 @@ type brandNew struct {
 type brandAnswer struct {
 	ID uuid.UUID `json:"id" format:"uuid" example:"019a1f5c-7c00-7000-8000-000000000001"`
 	brandNew
+	CapMax     int    `json:"cap_max,omitempty" doc:"At most so many marketing mails to one person, over all topics …" example:"4"`
+	CapDays    int    `json:"cap_days,omitempty" doc:"… in so many days." example:"30"`
+	QuietFrom  string `json:"quiet_from,omitempty" doc:"No marketing mail begins from this time …, in the reader's own zone." example:"21:00"`
+	QuietUntil string `json:"quiet_until,omitempty" doc:"… until this one." example:"08:00"`
+
 	DNS       []dnsRecord `json:"dns,omitempty" doc:"What has to stand in the domain of the sender, so that mail is signed: the records of the keys that sign."`
 	CreatedAt time.Time   `json:"created_at" example:"2026-11-22T09:00:00Z"`
 	UpdatedAt time.Time   `json:"updated_at" example:"2026-11-22T09:00:00Z"`
@@ -65,7 +70,7 @@ type dnsRecord struct {
 }
 
 func showBrand(b brand.Brand) brandAnswer {
-	a := brandAnswer{ID: b.ID, CreatedAt: b.CreatedAt.UTC(), UpdatedAt: b.UpdatedAt.UTC(), brandNew: brandNew{
+	a := brandAnswer{CapMax: b.CapMax, CapDays: b.CapDays, QuietFrom: b.QuietFrom, QuietUntil: b.QuietUntil, ID: b.ID, CreatedAt: b.CreatedAt.UTC(), UpdatedAt: b.UpdatedAt.UTC(), brandNew: brandNew{
 		Slug: b.Slug, Name: b.Name, PostalAddress: b.PostalAddress, SenderName: b.SenderName, SenderEmail: b.SenderEmail,
 		ReplyTo: b.ReplyTo, Website: b.Website, PrivacyURL: b.PrivacyURL, Language: b.Language, Languages: b.Languages,
 		TimeZone: b.TimeZone, Jurisdiction: b.Jurisdiction, SignedBy: b.SignedBy,
@@ -146,6 +151,10 @@ type brandChange struct {
 	Texts         *map[string]brandText `json:"texts,omitempty"`
 	TimeZone      *string               `json:"time_zone,omitempty" maxLength:"64" example:"Europe/London"`
 	Jurisdiction  *string               `json:"jurisdiction,omitempty" maxLength:"10" example:"GB"`
+	CapMax        *int                  `json:"cap_max,omitempty" minimum:"0" maximum:"1000" doc:"At most so many marketing mails to one person, over all topics …; 0 is no cap." example:"4"`
+	CapDays       *int                  `json:"cap_days,omitempty" minimum:"0" maximum:"366" doc:"… in so many days." example:"30"`
+	QuietFrom     *string               `json:"quiet_from,omitempty" maxLength:"5" doc:"No marketing mail begins from this time …, in the reader's own zone; empty is never." example:"21:00"`
+	QuietUntil    *string               `json:"quiet_until,omitempty" maxLength:"5" doc:"… until this one." example:"08:00"`
 	SignedBy      *string               `json:"signed_by,omitempty" enum:"us,relay" doc:"relay: nothing is signed here; see that the mail server that takes the mail does." example:"us"`
 }
 
@@ -154,6 +163,7 @@ func updateBrand(tx *store.Tx, c caller, in *struct{ Body brandChange }) (brandA
 	change := brand.Change{
 		Name: n.Name, PostalAddress: n.PostalAddress, SenderName: n.SenderName, SenderEmail: n.SenderEmail, ReplyTo: n.ReplyTo,
 		Website: n.Website, PrivacyURL: n.PrivacyURL, Language: n.Language, Languages: n.Languages, TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction, SignedBy: n.SignedBy,
+		CapMax: n.CapMax, CapDays: n.CapDays, QuietFrom: n.QuietFrom, QuietUntil: n.QuietUntil,
 	}
 	if n.Texts != nil {
 		texts := brandTexts(*n.Texts)

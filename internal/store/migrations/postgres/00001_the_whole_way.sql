@@ -34,6 +34,10 @@ CREATE TABLE brands (
   jurisdiction   text NOT NULL DEFAULT '',
   signed_by      text NOT NULL DEFAULT 'us' CHECK (signed_by IN ('us', 'relay')),
   address_key    bytea NOT NULL,            -- sealed; keys the hashes of addresses
+  cap_max        integer NOT NULL DEFAULT 0, -- marketing mails to one person …
+  cap_days       integer NOT NULL DEFAULT 0, -- … in so many days, over all topics; 0: no cap
+  quiet_from     text NOT NULL DEFAULT '',   -- HH:MM in the person's zone; empty: never quiet
+  quiet_until    text NOT NULL DEFAULT '',
   created_at     timestamptz NOT NULL,
   updated_at     timestamptz NOT NULL
 );
@@ -323,6 +327,7 @@ CREATE TABLE streams (
   origin    text NOT NULL CHECK (origin IN ('campaign', 'sequence', 'offer', 'confirm', 'service', 'test')),
   paused_at timestamptz,
   closed    text NOT NULL DEFAULT '',      -- why nothing flows any more; empty: open
+  priority  integer NOT NULL DEFAULT 0,    -- of two mails that want the same slot
   UNIQUE (brand_id, id)
 );
 
@@ -379,6 +384,15 @@ CREATE TABLE outbox (
   epoch     integer NOT NULL DEFAULT 0,     -- grows at every claim, and tells one from the next
   PRIMARY KEY (stream_id, due_at, id)
 ) WITH (fillfactor = 70);
+
+-- Mails under a promise or a cap: each has its place in the person's window.
+CREATE TABLE slots (
+  subscriber_id uuid NOT NULL REFERENCES subscribers (id),
+  topic_id      uuid NOT NULL,
+  id            uuid NOT NULL,              -- the message
+  taken_at      timestamptz NOT NULL,
+  PRIMARY KEY (subscriber_id, topic_id, id)
+);
 
 -- A process that sends, with its journal; claims are its own until it answers or is declared lost.
 CREATE TABLE nodes (

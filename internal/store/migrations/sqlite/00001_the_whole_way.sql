@@ -25,6 +25,10 @@ CREATE TABLE brands (
   jurisdiction   text NOT NULL DEFAULT '',
   signed_by      text NOT NULL DEFAULT 'us' CHECK (signed_by IN ('us', 'relay')),
   address_key    blob NOT NULL,            -- sealed; keys the hashes of addresses
+  cap_max        integer NOT NULL DEFAULT 0, -- marketing mails to one person …
+  cap_days       integer NOT NULL DEFAULT 0, -- … in so many days, over all topics; 0: no cap
+  quiet_from     text NOT NULL DEFAULT '',   -- HH:MM in the person's zone; empty: never quiet
+  quiet_until    text NOT NULL DEFAULT '',
   created_at     datetime NOT NULL,
   updated_at     datetime NOT NULL
 );
@@ -316,6 +320,7 @@ CREATE TABLE streams (
   origin    text NOT NULL CHECK (origin IN ('campaign', 'sequence', 'offer', 'confirm', 'service', 'test')),
   paused_at datetime,
   closed    text NOT NULL DEFAULT '',      -- why nothing flows any more; empty: open
+  priority  integer NOT NULL DEFAULT 0,    -- of two mails that want the same slot
   UNIQUE (brand_id, id)
 );
 
@@ -370,6 +375,15 @@ CREATE TABLE outbox (
   node_id   text,                           -- who has claimed it
   epoch     integer NOT NULL DEFAULT 0,     -- grows at every claim, and tells one from the next
   PRIMARY KEY (stream_id, due_at, id)
+);
+
+-- Mails under a promise or a cap: each has its place in the person's window.
+CREATE TABLE slots (
+  subscriber_id text NOT NULL REFERENCES subscribers (id),
+  topic_id      text NOT NULL,
+  id            text NOT NULL,              -- the message
+  taken_at      datetime NOT NULL,
+  PRIMARY KEY (subscriber_id, topic_id, id)
 );
 
 -- A process that sends, with its journal; claims are its own until it answers or is declared lost.
