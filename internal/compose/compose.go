@@ -38,7 +38,8 @@ type Compiled struct {
 	subject   *part
 	preheader *part
 	html      *part
-	text      *part // nil: made from the HTML
+	text      *part // nil: made of each person's HTML
+	made      bool  // the text is made from the HTML
 	document  bool  // the HTML is a whole document
 }
 
@@ -75,6 +76,10 @@ func Compile(c Content) (*Compiled, error) {
 	if err := all.OrNil(); err != nil {
 		return nil, err
 	}
+	if out.text == nil {
+		out.text, out.made = out.html.shade.part(out.html.assigned), true
+	}
+	out.html.shade = nil
 	return out, nil
 }
 
@@ -111,6 +116,9 @@ func (c *Compiled) fill(env Envelope, values map[string]any) (out rendered, err 
 		return out, nil
 	}
 	out.text, err = c.text.render(r, vars)
+	if c.made {
+		out.text = tidyText(out.text)
+	}
 	return out, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
@@ -75,22 +76,13 @@ const (
 // domains maps as IDNA 2008 lookup does, but takes the underscores that are in use.
 var domains = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.BidiRule(), idna.CheckHyphens(true), idna.VerifyDNSLength(true))
 
-// header is the address as a From or To holds it: the domain as an A-label
-// (RFC 5890), a name of plain ASCII in quotes and any other in encoded words,
-// which net/mail would let hold what a phrase must not (RFC 2047 §5).
+// header is the address as a From or To holds it, the domain as an A-label (RFC 5890).
 func (a Address) header() (string, error) {
 	email, err := ASCIIAddress(a.Email)
 	if err != nil {
 		return "", err
 	}
-	name := oneLine(a.Name, maxName)
-	if name == "" {
-		return "<" + email + ">", nil
-	}
-	if words := encodeWords(name); words != name {
-		return words + " <" + email + ">", nil
-	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `" <` + email + ">", nil
+	return string(appendPhrase(nil, a.Name, email)), nil
 }
 
 // ASCIIAddress is the address as SMTP without extensions takes it in RCPT TO:
@@ -98,6 +90,14 @@ func (a Address) header() (string, error) {
 // 5321 §4.1.2, §4.5.3.1 for the lengths). It fails with a problem of kind
 // Invalid that is [ErrSMTPUTF8] or [ErrAddress].
 func ASCIIAddress(email string) (string, error) {
+	if isPlainAddress(email) {
+		return email, nil
+	}
+	return careful(email)
+}
+
+// careful is ASCIIAddress for any address.
+func careful(email string) (string, error) {
 	at := strings.LastIndexByte(email, '@')
 	bad := func(cause error) error {
 		return problem.New(problem.Invalid, "mail.address.invalid").Because(fmt.Errorf("%w: %v", ErrAddress, cause))
@@ -128,10 +128,53 @@ func ASCIIAddress(email string) (string, error) {
 	return strings.Trim((&mail.Address{Address: parsed.Address}).String(), "<>"), nil
 }
 
+// isPlainAddress knows the addresses that most people have, which stand
+// everywhere as they are: a dot-atom, and a domain of small letters, digits and
+// hyphens that needs no IDNA.
+func isPlainAddress(email string) bool {
+	at := strings.IndexByte(email, '@')
+	if at < 1 || at > 64 || len(email) > 254 {
+		return false
+	}
+	for i := range at {
+		c := email[i]
+		if c == '.' && (i == 0 || i == at-1 || email[i-1] == '.') {
+			return false
+		}
+		if c != '.' && !(isLetter(c) || c >= '0' && c <= '9' || strings.IndexByte("!#$%&'*+-/=?^`{|}~", c) >= 0) {
+			return false
+		}
+	}
+	label := 0 // characters of the label so far
+	for i := at + 1; i < len(email); i++ {
+		switch c := email[i]; {
+		case c == '.':
+			if label == 0 || email[i-1] == '-' {
+				return false
+			}
+			label = 0
+			continue
+		case c == '-':
+			if label == 0 || label == 3 && email[i-1] == '-' {
+				return false
+			}
+		case c < '0' || c > '9' && c < 'a' || c > 'z':
+			return false
+		}
+		if label++; label > 63 {
+			return false
+		}
+	}
+	return label > 0 && email[len(email)-1] != '-'
+}
+
 // oneLine is text fit for a header: no control characters, no line ends, none
 // of the characters that turn the direction of what follows (they can show a
 // sender as another), at most so many characters.
 func oneLine(s string, most int) string {
+	if isOneLine(s, most) {
+		return s
+	}
 	s = strings.Map(func(c rune) rune {
 		switch {
 		case c == '\n' || c == '\t' || c == '\r' || c == 0x85 || c == 0x2028 || c == 0x2029:
@@ -146,6 +189,28 @@ func oneLine(s string, most int) string {
 		s = strings.TrimSpace(string([]rune(s)[:most-1])) + "…"
 	}
 	return s
+}
+
+// isOneLine reports whether oneLine has nothing to do.
+func isOneLine(s string, most int) bool {
+	n, blank := 0, true
+	for i := 0; i < len(s); n++ {
+		if c := s[i]; c < utf8.RuneSelf {
+			if c < ' ' || c == 0x7f || c == ' ' && blank {
+				return false
+			}
+			blank = c == ' '
+			i++
+			continue
+		}
+		c, size := utf8.DecodeRuneInString(s[i:])
+		if c == utf8.RuneError && size == 1 || c < 0xa0 || isBidi(c) || c == 0xfeff || c >= 0xfff9 && c <= 0xfffb || unicode.IsSpace(c) {
+			return false
+		}
+		blank = false
+		i += size
+	}
+	return n <= most && (!blank || n == 0)
 }
 
 // isBidi tells the characters with the property Bidi_Control (UAX #9).

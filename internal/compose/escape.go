@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,60 +14,66 @@ import (
 	yaml "gopkg.in/yaml.v2"
 )
 
-// The filters that end every output, one for each place. They see the value as
-// the template left it and give exactly the bytes that are written.
+// outlet is how an output is written in one kind of place: the text of the
+// value as the template left it, and whether HTML's own characters are still to
+// be escaped in that. It pays for what it reads.
+type outlet func(r *run, in any) (s string, escape bool, err error)
 
-func plainFilter(r *run, in any, _ []any) (any, error) {
-	s := show(in)
-	return s, r.spend(len(s))
+// outlets end every output, one for each place. Those of the last line serve a
+// text that is made of HTML.
+var outlets = map[string]outlet{
+	plainOut: plainOutlet, htmlOut: htmlOutlet, valueOut: valueOutlet, urlOut: urlOutlet, restOut: restOutlet, cssOut: cssOutlet,
+	wordsOut: wordsOutlet, readOut: readOutlet, bareURLOut: bare(urlOutlet), bareRestOut: bare(restOutlet),
 }
 
-// htmlFilter serves text and quoted attribute values alike: it escapes quotes
-// too. What the template itself made as HTML keeps its tags; its quotes are
-// then no danger in text, and in a value they are escaped like the rest.
-func htmlFilter(r *run, in any, _ []any) (any, error) {
-	s := show(in)
-	if err := r.spend(len(s)); err != nil {
+// filter is the outlet as the engine calls it: it gives exactly the bytes that
+// are written.
+func (f outlet) filter(r *run, in any, _ []any) (any, error) {
+	s, escape, err := f(r, in)
+	if err != nil {
 		return nil, err
 	}
-	if r.isTrusted(s) {
-		return s, nil
+	if escape {
+		s = html.EscapeString(s)
 	}
-	return html.EscapeString(s), nil
+	return s, nil
 }
 
-func valueFilter(r *run, in any, _ []any) (any, error) {
+func plainOutlet(r *run, in any) (string, bool, error) {
 	s := show(in)
-	if r.isTrusted(s) {
-		s = html.UnescapeString(s)
-	}
-	return html.EscapeString(s), r.spend(len(s))
+	return s, false, r.spend(len(s))
 }
 
-// urlFilter serves a URL whose scheme may still be open: one that a mail should
+// htmlOutlet serves text and quoted attribute values alike: quotes are escaped
+// too. What the template itself made as HTML keeps its tags; its quotes are
+// then no danger in text, and in a value they are escaped like the rest.
+func htmlOutlet(r *run, in any) (string, bool, error) {
+	s := show(in)
+	return s, !r.isTrusted(s), r.spend(len(s))
+}
+
+func valueOutlet(r *run, in any) (string, bool, error) {
+	s := r.untrusted(in)
+	return s, true, r.spend(len(s))
+}
+
+// urlOutlet serves a URL whose scheme may still be open: one that a mail should
 // not follow becomes a fragment that leads nowhere.
-func urlFilter(r *run, in any, _ []any) (any, error) {
-	s := show(in)
-	if r.isTrusted(s) {
-		s = html.UnescapeString(s)
-	}
-	s = strings.TrimSpace(s)
+func urlOutlet(r *run, in any) (string, bool, error) {
+	s := strings.TrimSpace(r.untrusted(in))
 	if at := strings.IndexAny(s, ":/?#"); at >= 0 && s[at] == ':' && !isSafeScheme(strings.ToLower(strings.Map(visible, s[:at]))) {
 		s = "#"
 	}
-	return html.EscapeString(tidyURL(s)), r.spend(len(s))
+	return tidyURL(s), true, r.spend(len(s))
 }
 
-func restFilter(r *run, in any, _ []any) (any, error) {
-	s := show(in)
-	if r.isTrusted(s) {
-		s = html.UnescapeString(s)
-	}
-	return html.EscapeString(tidyURL(s)), r.spend(len(s))
+func restOutlet(r *run, in any) (string, bool, error) {
+	s := r.untrusted(in)
+	return tidyURL(s), true, r.spend(len(s))
 }
 
-// cssFilter keeps what a colour, a length or a font's name is made of.
-func cssFilter(r *run, in any, _ []any) (any, error) {
+// cssOutlet keeps what a colour, a length or a font's name is made of.
+func cssOutlet(r *run, in any) (string, bool, error) {
 	s := show(in)
 	keep := func(c rune) rune {
 		switch {
@@ -77,7 +84,43 @@ func cssFilter(r *run, in any, _ []any) (any, error) {
 		}
 		return -1
 	}
-	return strings.Map(keep, s), r.spend(len(s))
+	return strings.Map(keep, s), false, r.spend(len(s))
+}
+
+// wordsOutlet shows a value in a text as HTML does: white space is one space.
+func wordsOutlet(r *run, in any) (string, bool, error) {
+	s := show(in)
+	if err := r.spend(len(s)); err != nil {
+		return "", false, err
+	}
+	if !strings.ContainsAny(s, "\n\t") && !strings.Contains(s, "  ") {
+		return s, false, nil
+	}
+	return spacesRE.ReplaceAllString(s, " "), false, nil
+}
+
+// readOutlet shows what the entities in a value mean.
+func readOutlet(r *run, in any) (string, bool, error) {
+	return wordsOutlet(r, html.UnescapeString(show(in)))
+}
+
+var spacesRE = regexp.MustCompile(`[ \t\n]+`)
+
+// bare is the outlet where there is no HTML to escape for.
+func bare(f outlet) outlet {
+	return func(r *run, in any) (string, bool, error) {
+		s, _, err := f(r, in)
+		return s, false, err
+	}
+}
+
+// untrusted is the value as text, also when the template has made HTML of it.
+func (r *run) untrusted(in any) string {
+	s := show(in)
+	if r.isTrusted(s) {
+		return html.UnescapeString(s)
+	}
+	return s
 }
 
 // isSafeScheme tells the schemes that a link in a mail may have.
@@ -88,15 +131,28 @@ func isSafeScheme(scheme string) bool {
 // tidyURL percent-encodes the characters that RFC 3986 has no place for; what
 // is encoded already stays.
 func tidyURL(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c <= 0x20 || c >= 0x7f || strings.IndexByte("\"'<>\\^`{|}", c) >= 0 {
-			fmt.Fprintf(&b, "%%%02X", c)
+	at := 0
+	for at < len(s) && isURLByte(s[at]) {
+		at++
+	}
+	if at == len(s) {
+		return s
+	}
+	b := []byte(s[:at])
+	for ; at < len(s); at++ {
+		if c := s[at]; isURLByte(c) {
+			b = append(b, c)
 		} else {
-			b.WriteByte(c)
+			b = append(b, '%', upperHex[c>>4], upperHex[c&15])
 		}
 	}
-	return b.String()
+	return string(b)
+}
+
+const upperHex = "0123456789ABCDEF"
+
+func isURLByte(c byte) bool {
+	return c > 0x20 && c < 0x7f && strings.IndexByte("\"'<>\\^`{|}", c) < 0
 }
 
 func visible(c rune) rune {

@@ -21,6 +21,9 @@ type fencer struct {
 	blocks []block
 	links  []string
 	line   int
+
+	shade    shade    // of the HTML, for the text made from it
+	assigned []string // the variables that the template sets
 }
 
 // block is an open {% if %}, {% for %} and so on.
@@ -91,6 +94,7 @@ func (f *fencer) copy(s string) error {
 		f.out.WriteString(s)
 		return nil
 	}
+	f.shade.literal(s)
 	done, begun := 0, -1
 	for i := 0; i < len(s); i++ {
 		f.scan.next(s[i])
@@ -166,6 +170,7 @@ func (f *fencer) object(t parser.Token) error {
 		default:
 			return f.refuse("mail.template.in-tag", "Near", t.Source)
 		}
+		f.shade.output(t, f.scan.place())
 		f.scan.output()
 	}
 	f.out.WriteString("{{" + dash(t.Source, 2) + " (" + t.Args + ") | " + out + " " + dash(t.Source, len(t.Source)-3) + "}}")
@@ -196,9 +201,9 @@ func (f *fencer) tag(t parser.Token, size int) error {
 		return err
 	}
 	f.scan.output()
-	source := t.Source
+	source, args, after := t.Source, t.Args, ""
 	if t.Name == "if" || t.Name == "elsif" || t.Name == "unless" {
-		source = nothingFirst(source)
+		source, args = nothingFirst(source), nothingFirst(args)
 	}
 	switch {
 	case end:
@@ -215,21 +220,25 @@ func (f *fencer) tag(t parser.Token, size int) error {
 			}
 			source = strings.Replace(source, t.Args, b.variable, 1)
 			f.scan = scanner{}
+			f.assigned = append(f.assigned, b.variable)
 		}
 		f.blocks = append(f.blocks, b)
 		if t.Name == "for" {
-			source += "{% " + stepTag + " " + strconv.Itoa(size) + " %}"
+			after = "{% " + stepTag + " " + strconv.Itoa(size) + " %}"
 		}
 	case t.Name == "else" || t.Name == "elsif" || t.Name == "when":
 		if err := f.branch(t.Name); err != nil {
 			return err
 		}
+	case t.Name == "assign":
+		f.assigned = append(f.assigned, identifier(t.Args))
 	case t.Name == "break" || t.Name == "continue":
 		if f.kind == htmlPart && f.scan.place() != inText {
 			return f.refuse("mail.template.in-tag", "Near", t.Source)
 		}
 	}
-	f.out.WriteString(source)
+	f.out.WriteString(source + after)
+	f.shade.tag(t, args, after)
 	return nil
 }
 
@@ -259,6 +268,7 @@ func (f *fencer) close(t parser.Token) error {
 	if n == 0 || "end"+f.blocks[n-1].name != t.Name {
 		return f.refuse("mail.template.stray", "Tag", t.Name)
 	}
+	f.shade.tag(t, "", "")
 	b := f.blocks[n-1]
 	f.blocks = f.blocks[:n-1]
 	if b.name == "capture" {
@@ -320,7 +330,7 @@ func (f *fencer) expression(s string, loop bool) error {
 			return f.refuse("mail.template.unreadable")
 		case c == '|':
 			filters++
-			name := word(strings.TrimLeft(s[i+1:], " \t\n"))
+			name := identifier(strings.TrimLeft(s[i+1:], " \t\n"))
 			if _, ok := filterTable[name]; !ok || strings.HasPrefix(name, "__") {
 				return f.refuse("mail.template.unknown-filter", "Filter", name)
 			}
@@ -332,7 +342,7 @@ func (f *fencer) expression(s string, loop bool) error {
 			}
 			i += 2
 		case isLetter(c):
-			name := word(s[i:])
+			name := identifier(s[i:])
 			if strings.HasPrefix(name, "__") {
 				return f.refuse("mail.template.reserved", "Name", name)
 			}
@@ -395,8 +405,8 @@ func isLetter(c byte) bool {
 	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// word is the identifier that s begins with.
-func word(s string) string {
+// identifier is the one that s begins with.
+func identifier(s string) string {
 	if s == "" || !isLetter(s[0]) {
 		return ""
 	}
@@ -407,4 +417,4 @@ func word(s string) string {
 	return s[:n]
 }
 
-func isName(s string) bool { return s != "" && word(s) == s }
+func isName(s string) bool { return s != "" && identifier(s) == s }

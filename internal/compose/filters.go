@@ -29,7 +29,6 @@ type filter func(r *run, in any, args []any) (any, error)
 // not compile.
 var filterTable = func() map[string]filter {
 	t := map[string]filter{
-		plainOut: plainFilter, htmlOut: htmlFilter, valueOut: valueFilter, urlOut: urlFilter, restOut: restFilter, cssOut: cssFilter,
 		"default": defaultFilter, "json": func(_ *run, in any, _ []any) (any, error) { return asJSON(in), nil },
 		"date": dateFilter, "size": sizeFilter,
 		"newline_to_br": func(r *run, in any, _ []any) (any, error) {
@@ -49,6 +48,9 @@ var filterTable = func() map[string]filter {
 	maps.Copy(t, textFilters)
 	maps.Copy(t, numberFilters)
 	maps.Copy(t, listFilters)
+	for name, f := range outlets {
+		t[name] = f.filter
+	}
 	return t
 }()
 

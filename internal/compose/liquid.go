@@ -44,6 +44,9 @@ type part struct {
 	field string // "subject", "preheader", "html", "text": named in problems
 	root  render.Node
 	links []string // literal http(s) hrefs, in document order; HTML only
+
+	assigned []string // the variables that it sets
+	shade    *shade   // HTML only
 }
 
 // Names that only the rewritten source speaks; a template that says them is refused.
@@ -56,6 +59,11 @@ const (
 	urlOut   = "__url"
 	restOut  = "__rest"
 	cssOut   = "__css"
+
+	wordsOut    = "__words" // these: in a text made of HTML
+	bareURLOut  = "__bareurl"
+	bareRestOut = "__barerest"
+	readOut     = "__read"
 )
 
 // runKey finds the run among a render's variables; no template can spell it.
@@ -109,7 +117,7 @@ func compilePart(field, source string, k kind) (p *part, err error) {
 	if perr != nil {
 		return nil, problem.InvalidField(field, "mail.template.unreadable", "Line", max(perr.LineNumber(), 1)).Because(perr)
 	}
-	return &part{kind: k, field: field, root: root, links: f.links}, nil
+	return &part{kind: k, field: field, root: root, links: f.links, assigned: f.assigned, shade: &f.shade}, nil
 }
 
 // render fills the template. Whatever goes wrong, be it a panic of the engine,
@@ -120,21 +128,31 @@ func (p *part) render(r *run, vars map[string]any) (out string, err error) {
 			out, err = "", p.failed(1, fmt.Errorf("panic: %v", c))
 		}
 	}()
-	config := grammar
-	config.Config.Config = r.filters()
 	r.begin(p.kind == htmlPart)
-	vars[runKey] = r
-	for name, n := range map[string]nothingIn{"empty": {}, "blank": {blank: true}} {
-		if _, taken := vars[name]; !taken {
-			vars[name] = n
-		}
-	}
+	r.bind(vars)
 	buf := &capped{}
-	rerr := render.Render(p.root, buf, vars, config)
+	rerr := r.engine(p.root, buf, vars)
 	if rerr == nil {
 		return buf.String(), nil
 	}
 	return "", p.failed(rerr.LineNumber(), rerr)
+}
+
+// engine renders a node and pays for it.
+func (r *run) engine(node render.Node, to io.Writer, vars map[string]any) render.Error {
+	config := grammar
+	config.Config.Config = r.filters()
+	return render.Render(node, to, vars, config)
+}
+
+// bind makes fenced values what a template may name.
+func (r *run) bind(vars map[string]any) {
+	vars[runKey] = r
+	for name, n := range nothings {
+		if _, taken := vars[name]; !taken {
+			vars[name] = n
+		}
+	}
 }
 
 func (p *part) failed(line int, cause error) error {
@@ -219,23 +237,26 @@ func (r *run) filters() expressions.Config {
 	if r.config == nil {
 		c := expressions.NewConfig()
 		for name, f := range filterTable {
-			c.AddFilter(name, func(in any, args ...any) (any, error) {
-				if err := r.spend(weigh(in)); err != nil {
-					return nil, err
-				}
-				out, err := f(r, in, args)
-				if err != nil {
-					return nil, err
-				}
-				if s, ok := out.(string); ok && len(s) > maxValue {
-					return nil, errTooMuch
-				}
-				return out, nil
-			})
+			c.AddFilter(name, func(in any, args ...any) (any, error) { return r.apply(f, in, args) })
 		}
 		r.config = &c
 	}
 	return *r.config
+}
+
+// apply calls a filter and pays for it.
+func (r *run) apply(f filter, in any, args []any) (any, error) {
+	if err := r.spend(weigh(in)); err != nil {
+		return nil, err
+	}
+	out, err := f(r, in, args)
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := out.(string); ok && len(s) > maxValue {
+		return nil, errTooMuch
+	}
+	return out, nil
 }
 
 // weigh is about how many bytes a filter has to look at.

@@ -3,13 +3,11 @@ package compose
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"net/url"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	gomail "github.com/wneessen/go-mail"
 
@@ -111,45 +109,35 @@ func headerToken(s string) string {
 
 // isMessageID reports whether the id can stand between angle brackets (RFC 5322 §3.6.4).
 func isMessageID(id string) bool {
-	return headerToken(id) == id && len(id) < 250 && strings.Count(id, "@") == 1 && id[0] != '@' && id[len(id)-1] != '@'
+	at := strings.IndexByte(id, '@')
+	if at < 1 || at == len(id)-1 || len(id) >= 250 {
+		return false
+	}
+	for i := range len(id) {
+		if c := id[i]; c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == ',' || c == '@' && i != at {
+			return false
+		}
+	}
+	return true
 }
 
 // boundary is the same for the same message id, so that a mail made twice has
 // the same bytes. No line of quoted-printable text can be it: it would have to
 // hold the hash of its own message id.
 func boundary(messageID string) string {
-	sum := sha256.Sum256([]byte("boundary " + messageID))
-	return "b" + hex.EncodeToString(sum[:16])
+	return string(appendBoundary(nil, messageID))
 }
 
-// encodeWords is a header's text: as it is when that is plain ASCII, else in
-// encoded words of at most 75 characters that each hold whole characters
-// (RFC 2047 §2). Text that looks like an encoded word is encoded too, so that
-// it is read as what was written. The words are short enough for the first to
-// stand on the line of the field's name.
+func appendBoundary(dst []byte, messageID string) []byte {
+	var b [300]byte // a message id is shorter than 250
+	sum := sha256.Sum256(append(append(b[:0], "boundary "...), messageID...))
+	return hex.AppendEncode(append(dst, 'b'), sum[:16])
+}
+
+// encodeWords is a header's text: as it is when that may be, else in encoded words.
 func encodeWords(s string) string {
-	foreign, longest, word := false, 0, 0
-	for _, c := range s {
-		foreign = foreign || c >= 0x7f
-		if word++; c == ' ' {
-			word = 0
-		}
-		longest = max(longest, word)
-	}
-	if !foreign && longest <= 60 && !strings.Contains(s, "=?") {
+	if !needsWords(s) {
 		return s
 	}
-	var b strings.Builder
-	for len(s) > 0 {
-		n := min(len(s), 36)
-		for n < len(s) && !utf8.RuneStart(s[n]) {
-			n--
-		}
-		if b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString("=?utf-8?b?" + base64.StdEncoding.EncodeToString([]byte(s[:n])) + "?=")
-		s = s[n:]
-	}
-	return b.String()
+	return string(appendWords(nil, s))
 }

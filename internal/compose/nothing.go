@@ -12,6 +12,9 @@ import (
 // the left side of a comparison, so nothingFirst puts it there.
 type nothingIn struct{ blank bool }
 
+// nothings are the two of them, by name.
+var nothings = map[string]nothingIn{"empty": {}, "blank": {blank: true}}
+
 // Equal reports whether there is nothing in the other value: no character, no
 // item; for blank also nil, false and white space.
 func (n nothingIn) Equal(other values.Value) bool {

@@ -13,7 +13,15 @@ import (
 // are paragraphs, cells have a bar between them, pictures are their alt texts,
 // and a link whose text is its address is only the address.
 func textFromHTML(source string) string {
-	text := html2text.HTML2TextWithOptions(plainHTML(source),
+	for _, mark := range []string{cellMark, wordBegin, wordEnd} {
+		source = strings.ReplaceAll(source, mark, "")
+	}
+	return makeText(source, nil)
+}
+
+// makeText is textFromHTML for a document that holds words.
+func makeText(source string, words []word) string {
+	text := html2text.HTML2TextWithOptions(plainHTML(source, words),
 		html2text.WithUnixLineBreaks(), html2text.WithLinksInnerText(), html2text.WithListSupport())
 	text = lineEndRE.ReplaceAllString(text, "\n")
 	text = cellsRE.ReplaceAllString(text, " | ")
@@ -32,8 +40,8 @@ var (
 // silent elements have nothing to read.
 var silent = map[string]bool{"head": true, "script": true, "style": true, "title": true, "template": true}
 
-func plainHTML(source string) string {
-	p := plainer{z: html.NewTokenizer(strings.NewReader(strings.ReplaceAll(source, cellMark, "")))}
+func plainHTML(source string, words []word) string {
+	p := plainer{z: html.NewTokenizer(strings.NewReader(source)), words: words}
 	for {
 		switch p.z.Next() {
 		case html.ErrorToken:
@@ -55,6 +63,7 @@ func plainHTML(source string) string {
 type plainer struct {
 	z      *html.Tokenizer
 	out    strings.Builder
+	words  []word // that stand in the document
 	muted  int    // depth of silent elements
 	href   string // of the open link
 	inLink strings.Builder
@@ -132,7 +141,7 @@ func (p *plainer) closeLink() {
 	to := strings.TrimPrefix(p.href, "mailto:")
 	switch {
 	case words == "":
-	case words == p.href || words == to:
+	case sameWords(words, p.href, p.words) || sameWords(words, to, p.words):
 		p.out.WriteString(html.EscapeString(words))
 	default:
 		p.out.WriteString(`<a href="` + html.EscapeString(to) + `">` + html.EscapeString(words) + `</a>`)

@@ -1,0 +1,317 @@
+package compose
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/osteele/liquid/render"
+)
+
+// cutter makes the steps of a part out of the part as it looks with a
+// placeholder for each thing that differs between people.
+type cutter struct {
+	prefix string // begins a placeholder, and is nowhere else
+	steps  []step // what the placeholders stand for
+}
+
+// place gives the placeholder of a step. It is letters and digits, which no
+// escaping changes.
+func (c *cutter) place(s step) string {
+	c.steps = append(c.steps, s)
+	return c.prefix + strconv.Itoa(len(c.steps)-1) + "q"
+}
+
+// prefixNotIn gives a prefix for placeholders. Its first letter is in it once,
+// so that what stands before one cannot make another.
+func prefixNotIn(s string) string {
+	for n := 0; ; n++ {
+		if prefix := "zq" + strconv.Itoa(n) + "x"; !strings.Contains(s, prefix) {
+			return prefix
+		}
+	}
+}
+
+// cut gives the part's steps; ok is false when a line end lies across a cut.
+func (c *cutter) cut(s string) (out program, ok bool) {
+	for {
+		before, rest, found := strings.Cut(s, c.prefix)
+		before, ok := lineEnds(before)
+		if !ok && found {
+			return nil, false
+		}
+		if before != "" {
+			out = append(out, step{kind: textStep, ready: newSegment(before)})
+		}
+		if !found {
+			return out, true
+		}
+		digits, after, _ := strings.Cut(rest, "q")
+		n, err := strconv.Atoi(digits)
+		if err != nil || n >= len(c.steps) {
+			return nil, false
+		}
+		out, s = append(out, c.steps[n]), after
+	}
+}
+
+// lineEnds is the text with the line ends that mime/quotedprintable makes of its
+// carriage returns; ok is false when what follows decides about the last.
+func lineEnds(s string) (out string, ok bool) {
+	if !strings.Contains(s, "\r") {
+		return s, true
+	}
+	b := make([]byte, 0, len(s))
+	cr := false
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\n' && cr:
+			cr = false
+		case c == '\n' || c == '\r':
+			b = append(b, '\n')
+			cr = cr || c == '\r'
+		default:
+			b = append(b, c)
+			cr = cr && needs[c]&needsCode != 0
+		}
+	}
+	return string(b), !cr
+}
+
+// withLinks are the steps with the links of their texts: literal, or each
+// person's own.
+func (c *cutter) withLinks(steps program, links []string, tracked bool) (program, bool) {
+	out := make(program, 0, len(steps))
+	for _, s := range steps {
+		switch s.kind {
+		case textStep:
+			text, ok := c.cut(replaceMarks(s.text, links, c.link(tracked)))
+			if !ok {
+				return nil, false
+			}
+			out = append(out, text...)
+			continue
+		case branchStep:
+			ways := make([]branch, len(s.branches))
+			for i, b := range s.branches {
+				then, ok := c.withLinks(b.then, links, tracked)
+				if !ok {
+					return nil, false
+				}
+				ways[i] = branch{b.when, then}
+			}
+			s.branches = ways
+		}
+		out = append(out, s)
+	}
+	return out, true
+}
+
+// link is what replaceMarks asks for each link.
+func (c *cutter) link(tracked bool) func(n int) string {
+	if !tracked {
+		return nil
+	}
+	return func(n int) string { return c.place(step{kind: linkStep, n: n}) }
+}
+
+// skeleton is a part with placeholders for all but its text.
+func (c *cutter) skeleton(steps program, links []string, tracked bool) (s string, ok bool) {
+	var b strings.Builder
+	for _, s := range steps {
+		if s.kind == textStep {
+			b.WriteString(s.text)
+			continue
+		}
+		whole, ok := c.withLinks(program{s}, links, tracked)
+		if !ok {
+			return "", false
+		}
+		b.WriteString(c.place(whole[0]))
+	}
+	return b.String(), true
+}
+
+// owns is the envelope with placeholders for what is a person's own.
+func (c *cutter) owns(env Envelope, key int) Envelope {
+	for _, own := range []struct {
+		has  int
+		kind stepKind
+		to   *string
+	}{
+		{hasLeave, leaveStep, &env.Leave}, {hasPreferences, preferencesStep, &env.Preferences}, {hasWhy, whyStep, &env.Why},
+		{hasView, viewStep, &env.View}, {hasPixel, pixelStep, &env.PixelURL},
+	} {
+		if *own.to = ""; key&own.has != 0 {
+			*own.to = c.place(step{kind: own.kind})
+		}
+	}
+	return env
+}
+
+// page makes the HTML part for a kind of people; no steps is one that cannot be cut.
+func (f *Frame) page(key int) (program, error) {
+	steps, links := f.programs.html, f.compiled.html.links
+	if f.compiled.document && !shapedByText(steps, true) {
+		return nil, nil
+	}
+	plain, err := f.compiled.page(f.common, rendered{html: steps.literal()}, nil)
+	if err != nil {
+		return nil, err
+	}
+	c := &cutter{prefix: prefixNotIn(plain)}
+	tracked := key&hasClicks != 0
+	body, ok := c.skeleton(steps, links, tracked)
+	if !ok || f.compiled.document && !c.plainBodyTag(body) {
+		return nil, nil
+	}
+	filled := rendered{subject: c.place(step{kind: titleStep}), html: body}
+	if key&hasPreheader != 0 {
+		filled.preheader = c.place(step{kind: preheaderStep})
+	}
+	whole, err := f.compiled.page(c.owns(f.common, key), filled, c.link(tracked))
+	if err != nil {
+		return nil, err
+	}
+	out, ok := c.cut(whole)
+	if !ok {
+		return nil, nil
+	}
+	return out, nil
+}
+
+// text makes the text part for a kind of people.
+func (f *Frame) text(key int) (program, error) {
+	steps := slices.Clone(f.programs.text)
+	plain, err := footed(f.common, steps.literal())
+	if err != nil {
+		return nil, err
+	}
+	c := &cutter{prefix: prefixNotIn(plain)}
+	var body string
+	ok := key&hasWhole == 0 && steps.trim()
+	if ok {
+		body, ok = c.skeleton(steps, nil, false)
+	}
+	if !ok {
+		c.steps = nil
+		body = c.place(step{kind: wholeTextStep})
+	}
+	last := len(c.steps)
+	whole, err := footed(c.owns(f.common, key&^hasWhole), body)
+	if err != nil {
+		return nil, err
+	}
+	out, ok := c.cut(whole)
+	if !ok {
+		return nil, nil
+	}
+	if f.compiled.made {
+		out.tidyUntil(last)
+	}
+	return out, nil
+}
+
+// literal is all text of the steps, run together.
+func (p program) literal() string {
+	var b strings.Builder
+	for _, s := range p {
+		b.WriteString(s.text)
+		for _, way := range s.branches {
+			b.WriteString(way.then.literal())
+		}
+	}
+	return b.String()
+}
+
+// trim takes the white space off both ends; ok is false when a step that is not
+// text stands there.
+func (p program) trim() (ok bool) {
+	if len(p) == 0 {
+		return true
+	}
+	first, last := &p[0], &p[len(p)-1]
+	first.text = strings.TrimLeftFunc(first.text, unicode.IsSpace)
+	last.text = strings.TrimRightFunc(last.text, unicode.IsSpace)
+	return (first.kind == textStep && first.text != "" && last.kind == textStep && last.text != "") || len(p) == 1 && first.kind == textStep
+}
+
+// tidyUntil marks where the text made from the HTML ends, after the first n
+// things that differ.
+func (p program) tidyUntil(n int) {
+	for i := range p {
+		if p[i].kind != textStep {
+			n--
+		} else if n == 0 {
+			p[i].last = true
+			return
+		}
+	}
+}
+
+// The footer and the preheader of a document are put where its tags are found.
+// Values have no tags, so these are in the author's text, but it may stand where
+// it is not always shown.
+var (
+	shapeRE = regexp.MustCompile(`(?i)<(?:/?body|/html)`)
+	shardRE = regexp.MustCompile(`(?i)<(?:/?(?:b(?:od?)?)?|/h(?:tm?)?)$`) // what could become one with what follows
+)
+
+// shapedByText reports whether those tags are in text that all mails share.
+func shapedByText(steps program, shared bool) bool {
+	for _, s := range steps {
+		if shardRE.MatchString(s.text) || !shared && shapeRE.MatchString(s.text) {
+			return false
+		}
+		for _, way := range s.branches {
+			if !shapedByText(way.then, false) {
+				return false
+			}
+		}
+		if s.node != nil && !shapeless(s.node) {
+			return false
+		}
+	}
+	return true
+}
+
+// shapeless reports whether a node of the engine writes no such tag.
+func shapeless(n render.Node) bool {
+	plain := func(s string) bool { return !shardRE.MatchString(s) && !shapeRE.MatchString(s) }
+	all := func(nodes []render.Node) bool {
+		return !slices.ContainsFunc(nodes, func(n render.Node) bool { return !shapeless(n) })
+	}
+	switch n := n.(type) {
+	case *render.TextNode:
+		return plain(n.Source)
+	case *render.TagNode:
+		return !strings.Contains(n.Args, "<")
+	case *render.SeqNode:
+		return all(n.Children)
+	case *render.BlockNode:
+		return all(n.Body) && !slices.ContainsFunc(n.Clauses, func(b *render.BlockNode) bool { return !all(b.Body) })
+	case *render.ObjectNode:
+		return true
+	}
+	return false
+}
+
+// plainBodyTag reports whether the tag that the preheader follows is found
+// where it is found in every mail: it holds nothing but values.
+func (c *cutter) plainBodyTag(body string) bool {
+	begun := len(bodyBeginRE.FindAllStringIndex(body, 2))
+	span := bodyRE.FindString(body)
+	if begun == 0 {
+		return true
+	}
+	for n, s := range c.steps {
+		if strings.Contains(span, c.prefix+strconv.Itoa(n)+"q") && (s.output == nil || !s.output.quoted) {
+			return false
+		}
+	}
+	return begun == 1 && span != ""
+}
+
+var bodyBeginRE = regexp.MustCompile(`(?i)<body`)

@@ -1,0 +1,283 @@
+package compose
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/osteele/liquid/parser"
+	"github.com/osteele/liquid/render"
+)
+
+// A program is a template as the steps that fill it. What the engine does with
+// plain outputs and conditions is done here without it, to the same bytes; all
+// else is a node that the engine renders.
+type program []step
+
+type step struct {
+	kind     stepKind
+	text     string
+	n        int // of a link
+	output   *output
+	branches []branch
+	node     render.Node
+	ready    segment // the text, encoded, in a program that writes a mail's part
+	last     bool    // where the tidy text ends
+}
+
+type stepKind int
+
+const (
+	textStep stepKind = iota
+	outputStep
+	branchStep
+	engineStep
+
+	// In a part of a mail, beside those: what is the person's own.
+	linkStep
+	titleStep
+	preheaderStep
+	leaveStep
+	preferencesStep
+	whyStep
+	viewStep
+	pixelStep
+	wholeTextStep // the text part's body, filled and encoded as one
+)
+
+// branch is one way through an {% if %}.
+type branch struct {
+	when *condition // nil: else
+	then program
+}
+
+// compiler reads the engine's tree of one part.
+type compiler struct {
+	assigned map[string]bool // the variables that the template sets
+}
+
+// program gives the steps of a part.
+func (p *part) program() program {
+	c := compiler{make(map[string]bool, len(p.assigned))}
+	for _, name := range p.assigned {
+		c.assigned[name] = true
+	}
+	root, ok := p.root.(*render.SeqNode)
+	if ok {
+		var steps program
+		if steps, ok = c.sequence(root.Children, true); ok {
+			return steps
+		}
+	}
+	return program{{kind: engineStep, node: p.root}}
+}
+
+// sequence compiles nodes in a row; ok is false when white space control
+// reaches from one node into another.
+func (c compiler) sequence(nodes []render.Node, root bool) (steps program, ok bool) {
+	if !trimsOnlyText(nodes, root) {
+		return nil, false
+	}
+	// what lies between the setting of a variable and its last use is one step,
+	// for only then does the engine keep it
+	first := slices.IndexFunc(nodes, c.touches)
+	for i := 0; i < len(nodes); i++ {
+		if i == first {
+			last := i
+			for k := i + 1; k < len(nodes); k++ {
+				if c.touches(nodes[k]) {
+					last = k
+				}
+			}
+			steps, i = append(steps, step{kind: engineStep, node: &render.SeqNode{Children: nodes[i : last+1]}}), last
+			continue
+		}
+		switch n := nodes[i].(type) {
+		case *render.TrimNode:
+		case *render.TextNode:
+			s, _ := trimmed(nodes, i)
+			steps = steps.add(s)
+		case *render.RawNode:
+			var b bytes.Buffer
+			if err := render.Render(n, &b, nil, grammar); err != nil {
+				return nil, false
+			}
+			steps = steps.add(b.String())
+		case *render.ObjectNode:
+			if o := c.output(n.Args); o != nil {
+				steps = append(steps, step{kind: outputStep, output: o})
+				continue
+			}
+			steps = append(steps, step{kind: engineStep, node: n})
+		case *render.BlockNode:
+			s, ok := c.block(n)
+			if !ok {
+				return nil, false
+			}
+			steps = append(steps, s)
+		default:
+			steps = append(steps, step{kind: engineStep, node: n})
+		}
+	}
+	return steps, true
+}
+
+// touches reports whether a node sets or uses a variable that the template sets.
+func (c compiler) touches(n render.Node) bool {
+	switch n := n.(type) {
+	case *render.ObjectNode:
+		return c.names(n.Args)
+	case *render.TagNode:
+		return c.names(n.Args)
+	case *render.BlockNode:
+		within := func(b *render.BlockNode) bool { return c.names(b.Args) || slices.ContainsFunc(b.Body, c.touches) }
+		return within(n) || slices.ContainsFunc(n.Clauses, within)
+	}
+	return false
+}
+
+// names reports whether an expression names such a variable.
+func (c compiler) names(expression string) bool {
+	for i := 0; len(c.assigned) > 0 && i < len(expression); i++ {
+		if name := identifier(expression[i:]); name != "" {
+			if c.assigned[name] {
+				return true
+			}
+			i += len(name) - 1
+		}
+	}
+	return false
+}
+
+// add appends a text, to the one before when there is one.
+func (p program) add(s string) program {
+	if s == "" {
+		return p
+	}
+	if n := len(p); n > 0 && p[n-1].kind == textStep {
+		p[n-1].text += s
+		return p
+	}
+	return append(p, step{kind: textStep, text: s})
+}
+
+func (c compiler) block(n *render.BlockNode) (step, bool) {
+	if s, ok := c.branches(n); ok {
+		return s, true
+	}
+	for _, b := range append([]*render.BlockNode{n}, n.Clauses...) {
+		if !trimsOnlyTextWithin(b.Body) {
+			return step{}, false
+		}
+	}
+	return step{kind: engineStep, node: n}, true
+}
+
+// branches compiles an {% if %} or {% unless %} whose conditions are plain.
+func (c compiler) branches(n *render.BlockNode) (s step, ok bool) {
+	if n.Name != "if" && n.Name != "unless" || c.touches(n) {
+		return s, false
+	}
+	s.kind = branchStep
+	for _, b := range append([]*render.BlockNode{n}, n.Clauses...) {
+		var way branch
+		if b.Name != "else" {
+			if way.when = c.condition(b.Args, b.Name == "unless"); way.when == nil {
+				return s, false
+			}
+		}
+		if way.then, ok = c.sequence(b.Body, false); !ok {
+			return s, false
+		}
+		s.branches = append(s.branches, way)
+	}
+	return s, true
+}
+
+// White space control trims what the engine wrote last and what it writes next.
+// Where that is the text beside it, always, it can be done beforehand.
+
+// trimsOnlyText reports whether it is for all of the nodes.
+func trimsOnlyText(nodes []render.Node, root bool) bool {
+	for i, n := range nodes {
+		switch n := n.(type) {
+		case *render.TrimNode:
+			if n.TrimDirection == parser.Left {
+				if !(root && i == 0) && !isText(nodes, i-1) {
+					return false
+				}
+			} else if next := pastSilent(nodes, i+1); !(root && next == len(nodes)) && !isText(nodes, next) {
+				return false
+			}
+		case *render.TextNode:
+			if s, both := trimmed(nodes, i); s == "" && both {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// trimsOnlyTextWithin asks the same of blocks within blocks.
+func trimsOnlyTextWithin(nodes []render.Node) bool {
+	if !trimsOnlyText(nodes, false) {
+		return false
+	}
+	for _, n := range nodes {
+		b, ok := n.(*render.BlockNode)
+		if !ok {
+			continue
+		}
+		for _, b := range append([]*render.BlockNode{b}, b.Clauses...) {
+			if !trimsOnlyTextWithin(b.Body) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// pastSilent is the first node from i on that may write something.
+func pastSilent(nodes []render.Node, i int) int {
+	for i < len(nodes) {
+		tag, ok := nodes[i].(*render.TagNode)
+		if !ok || tag.Name != stepTag && tag.Name != markTag && tag.Name != "assign" {
+			break
+		}
+		i++
+	}
+	return i
+}
+
+func isText(nodes []render.Node, i int) bool {
+	if i < 0 || i >= len(nodes) {
+		return false
+	}
+	_, ok := nodes[i].(*render.TextNode)
+	return ok
+}
+
+// trimmed is the text of node i as its neighbours leave it, and whether both
+// have trimmed it.
+func trimmed(nodes []render.Node, i int) (s string, both bool) {
+	s = nodes[i].(*render.TextNode).Source
+	left, right := false, false
+	before := i - 1
+	for before >= 0 && pastSilent(nodes, before) > before {
+		before--
+	}
+	if before >= 0 {
+		t, ok := nodes[before].(*render.TrimNode)
+		if left = ok && t.TrimDirection == parser.Right; left {
+			s = strings.TrimLeftFunc(s, unicode.IsSpace)
+		}
+	}
+	if i+1 < len(nodes) {
+		t, ok := nodes[i+1].(*render.TrimNode)
+		if right = ok && t.TrimDirection == parser.Left; right {
+			s = strings.TrimRightFunc(s, unicode.IsSpace)
+		}
+	}
+	return s, left && right
+}

@@ -1,0 +1,256 @@
+package compose
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// hard are values that have broken mails before, somewhere.
+var hard = []string{
+	"", " ", "Sara", "سارا", "نرگس\u200cخاتون", "Jean-Luc O'Neil", "👩🏽‍🚀 اسپیس", strings.Repeat("x", 240), strings.Repeat("ک", 200), strings.Repeat("n", 600),
+	"a\nb", "a\n\n\n\nb", "\ttab\t", "a  b", " x ", "trailing ", "trailing\t", "\n", `"quoted" 'and' \ `, "<b>bold</b>", "<script>alert(1)</script>", "</body>", "<body>", "{{ x }}", "{% if x %}", "}}", "%}",
+	"=?utf-8?q?a?=", "=?", "a=b=3D", "a\r\nBcc: x@example.org", "\r", "a\rb", "\n.", ".", "..\n.", "\u202eevil", "\u2066x\u2069", "\u2028", "\xff\xfe", "\xed\xa0\x80", "a\x00b", "\x02" + "0\x03", "\ue001" + "0\ue002",
+	"javascript:alert(1)", "https://a.example/?q=1&r=ü b+c", "//x", "red;x:url(y)", "zq0x1q", "a+b", "&amp;", "&lt;br&gt;", "--b", "\u00a0", "\u0085", "\u3000x",
+}
+
+var someName = rapid.OneOf(rapid.SampledFrom(hard), rapid.String(), rapid.StringN(0, 90, -1))
+
+// grow draws a template of the grammar below; place is where it stands.
+type grower struct {
+	*rapid.T
+	html   bool
+	simple bool // only what is cut into steps
+}
+
+func (g grower) pick(from ...string) string { return rapid.SampledFrom(from).Draw(g.T, "pick") }
+
+func (g grower) value() string {
+	v := g.pick("name", "person.first_name", "person.city", "person.nobody", "n", "person.n", "f", "t", "'lit <&>'", `"dq"`, "42", "-1.50", "nil", "true", "list", "person")
+	if !g.simple {
+		v = g.pick(v, v, "list[0]", "person.size", "list.first", "list.size", "empty", "(1..3)", "blank", "set", "name.size")
+	}
+	return v
+}
+
+func (g grower) output() string {
+	s := g.value()
+	for range rapid.IntRange(0, 2).Draw(g.T, "filters") {
+		s += " | " + g.pick("upcase", "default: 'you'", "truncate: 5", "append: person.city", "escape", "newline_to_br", "date: '%Y'", "escape_once",
+			"default: person.city", "replace: 'a', '<b>'", "size", "plus: 1", "split: ' ' | join: '-'", "strip_html", "url_encode", "capitalize", "slice: 0, 3", "json")
+	}
+	dash := func() string {
+		if g.simple {
+			return ""
+		}
+		return g.pick("", "", "", "-")
+	}
+	return "{{" + dash() + " " + s + " " + dash() + "}}"
+}
+
+func (g grower) condition() string {
+	one := func() string {
+		return g.pick(g.value(), g.value()+" "+g.pick("==", "!=", "<", ">", "<=", ">=", "contains")+" "+g.value(), g.value()+" != blank", "person.first_name == empty", "name == ''")
+	}
+	s := one()
+	for range rapid.IntRange(0, 2).Draw(g.T, "joined") {
+		s += " " + g.pick("and", "or") + " " + one()
+	}
+	return s
+}
+
+func (g grower) text() string {
+	return g.pick("Hello", " ", "\n", "\n\n", "a  b", "می‌خوانم", "x=1", strings.Repeat("w", 80), "don't", ".", "\n.\n", "é\n", " \n", "\t\n", "5 + 5", "&amp;", "&nbsp;", "zq0x", "{", "100%", "-- \n")
+}
+
+func (g grower) element(depth int) string {
+	if !g.html {
+		return g.text()
+	}
+	in := func() string { return g.grow(depth - 1) }
+	switch g.pick("p", "a", "a2", "a3", "a4", "img", "td", "li", "style", "title", "comment", "mso", "br", "attr") {
+	case "p":
+		return "<p>" + in() + "</p>\n"
+	case "a":
+		return `<a href="https://a.example/` + g.pick("", "x?y=1&amp;z=2", "ü") + `">` + in() + "</a>"
+	case "a2":
+		return `<a href="` + g.output() + `">` + in() + "</a>"
+	case "a3":
+		return `<a href="https://b.example/` + g.output() + `" style="color:` + g.output() + `">` + g.output() + "</a>"
+	case "a4":
+		o := g.output()
+		return `<a href="mailto:` + o + `">` + o + "</a>"
+	case "img":
+		return `<img src="https://c.example/` + g.output() + `" alt="` + g.output() + `">`
+	case "td":
+		return "<table><tr><td>" + in() + "</td><td>" + in() + "</td></tr></table>"
+	case "li":
+		return "<ul><li>" + in() + "</li>\n<li>" + in() + "</li></ul>\n"
+	case "style":
+		return "<style>.x{color:" + g.output() + "}</style>"
+	case "comment":
+		return "<!-- " + g.output() + " -->"
+	case "mso":
+		return "<!--[if mso]><p>" + g.output() + "</p><![endif]-->"
+	case "br":
+		return "<br>\n"
+	case "attr":
+		return `<p title="` + g.output() + `" {% if name %}class="x"{% endif %}>` + g.text() + "</p>"
+	}
+	return "<title>" + g.output() + "</title>"
+}
+
+func (g grower) block(depth int) string {
+	in := func() string { return g.grow(depth - 1) }
+	d := func() string {
+		if g.simple {
+			return ""
+		}
+		return g.pick("", "", "", "", "-")
+	}
+	switch {
+	case g.simple || rapid.Bool().Draw(g.T, "if"):
+		s := "{%" + d() + " if " + g.condition() + " " + d() + "%}" + in()
+		for range rapid.IntRange(0, 1).Draw(g.T, "elsif") {
+			s += "{%" + d() + " elsif " + g.condition() + " " + d() + "%}" + in()
+		}
+		return s + g.pick("", "{% else %}"+in(), "{%"+d()+" else "+d()+"%}"+in()) + "{%" + d() + " endif " + d() + "%}"
+	}
+	return g.pick(
+		"{% unless "+g.condition()+" %}"+in()+"{% else %}"+in()+"{% endunless %}",
+		"{% for x in list %}"+in()+"{{ x }}{% cycle 'a', 'b' %}{% else %}none{% endfor %}",
+		"{%- for x in list -%} "+in()+" {%- endfor -%}",
+		"{% for name in list %}"+in()+"{% endfor %}",
+		"{% assign set = name | append: '!' %}", "{%- assign set = person.n | plus: 1 -%}",
+		"{% assign set = set | append: 'z' %}{{ set }}",
+		"{% capture set %}"+in()+"{% endcapture %}{{ set }}",
+		"{% case person.city %}{% when 'Tehran', 'Rasht' %}"+in()+"{% else %}"+in()+"{% endcase %}",
+		"{% raw %}{{ name }}{% endraw %}", "{% comment %}{{ name }}{% endcomment %}",
+	)
+}
+
+func (g grower) grow(depth int) string {
+	var b strings.Builder
+	for range rapid.IntRange(0, 4).Draw(g.T, "pieces") {
+		switch k := rapid.IntRange(0, 9).Draw(g.T, "kind"); {
+		case k < 3:
+			b.WriteString(g.text())
+		case k < 6:
+			b.WriteString(g.output())
+		case k < 8 && depth > 0:
+			b.WriteString(g.element(depth))
+		case depth > 0:
+			b.WriteString(g.block(depth))
+		}
+	}
+	return b.String()
+}
+
+func (g grower) content() Content {
+	c := Content{Language: g.pick("en", "fa"), Subject: "s" + grower{g.T, false, g.simple}.grow(1)}
+	if rapid.Bool().Draw(g.T, "preheader") {
+		c.Preheader = grower{g.T, false, g.simple}.grow(1)
+	}
+	if rapid.Bool().Draw(g.T, "text") {
+		c.Text = grower{g.T, false, g.simple}.grow(2)
+	}
+	c.HTML = "<p>" + g.grow(3) + "</p>"
+	if rapid.Bool().Draw(g.T, "document") {
+		body := g.pick("<body>", "<BODY bgcolor='x' data-y=\"a>b\">", `<body style="color:`+g.output()+`">`, "")
+		if !g.simple {
+			body = g.pick(body, body, "{% if name %}<body>{% else %}<body class='x'>{% endif %}", "<body {% if name %}title='>'{% endif %}>", "<body>{% if name %}</body>{% endif %}")
+		}
+		c.HTML = "<!doctype html><html><head>" + g.pick("", "<title>x</title>", "<style>p{}</style>") + "</head>" + body + c.HTML + g.pick("</body></html>", "</BODY>", "</html>", "")
+	}
+	return c
+}
+
+func (g grower) person() map[string]any {
+	v := func(what string) any { return someName.Draw(g.T, what) }
+	m := map[string]any{"name": v("name"), "n": rapid.IntRange(-5, 2000).Draw(g.T, "n"), "f": 1.5, "t": rapid.Bool().Draw(g.T, "t"), "list": []any{v("l1"), v("l2"), 3}}
+	m["person"] = map[string]any{"first_name": v("first"), "city": rapid.SampledFrom([]any{"Tehran", "Rasht", nil, "", "<Paris>"}).Draw(g.T, "city"), "n": 7, "nested": map[string]any{"a": 1}}
+	if rapid.IntRange(0, 9).Draw(g.T, "no list") == 0 {
+		delete(m, "list")
+	}
+	if rapid.IntRange(0, 9).Draw(g.T, "odd person") == 0 {
+		m["person"] = v("person")
+	}
+	return m
+}
+
+func (g grower) envelope(common Envelope) Envelope {
+	env := envelope("en").sharing(common)
+	one := func(what, url string) string {
+		if rapid.IntRange(0, 5).Draw(g.T, what) == 0 {
+			return ""
+		}
+		return url + g.pick("tok_en-1", "t", strings.Repeat("Az09", 30))
+	}
+	base := g.pick("https://mail.baharan.example", "https://mail.baharan.example:8443/a/b", "http://127.0.0.1:8080", "https://x.example/a+b", "https://x.example/?a&b=", "HTTPS://X.example")
+	env.Leave, env.Preferences, env.Why, env.View, env.PixelURL = one("leave", base+"/u/"), one("preferences", base+"/p/"), one("why", base+"/w/"), one("view", base+"/v/"), one("pixel", base+"/o/")
+	if rapid.Bool().Draw(g.T, "clicks") {
+		to := base + "/l/" + g.pick("tok", `?"&'+`, "")
+		env.Link = func(n int) string { return to + string(rune('a'+n%26)) }
+	}
+	env.To = Address{Name: someName.Draw(g.T, "to"), Email: g.pick("sara@example.org", "A.b+c@Example.ORG", "x@پست.ایران", `"a  b"@example.org`, "nobody", "a_b@ex.org", "ü@example.org")}
+	env.MessageID = g.pick("0193a1c2-7b1e-7000-8000-000000000001@baharan.example", "a@b", strings.Repeat("i", 80)+"@long.example", "bad id@x", "")
+	env.Date = rapid.SampledFrom([]time.Time{someDay, someDay.In(time.FixedZone("x", 12600)), time.Date(31, 1, 1, 0, 0, 0, 0, time.UTC), {}}).Draw(g.T, "date")
+	return env
+}
+
+func (g grower) common() Envelope {
+	lang := g.pick("en", "fa", "")
+	env := envelope(lang)
+	env.From.Name = someName.Draw(g.T, "from")
+	env.Topic = g.pick("Readers’ letter", "", "a\r\nb")
+	env.Brand.PostalAddress = g.pick("12 Enghelab", "", "a\r\nb", "a\rb", "x\n\n\ny", "é\r")
+	env.Brand.Name = g.pick("Baharan", "zq0x7q", "<b> & Co", "\r", "Caf\r\u00e9\nx")
+	env.OneClick, env.Bulk, env.AutoSubmitted = rapid.Bool().Draw(g.T, "one click"), rapid.Bool().Draw(g.T, "bulk"), rapid.Bool().Draw(g.T, "auto")
+	if rapid.Bool().Draw(g.T, "no reply to") {
+		env.ReplyTo = Address{}
+	}
+	return env
+}
+
+// TestAppendIsMessage is the rule that frames stand on.
+func TestAppendIsMessage(t *testing.T) {
+	spliced, all := 0, 0
+	rapid.Check(t, func(r *rapid.T) {
+		g := grower{r, true, rapid.Bool().Draw(r, "simple")}
+		content := g.content()
+		c, err := Compile(content)
+		if err != nil {
+			return
+		}
+		common := g.common()
+		f, err := c.Frame(common)
+		if err != nil {
+			r.Fatal(err)
+		}
+		for range 3 {
+			env, values := g.envelope(common), g.person()
+			want, wrong := c.Message(env, values)
+			got, err := f.Append([]byte("before"), env, values)
+			if wrong != nil {
+				if err == nil || err.Error() != wrong.Error() || string(got) != "before" {
+					r.Fatalf("%v, want %v", err, wrong)
+				}
+				continue
+			}
+			if err != nil || !bytes.HasPrefix(got, []byte("before")) || !bytes.Equal(got[6:], want) {
+				r.Fatalf("%v\n%+v\n%s", err, content, difference(want, got[6:]))
+			}
+			all++
+			if _, err := f.splice(nil, &env, values); err == nil {
+				spliced++
+			}
+		}
+	})
+	t.Logf("%d of %d mails were spliced", spliced, all)
+	if spliced < all/3 {
+		t.Errorf("only %d of %d mails were spliced", spliced, all)
+	}
+}

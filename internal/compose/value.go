@@ -1,0 +1,305 @@
+package compose
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/osteele/liquid/values"
+)
+
+// output is a {{ value | filter: argument }} that needs no engine: a value of
+// the data, or a literal, and filters in a row.
+type output struct {
+	value  operand
+	calls  []call
+	outlet outlet
+	quoted bool // it stands in an attribute
+}
+
+type call struct {
+	filter filter
+	args   []operand
+	fixed  []any // the arguments, when all are literals
+}
+
+// operand is a value of the data or a literal.
+type operand struct {
+	path    []string // nil: a literal
+	literal any
+}
+
+var (
+	pathRE     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*\??(?:\.[A-Za-z_][A-Za-z0-9_-]*\??)*`)
+	quotedRE   = regexp.MustCompile(`^(?:"[^"]*"|'[^']*')`)
+	literalRE  = regexp.MustCompile(`^-?[0-9]+(?:\.[0-9]+)?`)
+	filterRE   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*`)
+	compareRE  = regexp.MustCompile(`^(?:==|!=|<=|>=|<|>|contains\b)`)
+	isWordByte = func(c byte) bool { return isLetter(c) || c >= '0' && c <= '9' || c == '-' || c == '?' || c == '.' }
+)
+
+// expression reads an expression from the left. What it does not know for sure
+// to mean the same to the engine is not plain.
+type expression struct {
+	compiler
+	rest string
+}
+
+func (e *expression) space() { e.rest = strings.TrimLeft(e.rest, " \t\n") }
+
+// take takes what the pattern matches at the beginning.
+func (e *expression) take(re *regexp.Regexp) string {
+	s := re.FindString(e.rest)
+	e.rest = e.rest[len(s):]
+	return s
+}
+
+func (e *expression) takeByte(c byte) bool {
+	if e.rest == "" || e.rest[0] != c {
+		return false
+	}
+	e.rest = e.rest[1:]
+	return true
+}
+
+func (e *expression) operand() (o operand, ok bool) {
+	e.space()
+	if s := e.take(quotedRE); s != "" {
+		return operand{literal: s[1 : len(s)-1]}, true
+	}
+	if s := e.take(literalRE); s != "" {
+		if e.rest != "" && isWordByte(e.rest[0]) {
+			return o, false
+		}
+		if n, err := strconv.Atoi(s); err == nil {
+			return operand{literal: n}, true
+		}
+		f, err := strconv.ParseFloat(s, 64)
+		return operand{literal: f}, err == nil && strings.Contains(s, ".")
+	}
+	s := e.take(pathRE)
+	switch s {
+	case "", "and", "or", "in", "contains":
+		return o, false
+	case "true", "false":
+		return operand{literal: s == "true"}, true
+	case "nil":
+		return o, true
+	}
+	if e.rest != "" && (isWordByte(e.rest[0]) || e.rest[0] == ':') {
+		return o, false
+	}
+	o.path = strings.Split(s, ".")
+	switch o.path[0] {
+	case "true", "false", "nil", "and", "or", "in", "contains":
+		return o, false
+	}
+	if e.names(o.path[0]) {
+		return o, false
+	}
+	for _, name := range o.path[1:] {
+		if name == "size" || name == "first" || name == "last" {
+			return o, false
+		}
+	}
+	return o, true
+}
+
+// output reads what stands in an output as the fencer has written it:
+// "(expression) | outlet".
+func (c compiler) output(args string) *output {
+	inner, name, ok := cutLast(args, ") | ")
+	if !ok || !strings.HasPrefix(inner, "(") || outlets[name] == nil {
+		return nil
+	}
+	e := expression{c, inner[1:]}
+	o := &output{outlet: outlets[name], quoted: name != htmlOut && name != plainOut}
+	if o.value, ok = e.operand(); !ok {
+		return nil
+	}
+	for e.space(); e.takeByte('|'); e.space() {
+		c, ok := e.call()
+		if !ok {
+			return nil
+		}
+		o.calls = append(o.calls, c)
+	}
+	if e.rest != "" {
+		return nil
+	}
+	return o
+}
+
+func cutLast(s, sep string) (before, after string, ok bool) {
+	at := strings.LastIndex(s, sep)
+	if at < 0 {
+		return s, "", false
+	}
+	return s[:at], s[at+len(sep):], true
+}
+
+// call reads a filter with its arguments.
+func (e *expression) call() (c call, ok bool) {
+	e.space()
+	if c.filter, ok = filterTable[e.take(filterRE)]; !ok {
+		return c, false
+	}
+	if !e.takeByte(':') {
+		return c, e.rest == "" || !isWordByte(e.rest[0])
+	}
+	plain := true
+	for {
+		o, ok := e.operand()
+		if !ok {
+			return c, false
+		}
+		plain = plain && o.path == nil
+		c.args = append(c.args, o)
+		if e.space(); !e.takeByte(',') {
+			break
+		}
+	}
+	if plain {
+		for _, o := range c.args {
+			c.fixed = append(c.fixed, o.literal)
+		}
+	}
+	return c, true
+}
+
+// of is the operand's value as a template sees it.
+func (o *operand) of(data map[string]any) any {
+	if o.path == nil {
+		return o.literal
+	}
+	v := data[o.path[0]]
+	for _, name := range o.path[1:] {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		v = m[name]
+	}
+	if s, ok := v.(string); ok && clean(s) == s {
+		return v
+	}
+	return fenced(v, len(o.path)-1)
+}
+
+// show is the output's text and whether it is to be escaped for HTML. It costs
+// the run what it would cost the engine.
+func (o *output) show(r *run, data map[string]any) (string, bool, error) {
+	v := o.value.of(data)
+	for i := range o.calls {
+		c := &o.calls[i]
+		args := c.fixed
+		if args == nil {
+			for j := range c.args {
+				args = append(args, c.args[j].of(data))
+			}
+		}
+		var err error
+		if v, err = r.apply(c.filter, v, args); err != nil {
+			return "", false, err
+		}
+	}
+	if err := r.spend(weigh(v)); err != nil {
+		return "", false, err
+	}
+	return o.outlet(r, v)
+}
+
+// condition is what an {% if %} asks: comparisons in a row, joined by and and
+// or from the left.
+type condition struct {
+	all     []comparison
+	inverse bool // it is asked by an {% unless %}
+}
+
+type comparison struct {
+	join        string // "and", "or"; "" for the first
+	left, right operand
+	how         string // "" asks whether left is there
+}
+
+// condition reads one; nil is one that is not plain.
+func (c compiler) condition(args string, inverse bool) *condition {
+	e := expression{c, args}
+	out := &condition{inverse: inverse}
+	for {
+		var one comparison
+		var ok bool
+		if len(out.all) > 0 {
+			if one.join = e.take(filterRE); one.join != "and" && one.join != "or" {
+				return nil
+			}
+		}
+		if one.left, ok = e.operand(); !ok {
+			return nil
+		}
+		e.space()
+		if one.how = e.take(compareRE); one.how != "" {
+			if one.right, ok = e.operand(); !ok {
+				return nil
+			}
+			e.space()
+		}
+		if out.all = append(out.all, one); e.rest == "" {
+			return out
+		}
+	}
+}
+
+// holds answers it.
+func (c *condition) holds(data map[string]any) bool {
+	held := false
+	for i := range c.all {
+		one := &c.all[i]
+		if one.join == "and" && !held || one.join == "or" && held {
+			continue
+		}
+		held = one.holds(data)
+	}
+	return held != c.inverse
+}
+
+func (c *comparison) holds(data map[string]any) bool {
+	if c.how == "" {
+		v := c.left.of(data)
+		return v != nil && v != false
+	}
+	left, right := c.left.of(data), c.right.of(data)
+	if a, ok := left.(string); ok && (c.how == "==" || c.how == "!=") {
+		if b, ok := right.(string); ok {
+			return (a == b) == (c.how == "==")
+		}
+	}
+	a, b := c.left.ask(data, left), c.right.ask(data, right)
+	switch c.how {
+	case "==":
+		return a.Equal(b)
+	case "!=":
+		return !a.Equal(b)
+	case "<":
+		return a.Less(b)
+	case ">":
+		return b.Less(a)
+	case "<=":
+		return a.Less(b) || a.Equal(b)
+	case ">=":
+		return b.Less(a) || a.Equal(b)
+	}
+	return a.Contains(b)
+}
+
+// ask is the operand's value v as the engine compares it.
+func (o *operand) ask(data map[string]any, v any) values.Value {
+	if len(o.path) == 1 {
+		if n, ok := nothings[o.path[0]]; ok {
+			if _, taken := data[o.path[0]]; !taken {
+				return n
+			}
+		}
+	}
+	return values.ValueOf(v)
+}
