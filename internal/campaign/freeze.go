@@ -55,7 +55,8 @@ func Work(ctx context.Context, db *store.DB, key string) (next *time.Time, err e
 // on the campaign's row with its messages; so it goes on after a crash, and two
 // at once take turns. Whoever has permission when their chunk is reached is in.
 func Freeze(ctx context.Context, db *store.DB, id uuid.UUID) error {
-	for more := true; more; {
+	chunks := 0
+	for more := true; more; chunks++ {
 		err := db.Write(ctx, func(tx *store.Tx) (err error) {
 			more, err = freezeSome(tx, id)
 			return err
@@ -64,7 +65,11 @@ func Freeze(ctx context.Context, db *store.DB, id uuid.UUID) error {
 			return fmt.Errorf("freeze the audience of campaign %s: %w", id, err)
 		}
 	}
-	return nil
+	if chunks < 2 {
+		return nil
+	}
+	// The claims' plans were made for a small outbox.
+	return db.Analyze(ctx, "outbox")
 }
 
 // freezeSome freezes one chunk. It holds the campaign's row, so a recall, pause

@@ -105,7 +105,7 @@ func TestWithdrawalOvertakesAClaim(t *testing.T) {
 		}
 		w.leave(ana)
 		time.Sleep(askAfter + 10*time.Millisecond)
-		w.engine.carry(context.Background(), job{b, b.messages[0]})
+		w.carry(context.Background(), job{b, b.messages[0]})
 		w.settle()
 		if got := w.smtp.To("ana@example.org"); len(got) != 0 {
 			t.Fatal("a mail began more than 500 ms after she had left")
@@ -128,7 +128,7 @@ func TestPausedAndClosedStreamsSendNothing(t *testing.T) {
 		w.must(err)
 		w.write(func(tx *store.Tx) error { return CloseStream(tx, w.brand.ID, source, "cancelled") })
 		time.Sleep(askAfter + 10*time.Millisecond)
-		w.engine.carry(context.Background(), job{b, b.messages[0]})
+		w.carry(context.Background(), job{b, b.messages[0]})
 		w.settle()
 		w.deliver("bulk")
 		w.mustBe(source, Skipped, "cancelled")
@@ -405,7 +405,7 @@ func TestALostNodesClaimsAreUncertain(t *testing.T) {
 		w.write(func(tx *store.Tx) error { _, err := DeclareLost(tx, w.engine.node); return err })
 		w.mustBe(source, Uncertain, "no answer after the mail was handed over")
 		time.Sleep(askAfter + 10*time.Millisecond)
-		w.engine.carry(context.Background(), job{b, b.messages[0]}) // it was only slow
+		w.carry(context.Background(), job{b, b.messages[0]}) // it was only slow
 		if got := w.smtp.Mails(); len(got) != 0 {
 			t.Error("a lost node began a mail")
 		}

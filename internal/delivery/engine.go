@@ -36,6 +36,7 @@ type Engine struct {
 	doubt    atomic.Int32 // looks for strays that are still to be taken
 
 	backoff  backoff
+	bulk     chan struct{} // a place for each connection that bulk mail may have
 	lanes    sync.WaitGroup
 	stopBeat context.CancelFunc
 	beat     sync.WaitGroup
@@ -68,6 +69,7 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{db: o.DB, renderer: o.Renderer, pool: p, jour: j, node: node, log: o.Log, turns: map[string]uuid.UUID{}, marks: map[uuid.UUID]mark{}}
+	e.bulk = make(chan struct{}, max(1, p.size()-reserve(p.size())))
 	e.book = openBook(o.DB, node, j, &e.hand, o.Log)
 	beating, stop := context.WithCancel(context.Background())
 	e.stopBeat = stop
@@ -75,6 +77,10 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 	go e.keepBeating(beating)
 	return e, nil
 }
+
+// reserve is how many of so many connections are kept free of bulk mail, so that
+// a confirmation leaves at once though a campaign's mails wait for a slow server.
+func reserve(connections int) int { return connections / 10 }
 
 // Connections is how many mails can be under way at once.
 func (e *Engine) Connections() int { return e.pool.size() }
@@ -177,7 +183,7 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 	e.mu.Lock()
 	after := e.turns[queue]
 	e.mu.Unlock()
-	b := &bundle{engine: e, asked: time.Now(), left: map[link.Message]*claimed{}}
+	b := &bundle{engine: e, queue: queue, asked: time.Now(), left: map[link.Message]*claimed{}}
 	var stream dueStream
 	var found bool
 	e.claiming.RLock()
@@ -283,6 +289,7 @@ func (h *hand) has(ref link.Message) bool {
 // bundle is a claimed batch on its way, with the age of the gate's answer.
 type bundle struct {
 	engine   *Engine
+	queue    string
 	messages []*claimed
 
 	mu    sync.Mutex
@@ -346,27 +353,22 @@ type job struct {
 }
 
 func (e *Engine) openLane(ctx context.Context) *lane {
-	l := &lane{engine: e, ctx: ctx, work: make(chan job)}
+	l := &lane{engine: e, ctx: ctx, work: make(chan job, batch)}
 	for range e.pool.size() {
-		l.done.Add(1)
-		go func() {
-			defer l.done.Done()
+		l.done.Go(func() {
+			c := courier{engine: e}
 			for j := range l.work {
-				l.engine.carry(l.ctx, j)
+				c.carry(l.ctx, j)
 			}
-		}()
+		})
 	}
 	return l
 }
 
-// send hands the messages to the senders. What is left when the lane has to
-// stop is put back.
+// send hands the messages to the senders, and returns when they have begun most
+// of them: so that the next are claimed meanwhile, and not long before their turn.
 func (l *lane) send(b *bundle) {
 	for _, m := range b.messages {
-		if l.ctx.Err() != nil || l.engine.backoff.active() {
-			l.engine.putBack(b, m)
-			continue
-		}
 		l.work <- job{b, m}
 	}
 }
@@ -376,13 +378,35 @@ func (l *lane) close() {
 	l.done.Wait()
 }
 
+// courier brings one message after the other to the server.
+type courier struct {
+	engine *Engine
+	mail   []byte // the last one's bytes, whose place the next takes
+}
+
 // carry brings one message to the server, from the last question to the
-// outcome. It is the only way out of claimed but for putting back.
-func (e *Engine) carry(ctx context.Context, j job) {
-	mail, err := e.renderer.parcel(ctx, j.claimed)
+// outcome. It is the only way out of claimed but for putting back. What is left
+// when the lane has to stop is put back.
+func (co *courier) carry(ctx context.Context, j job) {
+	e := co.engine
+	if ctx.Err() != nil || e.backoff.active() {
+		e.putBack(j.bundle, j.claimed)
+		return
+	}
+	mail, err := e.renderer.parcel(ctx, j.claimed, co.mail[:0])
 	if err != nil {
 		e.unfit(ctx, j, err)
 		return
+	}
+	co.mail = mail.raw
+	if j.queue == OriginCampaign.queue() {
+		select {
+		case e.bulk <- struct{}{}:
+			defer func() { <-e.bulk }()
+		case <-ctx.Done():
+			e.putBack(j.bundle, j.claimed)
+			return
+		}
 	}
 	c, err := e.pool.get(ctx)
 	if err != nil {

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -24,7 +25,7 @@ type Renderer struct {
 
 	mu       sync.Mutex
 	letters  map[letterKey]*compose.Compiled
-	senders  map[uuid.UUID]sender
+	senders  map[uuid.UUID]*sender
 	freshFor time.Duration
 }
 
@@ -36,63 +37,129 @@ type letterKey struct {
 // sender is what a brand's mails have in common.
 type sender struct {
 	brand.Brand
+	from    string // as MAIL FROM takes it
 	signers compose.Signers
 	topics  map[uuid.UUID]map[string]consent.TopicText
+
+	mu      sync.Mutex
 	read    time.Time
+	reading bool // somebody is looking whether it has changed
+	frames  map[frameKey]*compose.Frame
+}
+
+// frameKey tells the mails that share a frame: all but the brand's own data.
+type frameKey struct {
+	letterKey
+	stream, topic uuid.UUID
 }
 
 const (
 	maxLetters = 500
+	maxFrames  = 100
 	senderAge  = 2 * time.Second // a changed brand or key is seen after so long
 )
 
 // NewRenderer makes one; it keeps compiled texts and brands for a while.
 func NewRenderer(db *store.DB, urls link.URLs) *Renderer {
-	return &Renderer{DB: db, URLs: urls, letters: map[letterKey]*compose.Compiled{}, senders: map[uuid.UUID]sender{}, freshFor: senderAge}
+	return &Renderer{DB: db, URLs: urls, letters: map[letterKey]*compose.Compiled{}, senders: map[uuid.UUID]*sender{}, freshFor: senderAge}
 }
 
-// sender reads a brand with its signing keys.
-func (r *Renderer) sender(ctx context.Context, brandID uuid.UUID) (sender, error) {
+// sender gives a brand with its signing keys. When it is old, one caller looks
+// whether it has changed, and the others go on with what there is.
+func (r *Renderer) sender(ctx context.Context, brandID uuid.UUID) (*sender, error) {
 	r.mu.Lock()
-	s, ok := r.senders[brandID]
+	old := r.senders[brandID]
 	r.mu.Unlock()
-	if ok && time.Since(s.read) < r.freshFor {
-		return s, nil
+	if old != nil && !old.lookAgain(r.freshFor) {
+		return old, nil
 	}
+	var s *sender
 	err := r.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		s, err = readSender(tx, brandID)
 		return err
 	})
-	if err != nil {
-		return s, fmt.Errorf("read the sender: %w", err)
+	if err == nil && old != nil && old.same(s) {
+		s = old
 	}
-	s.read = time.Now()
+	if old != nil {
+		old.looked()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the sender: %w", err)
+	}
 	r.mu.Lock()
 	r.senders[brandID] = s
 	r.mu.Unlock()
 	return s, nil
 }
 
-func readSender(tx *store.Tx, brandID uuid.UUID) (s sender, err error) {
-	if s.Brand, err = brand.Find(tx, brandID); err != nil {
-		return s, err
+func (s *sender) lookAgain(after time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reading || time.Since(s.read) < after {
+		return false
+	}
+	s.reading = true
+	return true
+}
+
+func (s *sender) looked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reading, s.read = false, time.Now()
+}
+
+// same reports that nothing has changed that a mail shows, so frames stay right.
+func (s *sender) same(o *sender) bool {
+	return reflect.DeepEqual(s.Brand, o.Brand) && reflect.DeepEqual(s.topics, o.topics) && reflect.DeepEqual(s.signers, o.signers)
+}
+
+// frame gives the frame of a message's mails, built at the first of them.
+func (s *sender) frame(l *compose.Compiled, m *claimed, env compose.Envelope) (*compose.Frame, error) {
+	key := frameKey{letterKey{*m.ContentID, m.Language}, m.StreamID, uuid.Nil}
+	if m.TopicID != nil {
+		key.topic = *m.TopicID
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f, ok := s.frames[key]; ok {
+		return f, nil
+	}
+	f, err := l.Frame(env)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.frames) >= maxFrames || s.frames == nil {
+		s.frames = map[frameKey]*compose.Frame{}
+	}
+	s.frames[key] = f
+	return f, nil
+}
+
+func readSender(tx *store.Tx, brandID uuid.UUID) (*sender, error) {
+	b, err := brand.Find(tx, brandID)
+	if err != nil {
+		return nil, err
+	}
+	s := &sender{Brand: b, read: time.Now(), topics: map[uuid.UUID]map[string]consent.TopicText{}}
+	if s.from, err = compose.ASCIIAddress(b.SenderEmail); err != nil {
+		return nil, err
 	}
 	topics, err := consent.AllTopics(tx, brandID)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
-	s.topics = make(map[uuid.UUID]map[string]consent.TopicText, len(topics))
 	for _, t := range topics {
 		s.topics[t.ID] = t.Texts
 	}
 	keys, err := brand.SigningKeys(tx, s.Brand)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
 	for _, k := range keys {
 		private, err := compose.ParseKey(k.PrivateKey)
 		if err != nil {
-			return s, err
+			return nil, err
 		}
 		s.signers = append(s.signers, &compose.Signer{Domain: k.Domain, Selector: k.Selector, Key: private})
 	}
@@ -127,27 +194,19 @@ func (r *Renderer) letter(ctx context.Context, contentID uuid.UUID, language str
 	return l, nil
 }
 
-// parcel is the mail for a claimed message, signed by the brand's active keys.
-func (r *Renderer) parcel(ctx context.Context, m *claimed) (parcel, error) {
+// parcel is the mail for a claimed message, signed where the brand has a key. It
+// is written to room, where that is enough.
+func (r *Renderer) parcel(ctx context.Context, m *claimed, room []byte) (parcel, error) {
 	s, err := r.sender(ctx, m.BrandID)
 	if err != nil {
 		return parcel{}, err
 	}
 	env := r.envelope(s, m)
-	var raw []byte
-	if m.Template != "" {
-		raw, err = compose.System(m.Template, m.Language, env, m.Data)
-	} else {
-		var l *compose.Compiled
-		if l, err = r.letter(ctx, *m.ContentID, m.Language); err != nil {
-			return parcel{}, err
-		}
-		raw, err = l.Message(env, r.values(s.Brand, m, env))
-	}
+	to, err := compose.ASCIIAddress(env.To.Email)
 	if err != nil {
 		return parcel{}, err
 	}
-	to, err := compose.ASCIIAddress(env.To.Email)
+	raw, err := r.write(ctx, s, m, env, room[:0])
 	if err != nil {
 		return parcel{}, err
 	}
@@ -156,7 +215,22 @@ func (r *Renderer) parcel(ctx context.Context, m *claimed) (parcel, error) {
 			return parcel{}, err
 		}
 	}
-	return parcel{from: s.SenderEmail, to: to, raw: raw}, nil
+	return parcel{from: s.from, to: to, raw: raw}, nil
+}
+
+func (r *Renderer) write(ctx context.Context, s *sender, m *claimed, env compose.Envelope, room []byte) ([]byte, error) {
+	if m.Template != "" {
+		return compose.System(m.Template, m.Language, env, m.Data)
+	}
+	l, err := r.letter(ctx, *m.ContentID, m.Language)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.frame(l, m, env)
+	if err != nil {
+		return nil, err
+	}
+	return f.Append(room, env, r.values(s.Brand, m, env))
 }
 
 var zones sync.Map // name → *time.Location: reading one costs a file
@@ -178,7 +252,7 @@ func messageID(m *claimed, domain string) string {
 	return strings.ReplaceAll(m.ID.String(), "-", "") + "@" + domain
 }
 
-func (r *Renderer) envelope(s sender, m *claimed) compose.Envelope {
+func (r *Renderer) envelope(s *sender, m *claimed) compose.Envelope {
 	in := s.In(m.Language)
 	env := compose.Envelope{
 		From:      compose.Address{Name: in.SenderName, Email: s.SenderEmail},

@@ -105,7 +105,7 @@ func TestALaneDoesNotPutBackWhatAnotherHas(t *testing.T) {
 		w.must(err)
 		w.write(func(tx *store.Tx) error { return PauseStream(tx, w.brand.ID, source) })
 		time.Sleep(askAfter + 10*time.Millisecond)
-		w.engine.carry(t.Context(), job{old, old.messages[0]})
+		w.carry(t.Context(), job{old, old.messages[0]})
 		w.write(func(tx *store.Tx) error { return ResumeStream(tx, w.brand.ID, source) })
 
 		fresh, err := w.engine.next(t.Context(), "bulk")
@@ -121,7 +121,7 @@ func TestALaneDoesNotPutBackWhatAnotherHas(t *testing.T) {
 			t.Fatalf("the first lane freed what the second is about to send: %+v", c)
 		}
 		for _, m := range fresh.messages {
-			w.engine.carry(t.Context(), job{fresh, m})
+			w.carry(t.Context(), job{fresh, m})
 		}
 		w.settle()
 		w.deliver("bulk")
@@ -172,7 +172,7 @@ func TestAnOldClaimForgetsTracking(t *testing.T) {
 			return err
 		})
 		time.Sleep(askAfter + 10*time.Millisecond)
-		w.engine.carry(t.Context(), job{b, b.messages[0]})
+		w.carry(t.Context(), job{b, b.messages[0]})
 		w.settle()
 		w.deliver("bulk")
 		if m := w.mustBe(source, Sent, ""); m.TracksOpens || m.TracksClicks {
