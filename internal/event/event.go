@@ -11,6 +11,7 @@ package event
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -76,8 +77,9 @@ type Event struct {
 // TableName implements gorm's Tabler.
 func (Event) TableName() string { return "events" }
 
-// A Listener acts on a fact in the fact's own transaction; its error rolls everything back.
-type Listener func(*store.Tx, Event) error
+// A Listener acts on facts of one kind in the facts' own transaction; its error
+// rolls everything back. It gets those that were recorded together, in order.
+type Listener func(*store.Tx, []Event) error
 
 type listenersKey struct{}
 
@@ -86,6 +88,18 @@ type listeners map[string][]Listener
 // Listen has f called at every fact of the kind, in the order of the calls to
 // Listen. It is for the start of the program, before the first transaction.
 func Listen(db *store.DB, kind string, f func(*store.Tx, Event) error) {
+	ListenAll(db, kind, func(tx *store.Tx, facts []Event) error {
+		for _, e := range facts {
+			if err := f(tx, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// ListenAll is Listen for who can act on many facts at less cost than on each.
+func ListenAll(db *store.DB, kind string, f Listener) {
 	all, ok := db.Attached(listenersKey{}).(listeners)
 	if !ok {
 		all = listeners{}
@@ -96,23 +110,47 @@ func Listen(db *store.DB, kind string, f func(*store.Tx, Event) error) {
 
 // Record writes the fact and calls those who listen to its kind. ID and At are
 // filled where they are empty, At with the transaction's time.
-func Record(tx *store.Tx, e Event) error {
-	if e.At.IsZero() {
-		e.At = tx.Now()
+func Record(tx *store.Tx, e Event) error { return RecordAll(tx, []Event{e}) }
+
+// RecordAll is Record for many facts, in one statement. A listener is called
+// once with all of its kind.
+func RecordAll(tx *store.Tx, facts []Event) error {
+	if len(facts) == 0 {
+		return nil
 	}
-	if e.ID == uuid.Nil {
-		e.ID = store.NewID(e.At)
+	var kinds []string
+	byKind := make(map[string][]Event, 1)
+	rows := make([][]any, len(facts))
+	for i, e := range facts {
+		if e.At.IsZero() {
+			e.At = tx.Now()
+		}
+		if e.ID == uuid.Nil {
+			e.ID = store.NewID(e.At)
+		}
+		if e.Data == nil {
+			e.Data = map[string]any{}
+		}
+		data, err := json.Marshal(e.Data)
+		if err != nil {
+			return fmt.Errorf("record %s: %w", e.Kind, err)
+		}
+		rows[i] = []any{e.ID, e.At, e.BrandID, e.SubscriberID, e.Kind, e.SourceID, e.MessageID, string(data)}
+		if _, ok := byKind[e.Kind]; !ok {
+			kinds = append(kinds, e.Kind)
+		}
+		byKind[e.Kind] = append(byKind[e.Kind], e)
 	}
-	if e.Data == nil {
-		e.Data = map[string]any{}
-	}
-	if err := tx.Create(&e).Error; err != nil {
-		return fmt.Errorf("record %s: %w", e.Kind, err)
+	_, err := tx.InsertAll("events", "id uuid, at timestamptz, brand_id uuid, subscriber_id uuid, kind text, source_id uuid, message_id uuid, data jsonb", rows, "")
+	if err != nil {
+		return fmt.Errorf("record %s: %w", strings.Join(kinds, ", "), err)
 	}
 	all, _ := tx.Attached(listenersKey{}).(listeners)
-	for _, f := range all[e.Kind] {
-		if err := f(tx, e); err != nil {
-			return fmt.Errorf("act on %s: %w", e.Kind, err)
+	for _, kind := range kinds {
+		for _, f := range all[kind] {
+			if err := f(tx, byKind[kind]); err != nil {
+				return fmt.Errorf("act on %s: %w", kind, err)
+			}
 		}
 	}
 	return nil

@@ -135,7 +135,7 @@ func TestListenersShareTheTransaction(t *testing.T) {
 	each(t, func(t *testing.T, db *store.DB) {
 		brand, ana := uuid.New(), uuid.New()
 		var order []string
-		note := func(name string) event.Listener {
+		note := func(name string) func(*store.Tx, event.Event) error {
 			return func(tx *store.Tx, e event.Event) error {
 				order = append(order, name)
 				if seen, _, err := event.Timeline(tx, brand, ana, "", 5); err != nil || len(seen) != 1 || seen[0].ID != e.ID {
@@ -162,6 +162,42 @@ func TestListenersShareTheTransaction(t *testing.T) {
 		}
 		if got := timeline(t, db, brand, ana, 5); strings.Join(got, ",") != event.OrderPlaced {
 			t.Errorf("facts: %v; the refused one must be gone", got)
+		}
+	})
+}
+
+// Many facts at once are one call for who listens to all of them.
+func TestRecordAll(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		brand := uuid.New()
+		var calls []string
+		event.ListenAll(db, event.OrderPlaced, func(_ *store.Tx, facts []event.Event) error {
+			for _, e := range facts {
+				if e.ID == uuid.Nil || !e.At.Equal(start) {
+					t.Errorf("told of %+v", e)
+				}
+				calls = append(calls, fmt.Sprint(e.Data["n"]))
+			}
+			calls = append(calls, "|")
+			return nil
+		})
+		event.Listen(db, event.OrderPlaced, func(_ *store.Tx, e event.Event) error {
+			calls = append(calls, fmt.Sprint("one", e.Data["n"]))
+			return nil
+		})
+		person := uuid.New()
+		err := db.Write(t.Context(), func(tx *store.Tx) error {
+			var facts []event.Event
+			for n, kind := range []string{event.OrderPlaced, event.MailSent, event.OrderPlaced} {
+				facts = append(facts, event.Event{BrandID: brand, SubscriberID: &person, Kind: kind, Data: map[string]any{"n": n}})
+			}
+			return errors.Join(event.RecordAll(tx, nil), event.RecordAll(tx, facts))
+		})
+		if got := strings.Join(calls, " "); err != nil || got != "0 2 | one0 one2" {
+			t.Errorf("called %s, %v", got, err)
+		}
+		if got := timeline(t, db, brand, person, 9); len(got) != 3 {
+			t.Errorf("facts: %v", got)
 		}
 	})
 }

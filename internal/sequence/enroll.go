@@ -46,20 +46,36 @@ const (
 // OnConsent is the listener of the consent kinds: a topic given enrolls the
 // person in the topic's sequences, and a permission that ends ends their
 // enrollments, both in the transaction of the event. A renewal does neither, and
-// nobody is enrolled in a sequence twice.
-func OnConsent(tx *store.Tx, e event.Event) error {
-	if e.SubscriberID == nil {
-		return nil
+// nobody is enrolled in a sequence twice. Where a topic has no sequence, any
+// number of people who give it cost one question.
+func OnConsent(tx *store.Tx, facts []event.Event) error {
+	joining := map[[2]uuid.UUID][]uuid.UUID{} // by brand and topic
+	var order [][2]uuid.UUID
+	for _, e := range facts {
+		if e.SubscriberID == nil {
+			continue
+		}
+		topic, err := uuid.Parse(fmt.Sprint(e.Data["topic_id"]))
+		if err != nil {
+			return fmt.Errorf("read the topic of %s: %w", e.Kind, err)
+		}
+		switch e.Kind {
+		case event.ConsentGiven:
+			of := [2]uuid.UUID{e.BrandID, topic}
+			if joining[of] == nil {
+				order = append(order, of)
+			}
+			joining[of] = append(joining[of], *e.SubscriberID)
+		case event.ConsentWithdrawn, event.ConsentExpired, event.ConsentInvalidated, event.ConsentRefused:
+			if err := leave(tx, e.BrandID, *e.SubscriberID, topic, "consent-"+strings.TrimPrefix(e.Kind, "consent.")); err != nil {
+				return err
+			}
+		}
 	}
-	topic, err := uuid.Parse(fmt.Sprint(e.Data["topic_id"]))
-	if err != nil {
-		return fmt.Errorf("read the topic of %s: %w", e.Kind, err)
-	}
-	switch e.Kind {
-	case event.ConsentGiven:
-		return join(tx, e.BrandID, *e.SubscriberID, topic)
-	case event.ConsentWithdrawn, event.ConsentExpired, event.ConsentInvalidated, event.ConsentRefused:
-		return leave(tx, e.BrandID, *e.SubscriberID, topic, "consent-"+strings.TrimPrefix(e.Kind, "consent."))
+	for _, of := range order {
+		if err := join(tx, of[0], joining[of], of[1]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -89,9 +105,9 @@ func OnMessage(tx *store.Tx, e event.Event) error {
 	return end(tx, answer.Reason, "id = ? AND brand_id = ?", *e.SourceID, e.BrandID)
 }
 
-// join enrolls one person in all running and paused sequences of a topic.
+// join enrolls people in all running and paused sequences of a topic.
 // sequences_trigger (topic, those two states) finds them: few, mostly one.
-func join(tx *store.Tx, brandID, person, topic uuid.UUID) error {
+func join(tx *store.Tx, brandID uuid.UUID, people []uuid.UUID, topic uuid.UUID) error {
 	var sequences []Sequence
 	err := tx.Raw("SELECT * FROM sequences WHERE topic_id = ? AND brand_id = ? AND state IN ('running', 'paused') ORDER BY id",
 		topic, brandID).Scan(&sequences).Error
@@ -102,17 +118,21 @@ func join(tx *store.Tx, brandID, person, topic uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	s, err := subscriber.Find(tx, brandID, person)
-	if err != nil {
-		return err
+	todo := make([][]Step, len(sequences))
+	for i, q := range sequences {
+		if todo[i], err = steps(tx, q.ID, q.Version); err != nil {
+			return err
+		}
 	}
-	for _, q := range sequences {
-		todo, err := steps(tx, q.ID, q.Version)
+	for _, person := range people {
+		s, err := subscriber.Find(tx, brandID, person)
 		if err != nil {
 			return err
 		}
-		if _, err := enroll(tx, q, todo, person, s.Location(b)); err != nil {
-			return err
+		for i, q := range sequences {
+			if _, err := enroll(tx, q, todo[i], person, s.Location(b)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -63,7 +63,7 @@ func newWorld(t *testing.T, url string) *world {
 	}
 	t.Cleanup(func() { w.db.Close() })
 	for _, kind := range []string{event.ConsentGiven, event.ConsentRenewed, event.ConsentRefused, event.ConsentWithdrawn, event.ConsentExpired, event.ConsentInvalidated} {
-		event.Listen(w.db, kind, sequence.OnConsent)
+		event.ListenAll(w.db, kind, sequence.OnConsent)
 	}
 	event.Listen(w.db, event.MailSkipped, sequence.OnMessage)
 	w.brand, w.topic = w.newBrand("narenj")
