@@ -70,20 +70,50 @@ const (
 // AddTags gives the person tags; those they have stay. A tag is 1 to 64
 // characters without line breaks; white space around it goes.
 func AddTags(tx *store.Tx, brandID, id uuid.UUID, tags ...string) error {
-	tags, err := cleanTags(tags)
-	if err != nil || len(tags) == 0 {
+	refused, err := TagAll(tx, brandID, []uuid.UUID{id}, [][]string{tags})
+	if err != nil {
 		return err
 	}
-	if _, err := Find(tx, brandID, id); err != nil {
-		return err
-	}
-	for _, tag := range tags {
-		_, err := tx.Run("INSERT INTO subscriber_tags (brand_id, subscriber_id, tag) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", brandID, id, tag)
-		if err != nil {
-			return fmt.Errorf("add tag: %w", err)
+	return refused[0]
+}
+
+// TagAll is AddTags for many: tags[i] for ids[i]. refused[i] is a problem, and
+// the person gets none of their tags.
+func TagAll(tx *store.Tx, brandID uuid.UUID, ids []uuid.UUID, tags [][]string) (refused []error, err error) {
+	refused = make([]error, len(ids))
+	clean := make([][]string, len(ids))
+	var asked []uuid.UUID
+	for i, id := range ids {
+		if clean[i], refused[i] = cleanTags(tags[i]); len(clean[i]) > 0 {
+			asked = append(asked, id)
 		}
 	}
-	return nil
+	if len(asked) == 0 {
+		return refused, nil
+	}
+	people, err := some(tx, "", "id", brandID, asked)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[uuid.UUID]bool, len(people))
+	for _, s := range people {
+		known[s.ID] = true
+	}
+	var rows [][]any
+	for i, id := range ids {
+		if len(clean[i]) > 0 && !known[id] {
+			refused[i] = problem.New(problem.NotFound, "subscriber.unknown")
+			continue
+		}
+		for _, tag := range clean[i] {
+			rows = append(rows, []any{brandID, id, tag})
+		}
+	}
+	slices.SortFunc(rows, func(a, b []any) int { return strings.Compare(a[2].(string), b[2].(string)) })
+	if _, err := tx.InsertAll("subscriber_tags", "brand_id uuid, subscriber_id uuid, tag text", rows, "ON CONFLICT DO NOTHING"); err != nil {
+		return nil, fmt.Errorf("add tags: %w", err)
+	}
+	return refused, nil
 }
 
 // RemoveTags takes tags away; those the person has not are no fault.

@@ -113,29 +113,11 @@ func utcOf(t *time.Time) *time.Time {
 // there is returned as they are: what a stranger types about them changes
 // nothing. Two calls at once make one row, and created is true for one of them.
 func Ensure(tx *store.Tx, b brand.Brand, n New) (s Subscriber, created bool, err error) {
-	s, err = n.subscriber(b)
+	made, err := EnsureAll(tx, b, []New{n})
 	if err != nil {
 		return Subscriber{}, false, err
 	}
-	if s.AddressHash, err = b.AddressHash(tx, n.Address.Normal); err != nil {
-		return Subscriber{}, false, err
-	}
-	s.ID, s.CreatedAt, s.UpdatedAt = tx.NewID(), tx.Now(), tx.Now()
-	attributes, err := encode(s.Attributes)
-	if err != nil {
-		return Subscriber{}, false, err
-	}
-	rows, err := tx.Run(`INSERT INTO subscribers (id, brand_id, email, address_hash, name, language, time_zone, attributes, customer_since, created_at, updated_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (brand_id, address_hash) DO NOTHING`,
-		s.ID, s.BrandID, s.Email, s.AddressHash, s.Name, s.Language, s.TimeZone, attributes, s.CustomerSince, s.CreatedAt, s.UpdatedAt)
-	if err != nil {
-		return Subscriber{}, false, fmt.Errorf("make subscriber: %w", err)
-	}
-	if rows == 0 {
-		s, err = one(tx, "", "address_hash = ?", b.ID, s.AddressHash)
-		return s, false, err
-	}
-	return s, true, event.Record(tx, event.Event{BrandID: b.ID, SubscriberID: &s.ID, Kind: event.SubscriberCreated})
+	return made[0].Subscriber, made[0].Fresh, made[0].Refused
 }
 
 func (n New) subscriber(b brand.Brand) (Subscriber, error) {
@@ -153,26 +135,11 @@ func (n New) subscriber(b brand.Brand) (Subscriber, error) {
 // Update changes what c names and writes the fact subscriber.changed with the
 // names of the fields, not their values. Nothing changed: nothing written.
 func Update(tx *store.Tx, b brand.Brand, id uuid.UUID, c Change) (Subscriber, error) {
-	s, err := Lock(tx, b.ID, id)
+	made, err := UpdateAll(tx, b, []uuid.UUID{id}, []Change{c})
 	if err != nil {
 		return Subscriber{}, err
 	}
-	if s.ErasedAt != nil {
-		return Subscriber{}, gone()
-	}
-	fields := s.apply(b, c)
-	if len(fields) == 0 {
-		return s, nil
-	}
-	if err := s.check(); err != nil {
-		return Subscriber{}, err
-	}
-	s.UpdatedAt = tx.Now()
-	if err := tx.Save(&s).Error; err != nil {
-		return Subscriber{}, fmt.Errorf("update subscriber: %w", err)
-	}
-	return s, event.Record(tx, event.Event{BrandID: b.ID, SubscriberID: &s.ID, Kind: event.SubscriberChanged,
-		Data: map[string]any{"fields": fields}})
+	return made[0].Subscriber, made[0].Refused
 }
 
 func (s *Subscriber) apply(b brand.Brand, c Change) (fields []string) {
