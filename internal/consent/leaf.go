@@ -30,24 +30,24 @@ const timeForm = "2006-01-02T15:04:05.000000Z"
 // leaf is the public part of an event, for the log: nothing in it tells who
 // the person is once evidence, salt and key are destroyed. Fields are those of
 // ISO/IEC TS 27560 and DPV, named for readers.
-type leaf struct {
-	Schema             string      `json:"schema"`
+type leaf struct { // fields stand in the order of their names, here and below: see canonical
+	CollectionMethod   string      `json:"collection_method"`
+	ControllerRef      uuid.UUID   `json:"controller_ref"`
+	Entity             leafEntity  `json:"entity"`
 	EventID            uuid.UUID   `json:"event_id"`
-	RecordID           uuid.UUID   `json:"record_id"` // the same for all events of one person and topic
-	EventType          string      `json:"event_type"`
 	EventState         State       `json:"event_state"`
 	EventTime          string      `json:"event_time"`
-	ValidUntil         *string     `json:"valid_until"`
-	Entity             leafEntity  `json:"entity"`
-	Subject            uuid.UUID   `json:"subject"`
-	ControllerRef      uuid.UUID   `json:"controller_ref"`
-	Notice             leafNotice  `json:"notice"`
-	Wording            leafWording `json:"wording"`
-	Purposes           []purpose   `json:"purposes"`
-	Jurisdiction       string      `json:"jurisdiction"`
-	CollectionMethod   string      `json:"collection_method"`
+	EventType          string      `json:"event_type"`
 	EvidenceCommitment string      `json:"evidence_commitment"`
+	Jurisdiction       string      `json:"jurisdiction"`
+	Notice             leafNotice  `json:"notice"`
 	PreviousEvent      *uuid.UUID  `json:"prev_event_of_record"`
+	Purposes           []purpose   `json:"purposes"`
+	RecordID           uuid.UUID   `json:"record_id"` // the same for all events of one person and topic
+	Schema             string      `json:"schema"`
+	Subject            uuid.UUID   `json:"subject"`
+	ValidUntil         *string     `json:"valid_until"`
+	Wording            leafWording `json:"wording"`
 }
 
 type leafEntity struct {
@@ -55,8 +55,8 @@ type leafEntity struct {
 }
 
 type leafNotice struct {
-	URL      string `json:"url"`
 	Language string `json:"lang"`
+	URL      string `json:"url"`
 }
 
 type leafWording struct {
@@ -69,10 +69,10 @@ type leafWording struct {
 type purpose struct {
 	ID          uuid.UUID `json:"id"` // the topic
 	Kind        string    `json:"kind"`
-	State       State     `json:"state"`
 	LawfulBasis string    `json:"lawful_basis"`
-	PromiseMax  int       `json:"promise_max,omitempty"`
 	PromiseDays int       `json:"promise_days,omitempty"`
+	PromiseMax  int       `json:"promise_max,omitempty"`
+	State       State     `json:"state"`
 }
 
 // commit gives e its leaf and returns what the leaf commits to: a random salt
@@ -123,7 +123,8 @@ func RecordID(subscriberID, topicID uuid.UUID) uuid.UUID {
 	return uuid.NewSHA1(subscriberID, topicID[:])
 }
 
-// canonical is RFC 8785.
+// canonical is RFC 8785 of a map, or of a struct whose fields stand in the order
+// of their names.
 func canonical(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -131,7 +132,36 @@ func canonical(v any) ([]byte, error) {
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	return jcs.Transform(b.Bytes())
+	text := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	if plain(text) {
+		return text, nil
+	}
+	return jcs.Transform(text)
+}
+
+// plain reports that text, as Go's encoder writes it, is canonical already:
+// where all is ASCII both sort names alike (by bytes, and by UTF-16), nothing is
+// escaped, and the numbers are whole and short enough for every notation.
+func plain(text []byte) bool {
+	quoted, digits := false, 0
+	for _, c := range text {
+		switch {
+		case c >= 0x80 || c == '\\':
+			return false
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c >= '0' && c <= '9':
+			if digits++; digits > 15 {
+				return false
+			}
+			continue
+		case c == '.' || c == '+' || c == '-' || c == 'E' || c == 'e' && digits > 0:
+			return false
+		}
+		digits = 0
+	}
+	return true
 }
 
 func commitment(salt, private []byte) string {
@@ -194,19 +224,6 @@ func (e Event) Entity() (string, error) {
 		return "", fmt.Errorf("read leaf %s: %w", e.ID, err)
 	}
 	return l.Entity.Kind, nil
-}
-
-func keepEvidence(tx *store.Tx, e Event, salt, private []byte) error {
-	sealed, err := subscriber.Seal(tx, e.SubscriberID, private)
-	if err != nil {
-		return err
-	}
-	_, err = tx.Run("INSERT INTO consent_evidence (event_id, subscriber_id, salt, sealed) VALUES (?, ?, ?, ?)",
-		e.ID, e.SubscriberID, salt, sealed)
-	if err != nil {
-		return fmt.Errorf("keep evidence: %w", err)
-	}
-	return nil
 }
 
 // Proof is the erasable half of an event.

@@ -126,27 +126,50 @@ func Suppressed(tx *store.Tx, brandID uuid.UUID, addressHash []byte, kind MailKi
 	if err != nil {
 		return "", false, err
 	}
+	reason, yes = stoppedNow(all, kind, tx.Now())
+	return reason, yes, nil
+}
+
+// stoppedNow is the table for the suppressions of one address, by name.
+func stoppedNow(all []Suppression, kind MailKind, now time.Time) (reason string, yes bool) {
 	for _, s := range all {
 		r, ok := stops[s.Reason][kind]
-		if ok && (r == always || tx.Now().Before(s.CreatedAt.Add(time.Duration(r)))) {
-			return s.Reason, true, nil
+		if ok && (r == always || now.Before(s.CreatedAt.Add(time.Duration(r)))) {
+			return s.Reason, true
 		}
 	}
-	return "", false, nil
+	return "", false
 }
 
 // Suppressions gives all reasons why the address gets no mail, by name.
 func Suppressions(tx *store.Tx, brandID uuid.UUID, addressHash []byte) ([]Suppression, error) {
+	all, err := suppressionsOf(tx, brandID, [][]byte{addressHash})
+	return all[string(addressHash)], err
+}
+
+// suppressionsOf is Suppressions for many addresses, by their hash. It reads
+// the key of suppressions once an address.
+func suppressionsOf(tx *store.Tx, brandID uuid.UUID, hashes [][]byte) (map[string][]Suppression, error) {
+	rows := make([][]any, len(hashes))
+	for i, h := range hashes {
+		rows[i] = []any{h}
+	}
+	from, args := tx.Rows("v", "hash bytea", rows)
 	var all []Suppression
-	err := tx.Raw("SELECT * FROM suppressions WHERE brand_id = ? AND address_hash = ?", brandID, addressHash).Scan(&all).Error
+	err := tx.Raw(tx.Pick(`SELECT x.* FROM `+from+` CROSS JOIN LATERAL (SELECT * FROM suppressions x WHERE x.brand_id = ? AND x.address_hash = v.hash OFFSET 0) AS x`,
+		`SELECT x.* FROM `+from+` CROSS JOIN suppressions x ON x.brand_id = ? AND x.address_hash = v.hash`), append(args, brandID)...).Scan(&all).Error
 	if err != nil {
 		return nil, fmt.Errorf("read suppressions: %w", err)
 	}
-	for i := range all {
-		all[i].CreatedAt = all[i].CreatedAt.UTC()
+	byHash := map[string][]Suppression{}
+	for _, s := range all {
+		s.CreatedAt = s.CreatedAt.UTC()
+		byHash[string(s.AddressHash)] = append(byHash[string(s.AddressHash)], s)
 	}
-	slices.SortFunc(all, func(a, b Suppression) int { return compare(a.Reason, b.Reason) })
-	return all, nil
+	for _, of := range byHash {
+		slices.SortFunc(of, func(a, b Suppression) int { return compare(a.Reason, b.Reason) })
+	}
+	return byHash, nil
 }
 
 func compare(a, b string) int {

@@ -134,12 +134,15 @@ func expire(tx *store.Tx, d Permission) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	last, err := lastEvent(tx, b.ID, p.ID, t.ID)
+	last, err := lastEvent(tx, b, p.Subscriber, t)
 	if err != nil || last == nil || !lapsed(*last, tx.Now()) {
 		return false, err
 	}
-	_, err = p.write(tx, last, lapse(p, t, *last))
-	return err == nil, err
+	x, err := step{p, lapse(p, t, *last)}.entry(tx.Now(), last)
+	if err != nil {
+		return false, err
+	}
+	return true, writeAll(tx, []entry{x})
 }
 
 func lapse(p person, t Topic, last Event) Act {
