@@ -36,7 +36,7 @@ type Options struct {
 	ErrorPage      ErrorPage                   // tells failures to people; nil: one plain sentence
 }
 
-// BodyMax is the most that a request may bring, in bytes.
+// BodyMax is the most that a request may bring, in bytes; see largerBodies.
 const BodyMax = 1 << 20
 
 // New makes the Echo that all routes are mounted on. It serves /healthz,

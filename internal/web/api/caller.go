@@ -23,6 +23,7 @@ type caller struct {
 	key   account.Key
 	brand brand.Brand
 	once  once
+	tell  func(error) web.Document // a failure in their language, for one of many
 }
 
 type callerKey struct{}
@@ -42,6 +43,7 @@ func (h *house) admit(ctx huma.Context, next func(huma.Context)) {
 		humaecho.Unwrap(ctx).Error(err)
 		return
 	}
+	c.tell = func(err error) web.Document { return web.Describe(humaecho.Unwrap(ctx), web.Classify(err)) }
 	next(huma.WithValue(ctx, callerKey{}, c))
 }
 

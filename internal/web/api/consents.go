@@ -70,6 +70,14 @@ func showConsent(names map[uuid.UUID]string) func(consent.Event) consentAnswer {
 	}
 }
 
+// act is what the body states about somebody.
+func (n consentNew) act(c caller, id uuid.UUID, t consent.Topic) consent.Act {
+	return consent.Act{
+		Brand: c.brand, Subscriber: id, Topic: t, State: consent.Given, Basis: n.Basis, Method: consent.MethodAPI,
+		Language: n.Language, Wording: n.Wording, ValidUntil: utc(n.ValidUntil), Entity: consent.EntityOperator, Evidence: n.Evidence,
+	}
+}
+
 func recordConsent(tx *store.Tx, c caller, in *struct {
 	ByID
 	Body consentNew
@@ -82,10 +90,7 @@ func recordConsent(tx *store.Tx, c caller, in *struct {
 	if err != nil {
 		return consentAnswer{}, err
 	}
-	e, err := consent.Grant(tx, consent.Act{
-		Brand: c.brand, Subscriber: in.ID, Topic: t, State: consent.Given, Basis: n.Basis, Method: consent.MethodAPI,
-		Language: n.Language, Wording: n.Wording, ValidUntil: utc(n.ValidUntil), Entity: consent.EntityOperator, Evidence: n.Evidence,
-	})
+	e, err := consent.Grant(tx, n.act(c, in.ID, t))
 	if err != nil {
 		return consentAnswer{}, err
 	}

@@ -24,7 +24,9 @@ func (h *house) subscribers() {
 	write(h, action{http.MethodPost, "/subscribers/{id}/tags", "tagSubscriber", "subscribers:write", "subscribers", "Add and remove tags", "", 0, false}, tagSubscriber)
 }
 
-type subscriberNew struct {
+// SubscriberNew is what is told of somebody. It is exported for huma, which sees
+// no embedded type that is not.
+type SubscriberNew struct {
 	Email         string         `json:"email" maxLength:"320" example:"ana@example.org"`
 	Name          string         `json:"name,omitempty" maxLength:"200" example:"Ana"`
 	Language      string         `json:"language,omitempty" maxLength:"35" doc:"BCP 47; brought to the nearest the brand offers." example:"en"`
@@ -94,7 +96,7 @@ func whole(tx *store.Tx, c caller, s subscriber.Subscriber) (subscriberAnswer, e
 	return a, nil
 }
 
-func createSubscriber(tx *store.Tx, c caller, in *struct{ Body subscriberNew }) (subscriberAnswer, int, error) {
+func createSubscriber(tx *store.Tx, c caller, in *struct{ Body SubscriberNew }) (subscriberAnswer, int, error) {
 	n := in.Body
 	address, err := subscriber.ParseAddress(n.Email)
 	if err != nil {

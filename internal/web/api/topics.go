@@ -110,9 +110,13 @@ func updateTopic(tx *store.Tx, c caller, in *struct {
 func topicNamed(tx *store.Tx, c caller, field, slug string) (consent.Topic, error) {
 	t, err := consent.TopicBySlug(tx, c.brand.ID, slug)
 	if problem.Is(err, problem.NotFound) {
-		return t, problem.InvalidField(field, "api.field.topic", "Slug", slug)
+		return t, unknownTopic(field, slug)
 	}
 	return t, err
+}
+
+func unknownTopic(field, slug string) error {
+	return problem.InvalidField(field, "api.field.topic", "Slug", slug)
 }
 
 // slugs names the brand's topics by id, for answers.
