@@ -41,26 +41,71 @@ type gateAnswer struct {
 
 // due finds a stream of the queue that has something to send, beginning after
 // another one, so that streams take turns. A closed one is emptied though it is
-// paused. Served by the key of outbox: one probe a stream. After a restore
-// nothing is due until a person says so.
-func due(tx *store.Tx, queue string, after uuid.UUID) (s dueStream, ok bool, err error) {
-	for _, from := range []uuid.UUID{after, uuid.Nil} {
-		r := tx.Raw(`SELECT st.*, b.cap_max, b.cap_days, b.quiet_from, b.quiet_until, b.time_zone
-			FROM streams st JOIN brands b ON b.id = st.brand_id WHERE st.queue = ? AND (st.paused_at IS NULL OR st.closed <> '') AND st.id > ?
-			AND EXISTS (SELECT 1 FROM outbox o WHERE o.stream_id = st.id AND o.due_at <= ? AND o.node_id IS NULL)
+// paused. Of streams with a mark only what comes after it is looked at. After a
+// restore nothing is due until a person says so.
+//
+// Cost: the first entry in the outbox's key of each stream that is asked. The
+// subquery is one value and not EXISTS, which PostgreSQL would turn into a join
+// that reads the whole outbox.
+func due(tx *store.Tx, queue string, after uuid.UUID, marks map[uuid.UUID]mark) (s dueStream, ok bool, err error) {
+	from, args, err := tx.As("k", rowsOfMarks(marks))
+	if err != nil {
+		return s, false, err
+	}
+	for _, first := range []uuid.UUID{after, uuid.Nil} {
+		var found uuid.NullUUID
+		err := one(tx, &found, `SELECT st.id FROM streams st LEFT JOIN `+from+` ON k.stream_id = st.id
+			WHERE st.queue = ? AND (st.paused_at IS NULL OR st.closed <> '') AND st.id > ?
+			AND (SELECT o.due_at FROM outbox o WHERE o.stream_id = st.id AND o.node_id IS NULL
+				AND (o.due_at, o.id) > (coalesce(k.due_at, ?), coalesce(k.id, ?)) ORDER BY o.due_at, o.id LIMIT 1) <= ?
 			AND NOT EXISTS (SELECT 1 FROM installation WHERE key = 'sending-paused')
-			ORDER BY st.id LIMIT 1`, queue, from, tx.Now()).Scan(&s)
-		if r.Error != nil {
-			return s, false, fmt.Errorf("look for due messages: %w", r.Error)
+			ORDER BY st.id LIMIT 1`, append(args, queue, first, time.Time{}, uuid.Nil, tx.Now())...)
+		if err != nil {
+			return s, false, fmt.Errorf("look for due messages: %w", err)
 		}
-		if r.RowsAffected == 1 {
-			return s, true, nil
+		if found.Valid {
+			s, err = readStream(tx, found.UUID)
+			return s, err == nil, err
 		}
-		if from == uuid.Nil {
+		if first == uuid.Nil {
 			break
 		}
 	}
 	return s, false, nil
+}
+
+// one reads the first column of the first row, if there is any.
+func one(tx *store.Tx, into any, query string, args ...any) error {
+	rows, err := tx.Select(query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if rows.Next() {
+		if err := rows.Scan(into); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func rowsOfMarks(marks map[uuid.UUID]mark) store.Rows {
+	var streams, ids []uuid.UUID
+	var dues []time.Time
+	for id, m := range marks {
+		streams, dues, ids = append(streams, id), append(dues, m.due), append(ids, m.id)
+	}
+	return store.Rows{}.UUIDs("stream_id", streams).Times("due_at", dues).UUIDs("id", ids)
+}
+
+// readStream reads a stream with what its brand sets.
+func readStream(tx *store.Tx, id uuid.UUID) (s dueStream, err error) {
+	err = tx.Raw(`SELECT st.*, b.cap_max, b.cap_days, b.quiet_from, b.quiet_until, b.time_zone
+		FROM streams st JOIN brands b ON b.id = st.brand_id WHERE st.id = ?`, id).Scan(&s).Error
+	if err != nil {
+		return s, fmt.Errorf("read a stream: %w", err)
+	}
+	return s, nil
 }
 
 // place is a place in a stream's line.

@@ -150,7 +150,7 @@ func (e *Engine) Due(ctx context.Context, queue string) (yes bool, err error) {
 		return false, nil
 	}
 	err = e.db.Read(ctx, func(tx *store.Tx) error {
-		_, yes, err = due(tx, queue, uuid.Nil)
+		_, yes, err = due(tx, queue, uuid.Nil, nil)
 		return err
 	})
 	return yes, err
@@ -181,7 +181,7 @@ func (e *Engine) Deliver(ctx context.Context, queue string) error {
 // next claims a batch from the stream whose turn it is.
 func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 	e.mu.Lock()
-	after := e.turns[queue]
+	after, marks := e.turns[queue], e.freshMarks()
 	e.mu.Unlock()
 	b := &bundle{engine: e, queue: queue, asked: time.Now(), left: map[link.Message]*claimed{}}
 	var stream dueStream
@@ -189,7 +189,7 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 	e.claiming.RLock()
 	defer e.claiming.RUnlock()
 	err := e.db.Write(ctx, func(tx *store.Tx) (err error) {
-		if stream, found, err = due(tx, queue, after); err != nil || !found {
+		if stream, found, err = due(tx, queue, after, marks); err != nil || !found {
 			return err
 		}
 		b.messages, err = e.claimAfterMark(tx, stream)
@@ -223,6 +223,12 @@ type mark struct {
 }
 
 const markAge = time.Second
+
+// freshMarks are the marks that are young enough, and forgets the others.
+func (e *Engine) freshMarks() map[uuid.UUID]mark {
+	maps.DeleteFunc(e.marks, func(_ uuid.UUID, m mark) bool { return time.Since(m.at) >= markAge })
+	return maps.Clone(e.marks)
+}
 
 // claimAfterMark claims from where the last claim of this node ended, and from
 // the head of the line when the mark is old or nothing is left after it.

@@ -249,7 +249,7 @@ func TestTheLastSlotIsDecidedByOneAtATime(t *testing.T) {
 		w.campaign(ana)
 		took := func(after uuid.UUID, then func()) (stream uuid.UUID, n int) {
 			w.write(func(tx *store.Tx) error {
-				s, ok, err := due(tx, "bulk", after)
+				s, ok, err := due(tx, "bulk", after, nil)
 				if err != nil || !ok {
 					t.Errorf("nothing is due: %v", err)
 					return err

@@ -141,7 +141,7 @@ func TestAClaimWithoutAnswerIsNotStuck(t *testing.T) {
 		}
 		lost := w.campaign(w.person("bob@example.org"))
 		w.write(func(tx *store.Tx) error {
-			s, ok, err := due(tx, "bulk", uuid.Nil)
+			s, ok, err := due(tx, "bulk", uuid.Nil, nil)
 			if err != nil || !ok {
 				t.Fatalf("nothing is due: %v", err)
 			}

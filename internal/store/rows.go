@@ -65,7 +65,7 @@ func (tx *Tx) As(alias string, r Rows) (from string, args []any, err error) {
 
 // across turns columns into rows, with times as SQLite's driver stores them.
 func (r Rows) across() [][]any {
-	var rows [][]any
+	rows := [][]any{}
 	put := func(i int, v any) {
 		if i == len(rows) {
 			rows = append(rows, make([]any, 0, len(r.columns)))
