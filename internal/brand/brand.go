@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 	_ "time/tzdata" // a brand's zone must be known on machines without zone files
 
@@ -258,11 +259,20 @@ func (b Brand) Offers(lang string) string {
 
 // Location is the brand's time zone. A zone that is unknown here is UTC;
 // Create and Update let none in.
-func (b Brand) Location() *time.Location {
-	loc, err := time.LoadLocation(b.TimeZone)
+func (b Brand) Location() *time.Location { return Zone(b.TimeZone) }
+
+var zones sync.Map // name → *time.Location: reading one costs a file
+
+// Zone is the time zone of an IANA name; UTC for one that is unknown here.
+func Zone(name string) *time.Location {
+	if known, ok := zones.Load(name); ok {
+		return known.(*time.Location)
+	}
+	loc, err := time.LoadLocation(name)
 	if err != nil {
 		return time.UTC
 	}
+	zones.Store(name, loc)
 	return loc
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"assent/internal/brand"
 	"assent/internal/consent"
 	"assent/internal/event"
 	"assent/internal/link"
@@ -122,7 +123,7 @@ type place struct {
 const takeSQL = `UPDATE outbox SET node_id = ?, epoch = outbox.epoch + 1
 	FROM (SELECT stream_id, due_at, id FROM outbox
 		WHERE stream_id = ? AND node_id IS NULL AND due_at <= ? AND (due_at, id) > (?, ?)
-		ORDER BY due_at, id LIMIT ?%s) d
+		ORDER BY due_at, id LIMIT %d%s) d
 	WHERE outbox.stream_id = d.stream_id AND outbox.due_at = d.due_at AND outbox.id = d.id
 	RETURNING outbox.source_id, outbox.id, outbox.due_at, outbox.epoch`
 
@@ -148,15 +149,37 @@ const mailSQL = `SELECT t.source_id, t.id, t.due_at, t.epoch, m.stream_id, m.bra
 	ORDER BY t.due_at, t.id`
 
 var (
-	claimSQL = "WITH t AS (" + fmt.Sprintf(takeSQL, " FOR UPDATE SKIP LOCKED") + ") " + fmt.Sprintf(mailSQL, "t")
-	seizeSQL = fmt.Sprintf(takeSQL, "")
+	claimSQL = "WITH t AS (" + fmt.Sprintf(takeSQL, batch, " FOR UPDATE SKIP LOCKED") + ") " + fmt.Sprintf(mailSQL, "t")
+	seizeSQL = fmt.Sprintf(takeSQL, batch, "")
 )
 
-// claim asks "may we?" of up to limit due messages of a stream after a place in
+// byIndex keeps PostgreSQL to the keys of the tables for the rest of the
+// transaction. It keeps its plans, and those made while the outbox was empty
+// would read the whole of it when it is full.
+func byIndex(tx *store.Tx) error {
+	if tx.Dialect() != store.Postgres {
+		return nil
+	}
+	_, err := tx.Change("SET LOCAL enable_seqscan = off")
+	return err
+}
+
+// heldRows gives, of the rows t of an item of FROM, those that are claims of a
+// node still, which is its one ?; at is where they lie in the outbox. PostgreSQL
+// is made to look each up by its key: from what the table looked like yesterday
+// it would conclude that a node has one claim, and read them all to find it.
+func heldRows(tx *store.Tx, from string) string {
+	const key = "o.stream_id = t.stream_id AND o.due_at = t.due_at AND o.id = t.id"
+	return tx.Pick(
+		"(SELECT t.*, h.at FROM "+from+" CROSS JOIN LATERAL (SELECT o.ctid AS at, o.epoch, o.node_id FROM outbox o WHERE "+key+" OFFSET 0) h WHERE h.epoch = t.epoch AND h.node_id = ?)",
+		"(SELECT t.*, o.rowid AS at FROM "+from+" JOIN outbox o ON "+key+" AND o.epoch = t.epoch WHERE o.node_id = ?)")
+}
+
+// claim asks "may we?" of up to a batch of due messages of a stream after a place in
 // its line, in the statement that claims them, and skips those it refuses, with
 // the reason, their event and its consequences.
-func claim(tx *store.Tx, s dueStream, node uuid.UUID, after place, limit int) ([]*claimed, error) {
-	asked, err := take(tx, s, node, after, limit)
+func claim(tx *store.Tx, s dueStream, node uuid.UUID, after place) ([]*claimed, error) {
+	asked, err := take(tx, s, node, after)
 	if err != nil {
 		return nil, fmt.Errorf("claim due messages: %w", err)
 	}
@@ -191,12 +214,12 @@ func claim(tx *store.Tx, s dueStream, node uuid.UUID, after place, limit int) ([
 
 // take claims and reads: in one round trip to PostgreSQL. SQLite, which is none
 // away, has no writing in a WITH.
-func take(tx *store.Tx, s dueStream, node uuid.UUID, after place, limit int) ([]*claimed, error) {
+func take(tx *store.Tx, s dueStream, node uuid.UUID, after place) ([]*claimed, error) {
 	now := tx.Now()
 	if tx.Dialect() == store.Postgres {
-		return scanMails(tx.Select(claimSQL, node, s.ID, now, after.due, after.id, limit, now, now, now, s.BrandID, s.BrandID))
+		return scanMails(tx.Select(claimSQL, node, s.ID, now, after.due, after.id, now, now, now, s.BrandID, s.BrandID))
 	}
-	rows, err := tx.Select(seizeSQL, node, s.ID, now, after.due, after.id, limit)
+	rows, err := tx.Select(seizeSQL, node, s.ID, now, after.due, after.id)
 	if err != nil {
 		return nil, err
 	}
@@ -392,13 +415,12 @@ func stillMay(tx *store.Tx, node uuid.UUID, of []*claimed) (map[link.Message]boo
 		return nil, err
 	}
 	now := tx.Now()
-	asked, err := tx.Select(`SELECT t.source_id, t.id FROM `+from+`
-		JOIN outbox o ON o.stream_id = t.stream_id AND o.due_at = t.due_at AND o.id = t.id AND o.epoch = t.epoch
+	asked, err := tx.Select(`SELECT t.source_id, t.id FROM `+heldRows(tx, from)+` t
 		JOIN streams st ON st.id = t.stream_id
 		JOIN messages m ON m.source_id = t.source_id AND m.id = t.id
 		LEFT JOIN subscribers s ON s.id = m.subscriber_id
 		LEFT JOIN permissions p ON p.subscriber_id = m.subscriber_id AND p.topic_id = m.topic_id
-		WHERE o.node_id = ? AND st.paused_at IS NULL AND st.closed = '' AND coalesce(s.email, '') = t.email
+		WHERE st.paused_at IS NULL AND st.closed = '' AND coalesce(s.email, '') = t.email
 			AND (m.kind <> 'marketing' OR (`+consent.EligibleSQL+`))
 			AND (NOT t.opens OR `+allowsSQL("m", consent.Opens)+`) AND (NOT t.clicks OR `+allowsSQL("m", consent.Clicks)+`)`,
 		append(args, node, now, now, now)...)
@@ -442,8 +464,7 @@ func release(tx *store.Tx, node uuid.UUID, of []*claimed) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Change(`UPDATE outbox SET node_id = NULL FROM `+from+`
-		WHERE outbox.stream_id = t.stream_id AND outbox.due_at = t.due_at AND outbox.id = t.id AND outbox.epoch = t.epoch AND outbox.node_id = ?`,
+	_, err = tx.Change("UPDATE outbox SET node_id = NULL FROM "+heldRows(tx, from)+" h WHERE outbox."+tx.Pick("ctid", "rowid")+" = h.at",
 		append(args, node)...)
 	if err != nil {
 		return fmt.Errorf("put claimed messages back: %w", err)
@@ -475,10 +496,7 @@ func (m *claimed) location(brandZone *time.Location) *time.Location {
 	if m.TimeZone == "" {
 		return brandZone
 	}
-	if loc, err := zone(m.TimeZone); err == nil {
-		return loc
-	}
-	return brandZone
+	return brand.Zone(m.TimeZone)
 }
 
 // to is where the mail goes.

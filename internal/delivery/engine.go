@@ -189,6 +189,9 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 	e.claiming.RLock()
 	defer e.claiming.RUnlock()
 	err := e.db.Write(ctx, func(tx *store.Tx) (err error) {
+		if err := byIndex(tx); err != nil {
+			return err
+		}
 		if stream, found, err = due(tx, queue, after, marks); err != nil || !found {
 			return err
 		}
@@ -237,13 +240,13 @@ func (e *Engine) claimAfterMark(tx *store.Tx, s dueStream) (page []*claimed, err
 	m, ok := e.marks[s.ID]
 	e.mu.Unlock()
 	if ok = ok && time.Since(m.at) < markAge; ok {
-		if page, err = claim(tx, s, e.node, m.place, batch); err != nil {
+		if page, err = claim(tx, s, e.node, m.place); err != nil {
 			return nil, err
 		}
 	}
 	if len(page) == 0 {
 		m.at = time.Now()
-		if page, err = claim(tx, s, e.node, place{}, batch); err != nil {
+		if page, err = claim(tx, s, e.node, place{}); err != nil {
 			return nil, err
 		}
 	}
@@ -323,6 +326,9 @@ func (b *bundle) start(ctx context.Context, m *claimed) (bool, error) {
 		asking := time.Now()
 		var may map[link.Message]bool
 		err := b.engine.db.Write(ctx, func(tx *store.Tx) (err error) {
+			if err := byIndex(tx); err != nil {
+				return err
+			}
 			may, err = stillMay(tx, b.engine.node, slices.Collect(maps.Values(b.left)))
 			return err
 		})

@@ -137,6 +137,9 @@ func refs(page []outcome) []link.Message {
 // the timeline, and what follows from it. It is repeatable: only claims that
 // the node still holds are touched.
 func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
+	if err := byIndex(tx); err != nil {
+		return err
+	}
 	var sent []outcome
 	var back []*claimed
 	for _, o := range page {
@@ -176,17 +179,14 @@ func recordSent(tx *store.Tx, node uuid.UUID, page []outcome) error {
 		return err
 	}
 	if tx.Dialect() == store.Postgres {
-		_, err = tx.Change(`WITH gone AS (DELETE FROM outbox o USING `+from+`
-				WHERE o.stream_id = t.stream_id AND o.due_at = t.due_at AND o.id = t.id AND o.epoch = t.epoch AND o.node_id = ?
+		_, err = tx.Change(`WITH gone AS (DELETE FROM outbox o USING `+heldRows(tx, from)+` t WHERE o.ctid = t.at
 				RETURNING t.source_id, t.id, t.reply, t.opens, t.clicks)
 			`+sentSQL+` FROM gone t WHERE messages.source_id = t.source_id AND messages.id = t.id`, append(args, node, tx.Now())...)
 	} else {
-		_, err = tx.Change(sentSQL+` FROM `+from+` JOIN outbox o ON o.stream_id = t.stream_id AND o.due_at = t.due_at AND o.id = t.id
-				AND o.epoch = t.epoch AND o.node_id = ?
+		_, err = tx.Change(sentSQL+` FROM `+heldRows(tx, from)+` t
 			WHERE messages.source_id = t.source_id AND messages.id = t.id`, append(append([]any{tx.Now()}, args...), node)...)
 		if err == nil {
-			_, err = tx.Change(`DELETE FROM outbox WHERE node_id = ? AND (stream_id, due_at, id, epoch) IN (SELECT stream_id, due_at, id, epoch FROM `+from+`)`,
-				append([]any{node}, args...)...)
+			_, err = tx.Change("DELETE FROM outbox WHERE rowid IN (SELECT h.at FROM "+heldRows(tx, from)+" h)", append(args, node)...)
 		}
 	}
 	if err != nil {

@@ -233,20 +233,6 @@ func (r *Renderer) write(ctx context.Context, s *sender, m *claimed, env compose
 	return f.Append(room, env, r.values(s.Brand, m, env))
 }
 
-var zones sync.Map // name → *time.Location: reading one costs a file
-
-// zone finds a time zone by its name.
-func zone(name string) (*time.Location, error) {
-	if known, ok := zones.Load(name); ok {
-		return known.(*time.Location), nil
-	}
-	loc, err := time.LoadLocation(name)
-	if err == nil {
-		zones.Store(name, loc)
-	}
-	return loc, err
-}
-
 // messageID stays the same at every try (RFC 5322 §3.6.4).
 func messageID(m *claimed, domain string) string {
 	return strings.ReplaceAll(m.ID.String(), "-", "") + "@" + domain

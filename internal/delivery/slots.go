@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"assent/internal/brand"
 	"assent/internal/store"
 )
 
@@ -57,10 +58,7 @@ type deferred struct {
 // of today; a sequence's or offer's waits for the next free slot.
 func allot(tx *store.Tx, s dueStream, page []*claimed) (through, not []*claimed, later []deferred, err error) {
 	var asked []*claimed
-	brandZone, zoneErr := zone(s.TimeZone)
-	if zoneErr != nil {
-		brandZone = time.UTC
-	}
+	brandZone := brand.Zone(s.TimeZone)
 	for _, m := range page {
 		if until, quiet := s.quiet(tx.Now().In(m.location(brandZone))); quiet && m.Kind == Marketing {
 			later = append(later, deferred{m, until, reasonQuiet})
