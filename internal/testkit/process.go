@@ -193,6 +193,12 @@ func childrenOf(pid int) []int {
 
 func (p *Process) logFile() string { return filepath.Join(p.dir, "log") }
 
+// Log is all that the program has said.
+func (p *Process) Log() []byte {
+	raw, _ := os.ReadFile(p.logFile()) // none is nothing said
+	return raw
+}
+
 func (p *Process) tail() string {
 	raw, err := os.ReadFile(p.logFile())
 	if err != nil {

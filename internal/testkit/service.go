@@ -62,7 +62,7 @@ func PrepareService(tb testing.TB, o ServiceOptions) *Service {
 	if o.TestClock {
 		tags = append(tags, "testclock")
 	}
-	addr := freeAddress(tb)
+	addr := FreeAddress(tb)
 	s := &Service{Base: "http://" + addr, Dir: testFolder(tb, "service"), binary: Binary(tb, tags...)}
 	s.clock = filepath.Join(s.Dir, "clock")
 	if o.Database == "" {

@@ -30,7 +30,7 @@ type SinkProcess struct {
 func Sink(tb testing.TB, args ...string) *SinkProcess {
 	tb.Helper()
 	bin, dir := BenchTool(tb), testFolder(tb, "sink")
-	addr, web := freeAddress(tb), freeAddress(tb)
+	addr, web := FreeAddress(tb), FreeAddress(tb)
 	s := &SinkProcess{Addr: addr, URL: "smtp://" + addr + "?starttls=none", HTTP: "http://" + web}
 	s.Process = &Process{
 		name: "the mail sink", dir: dir, sysproc: dieWithUs(false), stopWith: syscall.SIGTERM,
@@ -47,8 +47,8 @@ func Sink(tb testing.TB, args ...string) *SinkProcess {
 	return s
 }
 
-// freeAddress is a loopback port that nobody listens on now.
-func freeAddress(tb testing.TB) string {
+// FreeAddress is a loopback port that nobody listens on now.
+func FreeAddress(tb testing.TB) string {
 	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,7 +1,7 @@
 // Command bench measures the built program on this machine.
 //
 //	bench web [-pair sqlite]     start, memory, sign-ups, opens and clicks: `make bench-web`
-//	bench send [-n 20000 …]      mails of a campaign against what net/smtp could send: `make bench-send`
+//	bench send [-profile …]      mails of a campaign against what a bare client sends: `make bench-send`
 //
 // Everything is made through the API and asked from outside. PostgreSQL commits
 // to the disk, with fsync on. The programs that ask and that take the mails run
@@ -27,20 +27,21 @@ func run(args []string) int {
 		args = []string{""}
 	}
 	flags := flag.NewFlagSet("bench "+args[0], flag.ExitOnError)
-	pair := flags.String("pair", "postgres", "postgres (with Redis), or sqlite (with everything in one process)")
 	var measure func(tb testing.TB) string
 	switch args[0] {
 	case "web":
-		w := &webBench{pair: pair}
+		w := &webBench{}
+		flags.StringVar(&w.pair, "pair", "postgres", "postgres (with Redis), or sqlite (with everything in one process)")
 		flags.IntVar(&w.people, "people", 2000, "receivers of the tracked mails that are opened and clicked")
 		flags.DurationVar(&w.time, "time", seconds(5), "of each load")
 		measure = w.measure
 	case "send":
-		s := &sendBench{pair: pair}
-		flags.IntVar(&s.n, "n", 20_000, "mails of a campaign")
-		flags.IntVar(&s.runs, "runs", 3, "campaigns; the figures are medians")
-		flags.StringVar(&s.rtt, "rtt", "0s", "network round trip that the mail server pretends")
-		flags.BoolVar(&s.dkim, "dkim", true, "sign the mails (off: send from a domain without a key)")
+		s := &sendBench{}
+		flags.IntVar(&s.n, "n", 100_000, "mails of the main campaign; the others have a share of it")
+		flags.IntVar(&s.runs, "runs", 3, "campaigns of each profile; the figures are medians")
+		flags.StringVar(&s.profiles, "profile", "main,rtt5,rtt50,dkim,embedded", "what to measure, in this order: any of "+profileNames())
+		flags.StringVar(&s.cpu, "cpuprofile", "", "keep a CPU profile of the service in this file, of the first campaign")
+		flags.StringVar(&s.slow, "pglog", "", "keep PostgreSQL's log in this file, with the plans of statements that take 20 ms or more")
 		measure = s.measure
 	default:
 		fmt.Fprintln(os.Stderr, "usage: bench web|send [flags]; bench web -h lists them")

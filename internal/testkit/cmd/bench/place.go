@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,24 +14,24 @@ import (
 // place is the running program with its brand, topic and people.
 type place struct {
 	testing.TB
-	service *testkit.Service
-	api     testkit.API
-	others  []string // of procstat: label=PID of database and Redis
+	service  *testkit.Service
+	api      testkit.API
+	database *testkit.PostgresProcess // nil with SQLite
+	others   []string                 // of procstat: label=PID of database and Redis
 }
 
 const (
 	topic   = "letter"
 	wording = "Yes, write to me."
-	makers  = 16 // API calls at once while people are made
 )
 
 // settle starts the program on a pair of database and Redis.
-func settle(tb testing.TB, pair string, o testkit.ServiceOptions) *place {
+func settle(tb testing.TB, pair string, o testkit.ServiceOptions, more ...testkit.PostgresOption) *place {
 	p := &place{TB: tb}
 	switch pair {
 	case "postgres":
-		pg, redis := testkit.PostgresServer(tb, testkit.Durable()), testkit.RedisServer(tb)
-		o.Database, o.Redis = pg.URL, redis.URL
+		pg, redis := testkit.PostgresServer(tb, append(more, testkit.Durable())...), testkit.RedisServer(tb)
+		o.Database, o.Redis, p.database = pg.URL, redis.URL, pg
 		p.others = []string{fmt.Sprintf("postgres=%d", pg.PID()), fmt.Sprintf("redis=%d", redis.PID())}
 	case "sqlite":
 	default:
@@ -78,65 +76,30 @@ func (p *place) commitTime() time.Duration {
 }
 
 // invite makes n people with permission for the topic, and for opens and clicks
-// where tracked says so.
-func (p *place) invite(n int, tracked func(i int) bool) {
+// where tracked says so; tags, where it is not nil, names them.
+func (p *place) invite(n int, tracked func(i int) bool, tags func(i int) []string) {
+	p.Helper()
 	began := time.Now()
-	err := together(n, makers, func(i int) error {
-		made := struct{ ID string }{}
-		if err := p.post("/subscribers", map[string]any{"email": fmt.Sprintf("reader%d@example.org", i), "name": fmt.Sprintf("Reader %d", i)}, &made); err != nil {
-			return err
-		}
+	p.api.People(p, n, func(i int) map[string]any {
 		topics := []string{topic}
 		if tracked(i) {
 			topics = append(topics, "opens", "clicks")
 		}
-		for _, t := range topics {
-			if err := p.post("/subscribers/"+made.ID+"/consents", map[string]any{"topic": t, "basis": "operator", "wording": wording,
-				"evidence": map[string]any{"sheet": i}}, nil); err != nil {
-				return err
-			}
+		row := map[string]any{"email": fmt.Sprintf("reader%d@example.org", i), "name": fmt.Sprintf("Reader %d", i), "consents": testkit.Consents(i, topics...)}
+		if tags != nil {
+			row["tags"] = tags(i)
 		}
-		return nil
+		return row
 	})
-	if err != nil {
-		p.Fatal(err)
-	}
-	p.Logf("%d people with their consents made in %s", n, time.Since(began).Round(time.Second))
+	took := time.Since(began)
+	p.Logf("%d people with their consents made in %s, %.0f a second", n, took.Round(time.Second), float64(n)/took.Seconds())
 }
 
-// together does n things, at most c at once, and stops at the first error.
-func together(n, c int, do func(i int) error) error {
-	work, wrong := make(chan int), make(chan error, c)
-	var crew sync.WaitGroup
-	for range c {
-		crew.Go(func() {
-			for i := range work {
-				if err := do(i); err != nil {
-					wrong <- err
-					return
-				}
-			}
-		})
-	}
-	var err error
-	for i := 0; i < n && err == nil; i++ {
-		select {
-		case work <- i:
-		case err = <-wrong:
-		}
-	}
-	close(work)
-	crew.Wait()
-	if err == nil && len(wrong) > 0 {
-		err = <-wrong
-	}
-	return err
-}
-
-// campaign schedules one; its mails go out after the minute of recalling.
-func (p *place) campaign(subject, html string) (id string) {
+// campaign schedules one to those with the tag, or to everybody; its mails go
+// out after the minute of recalling.
+func (p *place) campaign(subject, html, tag string) (id string) {
 	var made struct{ ID string }
-	p.must("/campaigns", map[string]any{"name": subject, "topic": topic, "texts": []map[string]any{{"language": "en", "subject": subject, "html": html}}}, &made)
+	p.must("/campaigns", map[string]any{"name": subject, "topic": topic, "tag": tag, "texts": []map[string]any{{"language": "en", "subject": subject, "html": html}}}, &made)
 	p.must("/campaigns/"+made.ID+"/schedule", map[string]any{}, nil)
 	return made.ID
 }
@@ -166,35 +129,3 @@ func (p *place) until(what string, limit time.Duration, done func() bool) {
 		}
 	}
 }
-
-// post is API.Must for goroutines beside the main one.
-func (p *place) post(path string, body, out any) error {
-	got, err := p.api.Do("POST", path, body)
-	if err != nil {
-		return err
-	}
-	if got.Status != http.StatusCreated {
-		return fmt.Errorf("POST %s: %d %s", path, got.Status, got.Body)
-	}
-	if out == nil {
-		return nil
-	}
-	return readJSON(got.Body, out)
-}
-
-// letter is a mail of about size bytes of HTML with three links and a name.
-func letter(size int) string {
-	var b strings.Builder
-	b.WriteString("<h1>Hello {{ subscriber.name }}</h1>")
-	for n := range links {
-		fmt.Fprintf(&b, `<p><a href="%s">Read part %d of this letter</a>, if you like.</p>`, target(n), n+1)
-	}
-	for n := 1; b.Len() < size; n++ {
-		fmt.Fprintf(&b, "<p>Paragraph %d says what a paragraph of a letter says, and nobody minds.</p>", n)
-	}
-	return b.String()
-}
-
-const links = 3
-
-func target(n int) string { return fmt.Sprintf("https://bench.example/letter/part-%d", n+1) }

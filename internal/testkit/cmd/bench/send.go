@@ -1,126 +1,263 @@
 package main
 
 import (
-	"bytes"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"fmt"
 	"maps"
-	"net/mail"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"syscall"
+	"strings"
 	"testing"
+	"text/tabwriter"
 	"time"
 
 	"assent/internal/testkit"
 )
 
-// sendBench measures a campaign's way to the mail server.
+// sendBench measures a campaign's way to the mail server, in several profiles.
 type sendBench struct {
-	pair *string
-	n    int
-	runs int
-	rtt  string
-	dkim bool
+	n        int
+	runs     int
+	profiles string
+	cpu      string
+	slow     string
 
-	*place
-	sink *testkit.SinkProcess
-	dump string
+	grounds map[string]*ground // by pair
+	table   []result
+}
+
+// profile is one way to send.
+type profile struct {
+	name    string
+	pair    string
+	mails   func(n int) int
+	rtt     string
+	signed  bool   // by us; else the relay signs
+	against string // a mode of rawsend, or bare signatures
 }
 
 const (
 	connections = 40
-	letterSize  = 4096
+	signatures  = "signatures"
 )
+
+var profiles = []profile{
+	{"main", "postgres", func(n int) int { return n }, "0s", false, "netsmtp"},
+	{"rtt5", "postgres", func(n int) int { return max(1, n/2) }, "5ms", false, "pipeline"},
+	{"rtt50", "postgres", func(n int) int { return min(n, 8000) }, "50ms", false, "pipeline"}, // for some 20 s
+	{"dkim", "postgres", func(n int) int { return max(1, n/4) }, "0s", true, signatures},
+	{"embedded", "sqlite", func(n int) int { return min(n, 30_000) }, "0s", false, "netsmtp"},
+	{"million", "postgres", func(int) int { return 1_000_000 }, "0s", false, "netsmtp"},
+}
+
+func profileNames() string {
+	names := make([]string, len(profiles))
+	for i, p := range profiles {
+		names[i] = p.name
+	}
+	return strings.Join(names, ", ")
+}
+
+// ground is a pair with its people and its mail server, for all of its profiles.
+type ground struct {
+	*place
+	sink   *testkit.SinkProcess
+	dump   string
+	pprof  string // where the service shows its profiles
+	people int
+	looked bool
+}
 
 // sending is what one campaign took.
 type sending struct {
-	rate  float64 // mails a second, from the first to the last at the mail server
-	ratio float64 // to net/smtp with ready-made bytes on as many connections
-	cpu   float64 // seconds per 1,000 mails: service, database, Redis
-	peak  float64 // MB of the service
+	rate   float64            // mails a second, from the first to the last at the mail server
+	beside float64            // mails or signatures a second of what it is held against
+	cpu    map[string]float64 // seconds per 1,000 mails: service, database, Redis
+	peak   float64            // MB of the service
+	bytes  int64              // of a mail
+	bare   int64              // of a mail of the bare client
+}
+
+// result is the medians of a profile.
+type result struct {
+	profile
+	sent int
+	sending
+	ratio, cpuSum float64
 }
 
 func (b *sendBench) measure(tb testing.TB) string {
-	b.dump = tb.TempDir()
-	b.sink = testkit.Sink(tb, "-rtt", b.rtt, "-dump-dir", b.dump, "-dump-max", "1")
-	b.place = settle(tb, *b.pair, testkit.ServiceOptions{SMTP: fmt.Sprintf("%s&connections=%d", b.sink.URL, connections),
-		PublicURL: "https://mail.bench.example"}) // without https no mail may offer one-click (RFC 8058 §3.1)
-	if !b.dkim { // a brand's key is for the domain it was made with
-		b.api.Must(b, "PATCH", "/brand", map[string]any{"sender_email": "post@unsigned.example"}, nil)
+	var wanted []profile
+	for name := range strings.SplitSeq(b.profiles, ",") {
+		i := slices.IndexFunc(profiles, func(p profile) bool { return p.name == name })
+		if i < 0 {
+			tb.Fatalf("there is no profile %q; there are %s", name, profileNames())
+		}
+		wanted = append(wanted, profiles[i])
 	}
-	b.invite(b.n, func(i int) bool { return i%2 == 0 })
-	fmt.Printf("n=%d connections=%d rtt=%s dkim=%t tracked=half\n", b.n, connections, b.rtt, b.dkim)
-	if b.dkim {
-		fmt.Printf("a bare loop of RSA-2048 signatures takes %.3f CPU-seconds per 1,000\n", b.signatures().Seconds())
+	b.grounds = map[string]*ground{}
+	for _, p := range wanted {
+		g := b.grounds[p.pair]
+		if g == nil {
+			g = b.prepare(tb, p.pair, wanted)
+			b.grounds[p.pair] = g
+		}
+		b.table = append(b.table, b.profile(g, p))
 	}
-	var rate, ratio, cpu, peak []float64
-	for i := range b.runs {
-		s := b.once(i)
-		rate, ratio, cpu, peak = append(rate, s.rate), append(ratio, s.ratio), append(cpu, s.cpu), append(peak, s.peak)
-	}
-	return fmt.Sprintf("rate=%.0f ratio=%.3f cpu_per_1000=%.3f peak_mb=%.1f", median(rate), median(ratio), median(cpu), median(peak))
-}
-
-// once sends a campaign and then as many mails with the bare client.
-func (b *sendBench) once(i int) (s sending) {
-	b.sink.Reset(b)
-	before := b.use("-reset-peak")
-	began := time.Now()
-	id := b.campaign(fmt.Sprintf("Letter %d", i+1), letter(letterSize))
-	limit := 3*time.Minute + time.Duration(b.n)*20*time.Millisecond
-	b.until("the campaign is sent", limit, func() bool { return b.sent(id, b.n) })
-	wall := time.Since(began)
-	after, stats := b.use(), b.sink.Stats(b)
-	if n := int64(b.n); stats.Messages != n || stats.Distinct != n || stats.Duplicates != 0 {
-		b.Fatalf("the mail server counts %+v, want %d mails to as many people", stats, n)
-	}
-	if i == 0 {
-		b.look()
-		if stats.OpenMost > connections { // later runs count those of the bare client too
-			b.Fatalf("the service opened %d connections, and may open %d", stats.OpenMost, connections)
+	if g := b.grounds["postgres"]; g != nil && b.slow != "" {
+		if err := os.WriteFile(b.slow, g.database.Log(), 0o644); err != nil {
+			tb.Fatal(err)
 		}
 	}
-	s = sending{rate: stats.PerSecond, peak: after["service"].Peak}
-	var parts string
-	for _, label := range slices.Sorted(maps.Keys(after)) {
-		used := (after[label].CPU - before[label].CPU) / float64(b.n) * 1000
-		s.cpu += used
-		parts += fmt.Sprintf(" %s=%.3f", label, used)
+	b.print()
+	m := b.table[0]
+	return fmt.Sprintf("rate=%.0f ratio=%.3f cpu_per_1000=%.3f peak_mb=%.1f", m.rate, m.ratio, m.cpuSum, m.peak)
+}
+
+// prepare starts a pair with the people that its profiles need. Who takes part
+// in a smaller campaign has its tag.
+func (b *sendBench) prepare(tb testing.TB, pair string, wanted []profile) *ground {
+	g := &ground{dump: tb.TempDir()}
+	g.sink = testkit.Sink(tb, "-dump-dir", g.dump, "-dump-max", "1")
+	o := testkit.ServiceOptions{SMTP: fmt.Sprintf("%s&connections=%d", g.sink.URL, connections), TestClock: true,
+		PublicURL: "https://mail.bench.example"} // without https no mail may offer one-click (RFC 8058 §3.1)
+	if b.cpu != "" {
+		g.pprof = testkit.FreeAddress(tb)
+		o.Env = append(o.Env, "ASSENT_TEST_PPROF="+g.pprof)
 	}
-	b.sink.Reset(b)
-	raw, rawBytes := b.raw()
-	s.ratio = s.rate / raw
-	fmt.Printf("run %d: rate=%.0f ratio=%.3f cpu_per_1000=%.3f (of which%s) peak_mb=%.1f; netsmtp=%.0f; bytes a mail %d, netsmtp's %d; %.1f s from schedule to sent\n",
-		i+1, s.rate, s.ratio, s.cpu, parts, s.peak, raw, stats.Bytes/stats.Messages, rawBytes, wall.Seconds())
+	var log []testkit.PostgresOption
+	if b.slow != "" {
+		for name, value := range map[string]string{"session_preload_libraries": "auto_explain", "auto_explain.log_min_duration": "20", "log_min_messages": "log"} {
+			log = append(log, testkit.PostgresSetting(name, value))
+		}
+	}
+	g.place = settle(tb, pair, o, log...)
+	people, tracked := 0, 0
+	var sizes []int
+	for _, p := range wanted {
+		if p.pair != pair {
+			continue
+		}
+		n := p.mails(b.n)
+		people, sizes = max(people, n), append(sizes, n)
+		if p.name != "million" {
+			tracked = max(tracked, n)
+		}
+	}
+	g.invite(people, func(i int) bool { return i < tracked }, func(i int) (tags []string) {
+		for _, n := range sizes {
+			if i < n && n < people && !slices.Contains(tags, tagOf(n)) {
+				tags = append(tags, tagOf(n))
+			}
+		}
+		return tags
+	})
+	g.people = people
+	return g
+}
+
+func tagOf(n int) string { return fmt.Sprintf("first-%d", n) }
+
+// profile runs one, and gives its medians.
+func (b *sendBench) profile(g *ground, p profile) result {
+	n := p.mails(b.n)
+	by := map[bool]string{true: "us", false: "relay"}[p.signed]
+	g.api.Must(g, "PATCH", "/brand", map[string]any{"signed_by": by}, nil)
+	g.sink.Config(g, "rtt", p.rtt)
+	time.Sleep(3 * time.Second) // a sender's settings are read anew every 2 s
+	runs := b.runs
+	if p.name == "million" {
+		runs = 1
+	}
+	var all []sending
+	for i := range runs {
+		s := b.once(g, p, n, i)
+		all = append(all, s)
+		fmt.Printf("%s, run %d of %d: rate=%.0f ratio=%.3f cpu_per_1000=%.3f (of which%s) peak_mb=%.1f\n", p.name, i+1, runs, s.rate, s.rate/s.beside, s.total(), s.parts(), s.peak)
+	}
+	of := func(f func(sending) float64) float64 {
+		var values []float64
+		for _, s := range all {
+			values = append(values, f(s))
+		}
+		return median(values)
+	}
+	r := result{profile: p, sent: n, sending: sending{cpu: map[string]float64{}, bytes: all[0].bytes, bare: all[0].bare}}
+	r.rate, r.beside, r.peak = of(func(s sending) float64 { return s.rate }), of(func(s sending) float64 { return s.beside }), of(func(s sending) float64 { return s.peak })
+	r.ratio, r.cpuSum = of(func(s sending) float64 { return s.rate / s.beside }), of(sending.total)
+	for label := range all[0].cpu {
+		r.cpu[label] = of(func(s sending) float64 { return s.cpu[label] })
+	}
+	return r
+}
+
+func (s sending) total() (sum float64) {
+	for _, used := range s.cpu {
+		sum += used
+	}
+	return sum
+}
+
+func (s sending) parts() (text string) {
+	for _, label := range slices.Sorted(maps.Keys(s.cpu)) {
+		text += fmt.Sprintf(" %s=%.3f", label, s.cpu[label])
+	}
+	return text
+}
+
+// once sends a campaign, and then measures what it is held against.
+func (b *sendBench) once(g *ground, p profile, n, run int) (s sending) {
+	tag := ""
+	if n < g.people {
+		tag = tagOf(n)
+	}
+	g.sink.Reset(g)
+	before := g.use("-reset-peak")
+	id := g.campaign(fmt.Sprintf("Letter %s %d", p.name, run+1), letter(letterSize), tag)
+	g.service.Pass(g, 61*time.Second)
+	if b.cpu != "" && len(b.table) == 0 && run == 0 {
+		g.keepProfile(b.cpu)
+	}
+	limit := 3*time.Minute + time.Duration(n)*20*time.Millisecond
+	g.until("the mail server has every mail", limit, func() bool { return g.sink.QuickStats(g).Messages >= int64(n) })
+	g.until("the campaign is sent", limit, func() bool { return g.sent(id, n) })
+	after, stats := g.use(), g.sink.Stats(g)
+	if n := int64(n); stats.Messages != n || stats.Distinct != n || stats.Duplicates != 0 {
+		g.Fatalf("the mail server counts %+v, want %d mails to as many people", stats, n)
+	}
+	if run == 0 && len(b.table) == 0 && stats.OpenMost > connections { // later it counts those of the bare client too
+		g.Fatalf("the service opened %d connections, and may open %d", stats.OpenMost, connections)
+	}
+	if run == 0 && !g.looked {
+		g.looked = true
+		g.look(p)
+	}
+	s = sending{rate: stats.PerSecond, peak: after["service"].Peak, cpu: map[string]float64{}, bytes: stats.Bytes / stats.Messages}
+	for label := range after {
+		s.cpu[label] = (after[label].CPU - before[label].CPU) / float64(n) * 1000
+	}
+	if p.against == signatures {
+		s.beside = bareSignatures(g)
+		return s
+	}
+	g.sink.Reset(g)
+	s.beside, s.bare = g.raw(p.against, n, s.bytes)
 	return s
 }
 
-// look holds the first mail against what is claimed of it.
-func (b *sendBench) look() {
-	files, _ := filepath.Glob(filepath.Join(b.dump, "*.eml"))
-	if len(files) != 1 {
-		b.Fatalf("the mail server kept %d mails, want 1", len(files))
+// print gives the table.
+func (b *sendBench) print() {
+	fmt.Printf("\nmedians of %d; %d connections; every mail to one person, with pixel, three tracked links, name, list headers\n", b.runs, connections)
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "profile\tmails\trtt\tmails/s\tbeside\t/s\tratio\tCPU-s per 1,000\tservice\tpostgres\tredis\tpeak MB\tbytes a mail\tbeside\t")
+	for _, r := range b.table {
+		fmt.Fprintf(w, "%s\t%d\t%s\t%.0f\t%s\t%.0f\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%.1f\t%d\t%d\t\n", r.name, r.sent, r.rtt, r.rate, r.against, r.beside, r.ratio,
+			r.cpuSum, r.cpu["service"], r.cpu["postgres"], r.cpu["redis"], r.peak, r.bytes, r.bare)
 	}
-	raw, err := os.ReadFile(files[0])
-	if err != nil {
-		b.Fatal(err)
-	}
-	m, err := mail.ReadMessage(bytes.NewReader(raw))
-	if err != nil {
-		b.Fatalf("read a mail: %v", err)
-	}
-	for name, want := range map[string]bool{"DKIM-Signature": b.dkim, "List-Unsubscribe": true, "List-Unsubscribe-Post": true, "List-Id": true} {
-		if got := m.Header.Get(name) != ""; got != want {
-			b.Fatalf("a mail has the header %s: %t, want %t; its headers are %v", name, got, want, m.Header)
-		}
-	}
+	_ = w.Flush()
 }
 
 // usage is what bench procstat tells of a process and its children.
@@ -129,63 +266,63 @@ type usage struct {
 	Peak float64 `json:"peak_rss_mb"`
 }
 
-func (b *sendBench) use(flags ...string) map[string]usage {
-	b.Helper()
+func (g *ground) use(flags ...string) map[string]usage {
+	g.Helper()
 	args := append([]string{"procstat"}, flags...)
-	args = append(args, "service="+strconv.Itoa(b.service.PID()))
+	args = append(args, "service="+strconv.Itoa(g.service.PID()))
 	found := map[string]usage{}
-	b.tool(&found, append(args, b.others...)...)
+	g.tool(&found, append(args, g.others...)...)
 	return found
 }
 
-// raw is the rate at which net/smtp gets ready-made mails across, and their size.
-func (b *sendBench) raw() (perSecond float64, size int64) {
+// bareHead is what a mail of the bare client has before its HTML.
+const bareHead = 420
+
+// raw is the rate at which the bare client gets n ready-made mails of about
+// size bytes across, and their size.
+func (g *ground) raw(mode string, n int, size int64) (perSecond float64, bytes int64) {
+	g.Helper()
 	var r struct {
-		PerSecond float64 `json:"messages_per_second"`
-		Errors    int64   `json:"errors"`
-		Messages  int     `json:"messages"`
+		Errors   int64 `json:"errors"`
+		Messages int   `json:"messages"`
 	}
-	b.tool(&r, "rawsend", "-mode", "netsmtp", "-conns", strconv.Itoa(connections), "-n", strconv.Itoa(b.n), "-size", strconv.Itoa(letterSize), "-addr", b.sink.Addr)
-	if r.Errors > 0 || r.Messages != b.n {
-		b.Fatalf("the bare client sent %+v, want %d mails", r, b.n)
+	g.tool(&r, "rawsend", "-mode", mode, "-conns", strconv.Itoa(connections), "-n", strconv.Itoa(n), "-size", strconv.FormatInt(size-bareHead, 10), "-addr", g.sink.Addr)
+	if r.Errors > 0 || r.Messages != n {
+		g.Fatalf("the bare client sent %+v, want %d mails", r, n)
 	}
-	stats := b.sink.QuickStats(b)
+	stats := g.sink.QuickStats(g)
 	return stats.PerSecond, stats.Bytes / max(1, stats.Messages)
 }
 
 // tool runs one of ../shared/bench and reads its line of JSON.
-func (b *sendBench) tool(out any, args ...string) {
-	b.Helper()
-	raw, err := exec.Command(testkit.BenchTool(b), args...).Output()
+func (g *ground) tool(out any, args ...string) {
+	g.Helper()
+	raw, err := exec.Command(testkit.BenchTool(g), args...).Output()
 	if err == nil {
 		err = readJSON(raw, out)
 	}
 	if err != nil {
-		b.Fatalf("bench %s: %v", args[0], err)
+		g.Fatalf("bench %s: %v", args[0], err)
 	}
 }
 
-// signatures is what 1,000 bare RSA-2048 signatures take, in CPU time of ours.
-func (b *sendBench) signatures() time.Duration {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+// keepProfile fetches a CPU profile of the service, from its first mail on.
+func (g *ground) keepProfile(to string) {
+	g.until("the first mail", 3*time.Minute, func() bool { return g.sink.QuickStats(g).Messages > 0 })
+	res, err := http.Get("http://" + g.pprof + "/debug/pprof/profile?seconds=5")
 	if err != nil {
-		b.Fatal(err)
+		g.Fatal(err)
 	}
-	sum := sha256.Sum256([]byte("a mail"))
-	before := b.ownTime()
-	for range 1000 {
-		if _, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:]); err != nil {
-			b.Fatal(err)
-		}
+	defer res.Body.Close()
+	file, err := os.Create(to)
+	if err != nil {
+		g.Fatal(err)
 	}
-	return b.ownTime() - before
-}
-
-// ownTime is the processor time this program has used.
-func (b *sendBench) ownTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
+	if _, err := file.ReadFrom(res.Body); err != nil {
+		g.Fatal(err)
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	if err := file.Close(); err != nil {
+		g.Fatal(err)
+	}
+	g.Logf("the profile is in %s: go tool pprof -top %s", to, filepath.Clean(to))
 }

@@ -16,7 +16,7 @@ import (
 
 // webBench measures what people do with pages and mails.
 type webBench struct {
-	pair   *string
+	pair   string
 	people int
 	time   time.Duration
 
@@ -33,14 +33,14 @@ const (
 
 func (b *webBench) measure(tb testing.TB) string {
 	b.mail = testkit.SMTP(tb)
-	b.place = settle(tb, *b.pair, testkit.ServiceOptions{SMTP: b.mail.URL,
+	b.place = settle(tb, b.pair, testkit.ServiceOptions{SMTP: b.mail.URL,
 		Env: []string{"ASSENT_SIGNUP_PER_IP=10000000", "ASSENT_SIGNUP_PER_FORM=10000000", "ASSENT_SIGNUP_MIN_FILL=0s"}})
 	var form struct{ ID string }
 	b.must("/forms", map[string]any{"name": "Footer", "topics": []string{topic}, "fields": []map[string]any{{"name": "name", "type": "text"}}}, &form)
-	b.invite(b.people, func(int) bool { return true })
+	b.invite(b.people, func(int) bool { return true }, nil)
 	startMS := b.starts()
 	idle := b.idle()
-	b.campaign(trackedTitle, letter(1000))
+	b.campaign(trackedTitle, letter(1000), "")
 	signUps := b.signUps(form.ID)
 	pixels, clicks := b.tracked()
 	opens := b.opens(pixels)
