@@ -173,10 +173,8 @@ func cutMessage(raw, boundary string) (pieces []piece, err error) {
 // it was.
 func (f *Frame) Append(dst []byte, env Envelope, values map[string]any) ([]byte, error) {
 	env = env.sharing(f.common)
-	if !f.slow {
-		if out, err := f.splice(dst, &env, values); err == nil {
-			return out, nil
-		}
+	if out, err := f.splice(dst, &env, values); err == nil {
+		return out, nil
 	}
 	raw, err := f.compiled.Message(env, values)
 	if err != nil {

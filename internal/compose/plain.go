@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +19,7 @@ import (
 
 // shade is an HTML template with its outputs and tags as words.
 type shade struct {
-	strings.Builder
+	html  []byte
 	words []word
 	open  []int // for each open block its last tag: the one that began it, or an else
 	trim  bool  // the next literal text loses the blanks it begins with
@@ -46,16 +47,14 @@ func (s *shade) literal(text string) {
 	for _, mark := range []string{cellMark, wordBegin, wordEnd} {
 		text = strings.ReplaceAll(text, mark, "")
 	}
-	s.WriteString(text)
+	s.html = append(s.html, text...)
 }
 
 func (s *shade) word(t parser.Token, w word) {
 	if dash(t.Source, 2) != "" {
-		kept := strings.TrimRightFunc(s.String(), unicode.IsSpace)
-		s.Reset()
-		s.WriteString(kept)
+		s.html = bytes.TrimRightFunc(s.html, unicode.IsSpace)
 	}
-	s.WriteString(wordBegin + strconv.Itoa(len(s.words)) + wordEnd)
+	s.html = append(s.html, wordBegin+strconv.Itoa(len(s.words))+wordEnd...)
 	s.words = append(s.words, w)
 	s.trim = dash(t.Source, len(t.Source)-3) != ""
 }
@@ -123,7 +122,7 @@ func (s *shade) part(assigned []string) *part {
 	if s.torn {
 		return nil
 	}
-	source, ok := s.restore(makeText(s.String(), s.words))
+	source, ok := s.restore(makeText(string(s.html), s.words))
 	if !ok {
 		return nil
 	}

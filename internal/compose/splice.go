@@ -34,6 +34,9 @@ const (
 
 // splice writes the mail after dst.
 func (f *Frame) splice(dst []byte, env *Envelope, data map[string]any) (out []byte, err error) {
+	if f.slow {
+		return dst, errUncut
+	}
 	j := jobs.Get().(*job)
 	j.frame, j.env, j.data, j.run.now = f, env, data, env.Date
 	defer func() {

@@ -2,6 +2,8 @@ package compose
 
 import (
 	"bytes"
+	"html"
+	"mime"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +26,7 @@ type grower struct {
 	*rapid.T
 	html   bool
 	simple bool // only what is cut into steps
+	bare   bool // no filter that makes HTML
 }
 
 func (g grower) pick(from ...string) string { return rapid.SampledFrom(from).Draw(g.T, "pick") }
@@ -39,6 +42,10 @@ func (g grower) value() string {
 func (g grower) output() string {
 	s := g.value()
 	for range rapid.IntRange(0, 2).Draw(g.T, "filters") {
+		if g.bare {
+			s += " | " + g.pick("upcase", "default: 'you'", "truncate: 5", "append: person.city", "default: person.city", "size", "plus: 1")
+			continue
+		}
 		s += " | " + g.pick("upcase", "default: 'you'", "truncate: 5", "append: person.city", "escape", "newline_to_br", "date: '%Y'", "escape_once",
 			"default: person.city", "replace: 'a', '<b>'", "size", "plus: 1", "split: ' ' | join: '-'", "strip_html", "url_encode", "capitalize", "slice: 0, 3", "json")
 	}
@@ -150,12 +157,12 @@ func (g grower) grow(depth int) string {
 }
 
 func (g grower) content() Content {
-	c := Content{Language: g.pick("en", "fa"), Subject: "s" + grower{g.T, false, g.simple}.grow(1)}
+	c := Content{Language: g.pick("en", "fa"), Subject: "s" + grower{T: g.T, simple: g.simple, bare: g.bare}.grow(1)}
 	if rapid.Bool().Draw(g.T, "preheader") {
-		c.Preheader = grower{g.T, false, g.simple}.grow(1)
+		c.Preheader = grower{T: g.T, simple: g.simple, bare: g.bare}.grow(1)
 	}
 	if rapid.Bool().Draw(g.T, "text") {
-		c.Text = grower{g.T, false, g.simple}.grow(2)
+		c.Text = grower{T: g.T, simple: g.simple, bare: g.bare}.grow(2)
 	}
 	c.HTML = "<p>" + g.grow(3) + "</p>"
 	if rapid.Bool().Draw(g.T, "document") {
@@ -219,7 +226,7 @@ func (g grower) common() Envelope {
 func TestAppendIsMessage(t *testing.T) {
 	spliced, all := 0, 0
 	rapid.Check(t, func(r *rapid.T) {
-		g := grower{r, true, rapid.Bool().Draw(r, "simple")}
+		g := grower{T: r, html: true, simple: rapid.Bool().Draw(r, "simple")}
 		content := g.content()
 		c, err := Compile(content)
 		if err != nil {
@@ -250,4 +257,111 @@ func TestAppendIsMessage(t *testing.T) {
 		}
 	})
 	t.Logf("%d of %d mails were spliced", spliced, all)
+}
+
+// TestSimpleLettersAreSpliced holds frames to being of use: what has only plain
+// outputs and conditions in it never goes the slow way.
+func TestSimpleLettersAreSpliced(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		g := grower{T: r, html: true, simple: true, bare: true}
+		content := g.content()
+		c, err := Compile(content)
+		if err != nil {
+			return
+		}
+		common := g.common()
+		f := mustFrame(t, c, common)
+		env, values := g.envelope(common), g.person()
+		letter := envelope("en").sharing(common)
+		env.Date, env.MessageID, env.Leave, env.Preferences, env.Why, env.View = letter.Date, letter.MessageID, letter.Leave, letter.Preferences, letter.Why, letter.View
+		env.PixelURL, env.To.Email = "", letter.To.Email
+		if _, err := c.Message(env, values); err != nil {
+			return
+		}
+		if _, err := f.splice(nil, &env, values); err != nil {
+			r.Fatalf("%+v is not spliced", content)
+		}
+	})
+}
+
+// TestWhatIsSplicedIsSound reads spliced mails back: whatever people are called,
+// no header is added, and everything comes back as it was.
+func TestWhatIsSplicedIsSound(t *testing.T) {
+	c := mustCompile(t, Content{Language: "en", Subject: "For {{ name }}!", HTML: `<p title="{{ name }}">[{{ name }}]</p><p><a href="https://a.example/?n={{ name }}">x</a></p>`, Text: "Dear [{{ name }}]."})
+	common := envelope("en")
+	f := mustFrame(t, c, common)
+	plain, err := f.splice(nil, &common, map[string]any{"name": "Sara"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _, _ := parts(t, plain)
+	rapid.Check(t, func(r *rapid.T) {
+		name := someName.Draw(r, "name")
+		env := common
+		env.To.Name = someName.Draw(r, "to")
+		raw, err := f.splice(nil, &env, map[string]any{"name": name})
+		if err != nil {
+			r.Fatal(err)
+		}
+		checkWire(r, raw)
+		head, text, body := parts(t, raw)
+		for key, values := range head {
+			if len(values) != 1 || len(want[key]) != 1 {
+				r.Fatalf("%s is there %d times", key, len(values))
+			}
+		}
+		if len(head) != len(want) {
+			r.Fatalf("a field is missing: %v", head)
+		}
+		shown := clean(name)
+		subject, err := new(mime.WordDecoder).DecodeHeader(head.Get("Subject"))
+		if err != nil || subject != oneLine("For "+shown+"!", maxSubject) {
+			r.Fatalf("subject of %q: %q, %v", name, subject, err)
+		}
+		if to, err := head.AddressList("To"); err != nil || len(to) != 1 || to[0].Address != "sara@example.org" || to[0].Name != oneLine(env.To.Name, maxName) {
+			r.Fatalf("to %q: %v, %v", env.To.Name, to, err)
+		}
+		if !strings.Contains(text, "Dear ["+shown+"].") {
+			r.Fatalf("the text does not say %q: %q", shown, text)
+		}
+		for _, want := range []string{">[" + html.EscapeString(shown) + "]<", `title="` + html.EscapeString(shown) + `"`, `href="https://a.example/?n=` + html.EscapeString(tidyURL(shown)) + `"`} {
+			if !strings.Contains(body, want) {
+				r.Fatalf("the HTML does not hold %q: %q", want, body)
+			}
+		}
+	})
+}
+
+func FuzzFrame(f *testing.F) {
+	for _, s := range []string{
+		"<p>{{ x }}</p>", `<a href="{{ x }}">{{ x }}</a>`, "{% if x %}<p>{{ x }}</p>{% else %}-{% endif %}", "{% for i in y %}<li>{{ i }}</li>{% endfor %}",
+		"{{ x -}} a {{- x }}", "{%- if x -%} a {%- endif -%}", "{% assign z = x | upcase %}{{ z }}{% if z == x %}same{% endif %}", "{% capture z %}<i>{{ x }}{% endcapture %}{{ z }}",
+		"<body>{% if x %}</body>{% endif %}", "<html><body class='{{ x }}'>{{ x }}<", `<body {% if x %}title=">"{% endif %}>`, "{{ x | newline_to_br }}", "{{ x | escape | upcase }}",
+		"{{ x }}\n", " {{ x }} \n\n {{ x }} ", "{% unless x == blank %}a{% endunless %}", "{% case x %}{% when 'a' %}1{% endcase %}", "{% raw %}{{ x }}{% endraw %}", "{% if x and y or z.x contains 'a' %}b{% endif %}",
+		`<a href="http://a.example">{{ x }}</a><a href="http://a.example">http://a.example</a>`, "<table><tr><td>{{ x }}</td>{% if x %}<td>b</td>{% endif %}</tr></table>", "zq0x1q {{ x }}",
+	} {
+		f.Add(s, "<b>\"'Sara", "", true)
+		f.Add(s, "", s, false)
+	}
+	f.Fuzz(func(t *testing.T, source, value, text string, tracked bool) {
+		c, err := Compile(Content{Subject: "s " + source, Preheader: value, HTML: source, Text: text})
+		if err != nil {
+			return
+		}
+		env := envelope("fa")
+		frame := mustFrame(t, c, env)
+		env.To.Name = value
+		if tracked {
+			env.PixelURL, env.Link = "https://mail.baharan.example/o/x", func(int) string { return "https://mail.baharan.example/l/x" }
+		}
+		values := map[string]any{"x": value, "y": []any{value, 1, nil}, "z": map[string]any{"x": value}}
+		want, wrong := c.Message(env, values)
+		got, err := frame.Append(nil, env, values)
+		if (err == nil) != (wrong == nil) || !bytes.Equal(got, want) {
+			t.Fatalf("%v, want %v: %s", err, wrong, difference(want, got))
+		}
+		if spliced, err := frame.splice(nil, &env, values); err == nil && !bytes.Equal(spliced, want) {
+			t.Fatalf("it is a mail, though Message says %v", wrong)
+		}
+	})
 }
