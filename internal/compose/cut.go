@@ -307,7 +307,7 @@ func (c *cutter) plainBodyTag(body string) bool {
 		return true
 	}
 	for n, s := range c.steps {
-		if strings.Contains(span, c.prefix+strconv.Itoa(n)+"q") && (s.output == nil || !s.output.quoted) {
+		if strings.Contains(span, c.prefix+strconv.Itoa(n)+"q") && (s.output == nil || s.output.place == htmlOut) {
 			return false
 		}
 	}

@@ -19,11 +19,12 @@ import (
 // be escaped in that. It pays for what it reads.
 type outlet func(r *run, in any) (s string, escape bool, err error)
 
-// outlets end every output, one for each place. Those of the last line serve a
-// text that is made of HTML.
+// outlets end every output, one for each place. Those of the last two
+// lines serve a text that is made of HTML.
 var outlets = map[string]outlet{
 	plainOut: plainOutlet, htmlOut: htmlOutlet, valueOut: valueOutlet, urlOut: urlOutlet, restOut: restOutlet, cssOut: cssOutlet,
-	wordsOut: wordsOutlet, readOut: readOutlet, bareURLOut: bare(urlOutlet), bareRestOut: bare(restOutlet),
+	wordsOut: wordsOutlet, readOut: readOutlet, cellOut: within(" | ", wordsOutlet, ""),
+	bareURLOut: bare(urlOutlet), bareRestOut: bare(restOutlet), linkOut: within(" <", urlOutlet, ">"), linkRestOut: within(" <", restOutlet, ">"),
 }
 
 // filter is the outlet as the engine calls it: it gives exactly the bytes that
@@ -110,6 +111,17 @@ var spacesRE = regexp.MustCompile(`[ \t\n]+`)
 func bare(f outlet) outlet {
 	return func(r *run, in any) (string, bool, error) {
 		s, _, err := f(r, in)
+		return s, false, err
+	}
+}
+
+// within is the outlet, without HTML, with something round what it writes.
+func within(before string, f outlet, after string) outlet {
+	return func(r *run, in any) (string, bool, error) {
+		s, _, err := f(r, in)
+		if s != "" {
+			s = before + s + after
+		}
 		return s, false, err
 	}
 }

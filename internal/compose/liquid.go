@@ -64,6 +64,9 @@ const (
 	bareURLOut  = "__bareurl"
 	bareRestOut = "__barerest"
 	readOut     = "__read"
+	linkOut     = "__link"
+	linkRestOut = "__linkrest"
+	cellOut     = "__cell"
 )
 
 // runKey finds the run among a render's variables; no template can spell it.

@@ -28,8 +28,8 @@ type shade struct {
 
 // word stands for one output or tag.
 type word struct {
-	source string // as it is in a text
-	same   string // of an output: what a link's words and address are compared by
+	source string // as it is in a text: a tag, or an output's expression
+	outlet string // of an output
 	tag    string // "" for an output
 	block  int    // the tag that began the block this one is a tag of, -1 for none
 	within int    // the last tag of the block it stands in, -1 for none
@@ -88,7 +88,7 @@ func (s *shade) output(t parser.Token, at place) {
 		}
 	}
 	s.torn = s.torn || makesHTML(args)
-	s.word(t, word{source: "{{ (" + args + ") | " + out + " }}", same: args, block: -1, within: s.top()})
+	s.word(t, word{source: args, outlet: out, block: -1, within: s.top()})
 }
 
 // tag adds a tag, with what the fencer puts after it.
@@ -142,7 +142,8 @@ func (s *shade) restore(text string) (source string, ok bool) {
 	seen := make([]bool, len(s.words))
 	for {
 		before, rest, found := strings.Cut(text, wordBegin)
-		if b.WriteString(quoteLiquid(before)); !found {
+		if !found {
+			b.WriteString(quoteLiquid(text))
 			break
 		}
 		digits, after, _ := strings.Cut(rest, wordEnd)
@@ -151,8 +152,14 @@ func (s *shade) restore(text string) (source string, ok bool) {
 			return "", false
 		}
 		w := s.words[n]
+		before, after = w.embrace(before, after)
 		seen[n], text = true, after
-		b.WriteString(w.source)
+		b.WriteString(quoteLiquid(before))
+		if w.tag == "" {
+			b.WriteString("{{ (" + w.source + ") | " + w.outlet + " }}")
+		} else {
+			b.WriteString(w.source)
+		}
 		top := -1
 		if len(open) > 0 {
 			top = open[len(open)-1]
@@ -173,15 +180,27 @@ func (s *shade) restore(text string) (source string, ok bool) {
 			return "", false
 		}
 	}
-	return b.String(), len(open) == 0 && !strings.Contains(text, "endraw")
+	return b.String(), len(open) == 0
 }
 
-// quoteLiquid keeps text from being read as Liquid.
-func quoteLiquid(s string) string {
-	if !strings.ContainsAny(s, "{%") {
-		return s
+// embrace takes what an output stands between into the output where it would be
+// odd to read with nothing in it: a link's address, a cell that is not a row's
+// first.
+func (w *word) embrace(before, after string) (string, string) {
+	switch {
+	case (w.outlet == bareURLOut || w.outlet == bareRestOut) && strings.HasSuffix(before, " <") && strings.HasPrefix(after, ">"):
+		w.outlet = map[string]string{bareURLOut: linkOut, bareRestOut: linkRestOut}[w.outlet]
+		return strings.TrimSuffix(before, " <"), after[1:]
+	case w.outlet == wordsOut && strings.HasSuffix(before, " | ") && (after == "" || after[0] == '\n' || strings.HasPrefix(after, " | ")):
+		w.outlet = cellOut
+		return strings.TrimSuffix(before, " | "), after
 	}
-	return "{% raw %}" + s + "{% endraw %}"
+	return before, after
+}
+
+// quoteLiquid keeps text from being read as Liquid: a brace is an output.
+func quoteLiquid(s string) string {
+	return strings.ReplaceAll(s, "{", `{{ ("{") | `+plainOut+" }}")
 }
 
 // tidyText puts a filled text in order: no blanks at either end of a line, no
@@ -228,7 +247,7 @@ func expand(s string, words []word) (pieces []string) {
 		}
 		digits, after, _ := strings.Cut(rest, wordEnd)
 		if n, err := strconv.Atoi(digits); err == nil && n < len(words) {
-			digits = words[n].same + words[n].tag
+			digits = words[n].source + words[n].tag
 		}
 		pieces, s = append(pieces, digits), after
 	}

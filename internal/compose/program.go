@@ -90,6 +90,9 @@ func (c compiler) sequence(nodes []render.Node, root bool) (steps program, ok bo
 					last = k
 				}
 			}
+			if !trimsOnlyTextBelow(nodes[i : last+1]) {
+				return nil, false
+			}
 			steps, i = append(steps, step{kind: engineStep, node: &render.SeqNode{Children: nodes[i : last+1]}}), last
 			continue
 		}
@@ -105,11 +108,11 @@ func (c compiler) sequence(nodes []render.Node, root bool) (steps program, ok bo
 			}
 			steps = steps.add(b.String())
 		case *render.ObjectNode:
-			if o := c.output(n.Args); o != nil {
-				steps = append(steps, step{kind: outputStep, output: o})
-				continue
+			if s := c.object(n); s.kind == textStep {
+				steps = steps.add(s.text)
+			} else {
+				steps = append(steps, s)
 			}
-			steps = append(steps, step{kind: engineStep, node: n})
 		case *render.BlockNode:
 			s, ok := c.block(n)
 			if !ok {
@@ -162,16 +165,22 @@ func (p program) add(s string) program {
 	return append(p, step{kind: textStep, text: s})
 }
 
+func (c compiler) object(n *render.ObjectNode) step {
+	o := c.output(n.Args)
+	if o == nil {
+		return step{kind: engineStep, node: n}
+	}
+	if s, ok := o.value.literal.(string); ok && len(o.calls) == 0 && o.place == plainOut {
+		return step{kind: textStep, text: s}
+	}
+	return step{kind: outputStep, output: o}
+}
+
 func (c compiler) block(n *render.BlockNode) (step, bool) {
 	if s, ok := c.branches(n); ok {
 		return s, true
 	}
-	for _, b := range append([]*render.BlockNode{n}, n.Clauses...) {
-		if !trimsOnlyTextWithin(b.Body) {
-			return step{}, false
-		}
-	}
-	return step{kind: engineStep, node: n}, true
+	return step{kind: engineStep, node: n}, trimsOnlyTextBelow([]render.Node{n})
 }
 
 // branches compiles an {% if %} or {% unless %} whose conditions are plain.
@@ -219,18 +228,15 @@ func trimsOnlyText(nodes []render.Node, root bool) bool {
 	return true
 }
 
-// trimsOnlyTextWithin asks the same of blocks within blocks.
-func trimsOnlyTextWithin(nodes []render.Node) bool {
-	if !trimsOnlyText(nodes, false) {
-		return false
-	}
+// trimsOnlyTextBelow asks the same of all that the blocks among the nodes hold.
+func trimsOnlyTextBelow(nodes []render.Node) bool {
 	for _, n := range nodes {
-		b, ok := n.(*render.BlockNode)
+		n, ok := n.(*render.BlockNode)
 		if !ok {
 			continue
 		}
-		for _, b := range append([]*render.BlockNode{b}, b.Clauses...) {
-			if !trimsOnlyTextWithin(b.Body) {
+		for _, b := range append([]*render.BlockNode{n}, n.Clauses...) {
+			if !trimsOnlyText(b.Body, false) || !trimsOnlyTextBelow(b.Body) {
 				return false
 			}
 		}

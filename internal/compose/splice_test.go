@@ -78,13 +78,17 @@ func (g grower) element(depth int) string {
 		return g.text()
 	}
 	in := func() string { return g.grow(depth - 1) }
+	linked := in
+	if g.bare { // a link within a link, in a branch, tears the text apart
+		linked = g.text
+	}
 	switch g.pick("p", "a", "a2", "a3", "a4", "img", "td", "li", "style", "title", "comment", "mso", "br", "attr") {
 	case "p":
 		return "<p>" + in() + "</p>\n"
 	case "a":
-		return `<a href="https://a.example/` + g.pick("", "x?y=1&amp;z=2", "ü") + `">` + in() + "</a>"
+		return `<a href="https://a.example/` + g.pick("", "x?y=1&amp;z=2", "ü") + `">` + linked() + "</a>"
 	case "a2":
-		return `<a href="` + g.output() + `">` + in() + "</a>"
+		return `<a href="` + g.output() + `">` + linked() + "</a>"
 	case "a3":
 		return `<a href="https://b.example/` + g.output() + `" style="color:` + g.output() + `">` + g.output() + "</a>"
 	case "a4":
@@ -105,7 +109,7 @@ func (g grower) element(depth int) string {
 	case "br":
 		return "<br>\n"
 	case "attr":
-		return `<p title="` + g.output() + `" {% if name %}class="x"{% endif %}>` + g.text() + "</p>"
+		return `<p title="` + g.output() + `" {% if name %} {% endif %}>` + g.text() + "</p>"
 	}
 	return "<title>" + g.output() + "</title>"
 }
@@ -168,7 +172,7 @@ func (g grower) content() Content {
 	if rapid.Bool().Draw(g.T, "document") {
 		body := g.pick("<body>", "<BODY bgcolor='x' data-y=\"a>b\">", `<body style="color:`+g.output()+`">`, "")
 		if !g.simple {
-			body = g.pick(body, body, "{% if name %}<body>{% else %}<body class='x'>{% endif %}", "<body {% if name %}title='>'{% endif %}>", "<body>{% if name %}</body>{% endif %}")
+			body = g.pick(body, body, "{% if name %}<body>{% else %}<body class='x'>{% endif %}", "<body {% if name %} {% endif %}>", "<body>{% if name %}</body>{% endif %}")
 		}
 		c.HTML = "<!doctype html><html><head>" + g.pick("", "<title>x</title>", "<style>p{}</style>") + "</head>" + body + c.HTML + g.pick("</body></html>", "</BODY>", "</html>", "")
 	}

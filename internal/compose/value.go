@@ -14,7 +14,7 @@ type output struct {
 	value  operand
 	calls  []call
 	outlet outlet
-	quoted bool // it stands in an attribute
+	place  string // the outlet's name
 }
 
 type call struct {
@@ -113,7 +113,7 @@ func (c compiler) output(args string) *output {
 		return nil
 	}
 	e := expression{c, inner[1:]}
-	o := &output{outlet: outlets[name], quoted: name != htmlOut && name != plainOut}
+	o := &output{outlet: outlets[name], place: name}
 	if o.value, ok = e.operand(); !ok {
 		return nil
 	}
