@@ -85,3 +85,31 @@ func TestTornTextIsMadeForEachPerson(t *testing.T) {
 		}
 	}
 }
+
+// TestTextIsTidyWhereItIsJoined tries what people's values can do to the lines
+// of a text that is made once.
+func TestTextIsTidyWhereItIsJoined(t *testing.T) {
+	values := []string{"", " ", "x", " x", "x ", "a\nb", "\n", " \n\n\n x", "a  b", "a\tb", strings.Repeat("w ", 37), "é"}
+	for _, source := range []string{
+		`<p>start</p>{{ a }}<p>{{ b }}</p>{{ a }} c<p>{{ a }}</p><p>{{ b }}</p><p>end</p>`,
+		`<p>start {{ a }} {{ b }} x<br>{{ a | newline_to_br }}<br>{{ b | newline_to_br }} y</p><p>end</p>`,
+		`<p>start{% if a %}<p>{{ a }}</p> {% endif %} {% if b == "x" %}<p>y</p>{% endif %}<p>end</p>`,
+		`<p>start</p>{% for l in list %}<p>{{ l }}</p> {{ a }} <br>{% endfor %}{{ b }}<p>end</p>`,
+		`{{ a }}<p>{{ b }}</p>`, ` <p>{{ a }}</p> x {{ b }}`, `{{ a }} <p>end</p>`,
+	} {
+		c := mustCompile(t, Content{Subject: "s", HTML: source})
+		f := mustFrame(t, c, envelope("en"))
+		for _, a := range values {
+			for _, b := range values {
+				env, values := envelope("en"), map[string]any{"a": a, "b": b, "list": []any{b, a}}
+				want, err := c.Message(env, values)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := f.splice(nil, &env, values); err != nil || string(got) != string(want) {
+					t.Fatalf("%s with %q, %q: %v\n%s", source, a, b, err, difference(want, got))
+				}
+			}
+		}
+	}
+}

@@ -203,7 +203,7 @@ func (g grower) envelope(common Envelope) Envelope {
 	base := g.pick("https://mail.baharan.example", "https://mail.baharan.example:8443/a/b", "http://127.0.0.1:8080", "https://x.example/a+b", "https://x.example/?a&b=", "HTTPS://X.example")
 	env.Leave, env.Preferences, env.Why, env.View, env.PixelURL = one("leave", base+"/u/"), one("preferences", base+"/p/"), one("why", base+"/w/"), one("view", base+"/v/"), one("pixel", base+"/o/")
 	if rapid.Bool().Draw(g.T, "clicks") {
-		to := base + "/l/" + g.pick("tok", `?"&'+`, "")
+		to := base + "/l/" + g.pick("tok", `?"&'+`, "", "\r")
 		env.Link = func(n int) string { return to + string(rune('a'+n%26)) }
 	}
 	env.To = Address{Name: someName.Draw(g.T, "to"), Email: g.pick("sara@example.org", "A.b+c@Example.ORG", "x@پست.ایران", `"a  b"@example.org`, "nobody", "a_b@ex.org", "ü@example.org")}
