@@ -93,7 +93,7 @@ func (c *cutter) withLinks(steps program, links []string, tracked bool) (program
 			}
 			out = append(out, text...)
 			continue
-		case branchStep:
+		case branchStep, loopStep:
 			ways := make([]branch, len(s.branches))
 			for i, b := range s.branches {
 				then, ok := c.withLinks(b.then, links, tracked)
@@ -270,7 +270,7 @@ func shapedByText(steps program, shared bool) bool {
 				return false
 			}
 		}
-		if s.node != nil && !shapeless(s.node) {
+		if s.kind == engineStep && !shapeless(s.node) {
 			return false
 		}
 	}

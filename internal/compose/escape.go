@@ -235,8 +235,11 @@ func fence(v map[string]any) map[string]any {
 	return out
 }
 
+// maxDepth is how many maps and lists may lie within one another.
+const maxDepth = 8
+
 func fenced(v any, depth int) any {
-	if depth > 8 {
+	if depth > maxDepth {
 		return nil
 	}
 	switch v := v.(type) {

@@ -95,7 +95,7 @@ func TestTextIsTidyWhereItIsJoined(t *testing.T) {
 		`<p>start {{ a }} {{ b }} x<br>{{ a | newline_to_br }}<br>{{ b | newline_to_br }} y</p><p>end</p>`,
 		`<p>start{% if a %}<p>{{ a }}</p> {% endif %} {% if b == "x" %}<p>y</p>{% endif %}<p>end</p>`,
 		`<p>start</p>{% for l in list %}<p>{{ l }}</p> {{ a }} <br>{% endfor %}{{ b }}<p>end</p>`,
-		`{{ a }}<p>{{ b }}</p>`, ` <p>{{ a }}</p> x {{ b }}`, `{{ a }} <p>end</p>`,
+		`<p>start<br>{{ a }}<br>{{ b }}<br>{{ a }}<br>{{ b }}<br>end</p>`, `{{ a }}<p>{{ b }}</p>`, ` <p>{{ a }}</p> x {{ b }}`, `{{ a }} <p>end</p>`,
 	} {
 		c := mustCompile(t, Content{Subject: "s", HTML: source})
 		f := mustFrame(t, c, envelope("en"))

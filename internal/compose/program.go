@@ -21,6 +21,7 @@ type step struct {
 	n        int // of a link
 	output   *output
 	branches []branch
+	loop     *loop
 	node     render.Node
 	ready    segment // the text, encoded, in a program that writes a mail's part
 	last     bool    // where the tidy text ends
@@ -32,6 +33,7 @@ const (
 	textStep stepKind = iota
 	outputStep
 	branchStep
+	loopStep
 	engineStep
 
 	// In a part of a mail, beside those: what is the person's own.
@@ -55,11 +57,12 @@ type branch struct {
 // compiler reads the engine's tree of one part.
 type compiler struct {
 	assigned map[string]bool // the variables that the template sets
+	loops    []string        // the variables of the loops round what is read
 }
 
 // program gives the steps of a part.
 func (p *part) program() program {
-	c := compiler{make(map[string]bool, len(p.assigned))}
+	c := compiler{assigned: make(map[string]bool, len(p.assigned))}
 	for _, name := range p.assigned {
 		c.assigned[name] = true
 	}
@@ -119,6 +122,10 @@ func (c compiler) sequence(nodes []render.Node, root bool) (steps program, ok bo
 				return nil, false
 			}
 			steps = append(steps, s)
+		case *render.TagNode:
+			if n.Name != stepTag { // that is a loop's own
+				steps = append(steps, step{kind: engineStep, node: n})
+			}
 		default:
 			steps = append(steps, step{kind: engineStep, node: n})
 		}
@@ -177,7 +184,11 @@ func (c compiler) object(n *render.ObjectNode) step {
 }
 
 func (c compiler) block(n *render.BlockNode) (step, bool) {
-	if s, ok := c.branches(n); ok {
+	compile := c.branches
+	if n.Name == "for" {
+		compile = c.loop
+	}
+	if s, ok := compile(n); ok {
 		return s, true
 	}
 	return step{kind: engineStep, node: n}, trimsOnlyTextBelow([]render.Node{n})

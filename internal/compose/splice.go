@@ -15,10 +15,10 @@ import (
 type job struct {
 	frame *Frame
 	env   *Envelope
-	data  map[string]any
-	vars  map[string]any // data as the engine wants it, made when it is asked for
-	run   run
-	work  []byte
+	scope
+	vars map[string]any // data as the engine wants it, made when it is asked for
+	run  run
+	work []byte
 
 	subject, preheader string
 }
@@ -43,7 +43,8 @@ func (f *Frame) splice(dst []byte, env *Envelope, data map[string]any) (out []by
 		if c := recover(); c != nil {
 			out, err = dst, errUncut
 		}
-		j.frame, j.env, j.data, j.vars, j.subject, j.preheader = nil, nil, nil, nil, "", ""
+		clear(j.turns[:cap(j.turns)])
+		j.frame, j.env, j.data, j.turns, j.vars, j.subject, j.preheader = nil, nil, nil, j.turns[:0], nil, "", ""
 		jobs.Put(j)
 	}()
 	if !isMessageID(env.MessageID) || env.Date.IsZero() || !env.plainAddresses() {
@@ -251,7 +252,7 @@ func (j *job) write(p *pen, steps program) error {
 			p.segment(&s.ready)
 			p.tidy = p.tidy && !s.last
 		case outputStep:
-			text, escape, err := s.output.show(&j.run, j.data)
+			text, escape, err := s.output.show(&j.run, &j.scope)
 			if err != nil || len(text) > maxShown {
 				return errUncut
 			}
@@ -261,7 +262,11 @@ func (j *job) write(p *pen, steps program) error {
 				p.text(text, asPlain)
 			}
 		case branchStep:
-			if err := j.write(p, s.taken(j.data)); err != nil {
+			if err := j.write(p, s.taken(&j.scope)); err != nil {
+				return err
+			}
+		case loopStep:
+			if err := j.each(s, func(body program) error { return j.write(p, body) }); err != nil {
 				return err
 			}
 		case engineStep:
@@ -307,9 +312,9 @@ func (j *job) own(p *pen, s *step) {
 }
 
 // taken are the steps of the way that the data lead.
-func (s *step) taken(data map[string]any) program {
+func (s *step) taken(in *scope) program {
 	for i := range s.branches {
-		if b := &s.branches[i]; b.when == nil || b.when.holds(data) {
+		if b := &s.branches[i]; b.when == nil || b.when.holds(in) {
 			return b.then
 		}
 	}
@@ -341,11 +346,16 @@ func (j *job) fill(dst []byte, steps program) ([]byte, error) {
 		case textStep:
 			text = s.text
 		case outputStep:
-			if text, _, err = s.output.show(&j.run, j.data); len(text) > maxShown {
+			if text, _, err = s.output.show(&j.run, &j.scope); len(text) > maxShown {
 				err = errUncut
 			}
 		case branchStep:
-			dst, err = j.fill(dst, s.taken(j.data))
+			dst, err = j.fill(dst, s.taken(&j.scope))
+		case loopStep:
+			err = j.each(s, func(body program) (err error) {
+				dst, err = j.fill(dst, body)
+				return err
+			})
 		case engineStep:
 			text, err = j.engine(s.node)
 		}

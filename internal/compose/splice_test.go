@@ -32,7 +32,7 @@ type grower struct {
 func (g grower) pick(from ...string) string { return rapid.SampledFrom(from).Draw(g.T, "pick") }
 
 func (g grower) value() string {
-	v := g.pick("name", "person.first_name", "person.city", "person.nobody", "n", "person.n", "f", "t", "'lit <&>'", `"dq"`, "42", "-1.50", "nil", "true", "list", "person")
+	v := g.pick("name", "person.first_name", "person.city", "person.nobody", "n", "person.n", "f", "t", "'lit <&>'", `"dq"`, "42", "-1.50", "nil", "true", "list", "person", "x", "x.title", "b.title", "forloop.index", "forloop.rindex0", "deep.a.b.c.d.e.f.g.h.i")
 	if !g.simple {
 		v = g.pick(v, v, "list[0]", "person.size", "list.first", "list.size", "empty", "(1..3)", "blank", "set", "name.size")
 	}
@@ -122,6 +122,14 @@ func (g grower) block(depth int) string {
 		}
 		return g.pick("", "", "", "", "-")
 	}
+	if rapid.IntRange(0, 2).Draw(g.T, "loop") == 0 {
+		list := g.pick("list", "person.books", "tags", "shelves", "b.tags", "nobody", "name", "deep.a.b.c.d.e.f.g.h.i")
+		if !g.simple {
+			list = g.pick(list, list, "x", "deep.a.b.c.d.e.f.g.h", "person")
+		}
+		return "{% for " + g.pick("x", "b", "name", "empty") + " in " + list + g.pick("", "", " limit: 1", " limit:0") + " %}" +
+			in() + g.pick("{{ x }}", "{{ b.title }}", "{% if forloop.first %}1{% endif %}", "{{ forloop.length }}") + in() + g.pick("", "{% else %}"+in()) + "{% endfor %}"
+	}
 	switch {
 	case g.simple || rapid.Bool().Draw(g.T, "if"):
 		s := "{%" + d() + " if " + g.condition() + " " + d() + "%}" + in()
@@ -174,7 +182,7 @@ func (g grower) content() Content {
 		if !g.simple {
 			body = g.pick(body, body, "{% if name %}<body>{% else %}<body class='x'>{% endif %}", "<body {% if name %} {% endif %}>", "<body>{% if name %}</body>{% endif %}")
 		}
-		c.HTML = "<!doctype html><html><head>" + g.pick("", "<title>x</title>", "<style>p{}</style>") + "</head>" + body + c.HTML + g.pick("</body></html>", "</BODY>", "</html>", "")
+		c.HTML = "<!doctype html><html><head>" + g.pick("", "<title>x</title>", "<style>p{}</style>") + "</head>" + body + c.HTML + g.pick("</body></html>", "</BODY>", "</html>", "", "</body> ", "</body>\t")
 	}
 	return c
 }
@@ -182,7 +190,14 @@ func (g grower) content() Content {
 func (g grower) person() map[string]any {
 	v := func(what string) any { return someName.Draw(g.T, what) }
 	m := map[string]any{"name": v("name"), "n": rapid.IntRange(-5, 2000).Draw(g.T, "n"), "f": 1.5, "t": rapid.Bool().Draw(g.T, "t"), "list": []any{v("l1"), v("l2"), 3}}
-	m["person"] = map[string]any{"first_name": v("first"), "city": rapid.SampledFrom([]any{"Tehran", "Rasht", nil, "", "<Paris>"}).Draw(g.T, "city"), "n": 7, "nested": map[string]any{"a": 1}}
+	m["person"] = map[string]any{"first_name": v("first"), "city": rapid.SampledFrom([]any{"Tehran", "Rasht", nil, "", "<Paris>"}).Draw(g.T, "city"), "n": 7, "nested": map[string]any{"a": 1},
+		"books": []any{map[string]any{"title": v("title"), "tags": []string{"a", "b"}}, nil, "x", map[string]any{"title": 5}}}
+	m["tags"], m["shelves"] = []string{v("tag").(string), ""}, []map[string]any{{"title": v("shelf"), "tags": []any{"c"}}, {}}
+	var deep any = []any{v("deep")}
+	for c := 'i'; c >= 'a'; c-- {
+		deep = map[string]any{string(c): deep}
+	}
+	m["deep"] = deep
 	if rapid.IntRange(0, 9).Draw(g.T, "no list") == 0 {
 		delete(m, "list")
 	}
@@ -371,4 +386,33 @@ func FuzzFrame(f *testing.F) {
 			t.Fatalf("it is a mail, though Message says %v", wrong)
 		}
 	})
+}
+
+// TestFramesKnowTheBounds holds frames to the bounds of templates.
+func TestFramesKnowTheBounds(t *testing.T) {
+	page := strings.Repeat("x", 15<<10)
+	list := make([]any, 50)
+	for i := range list {
+		list[i] = page
+	}
+	values := map[string]any{"big": strings.Repeat("x", 100<<10), "page": page, "list": list, "many": make([]any, 9000), "quotes": strings.Repeat("'", 30<<10)}
+	for what, source := range map[string]string{
+		"one part":      `{% for i in list %}{{ i }}{% endfor %}`,
+		"turns":         `{% for i in many %}{% for j in many %}{% endfor %}{% endfor %}`,
+		"turns' bodies": `{% for i in many %}` + page + `{% endfor %}`,
+		"work":          `{% for i in many %}{% if page == "" %}{{ page }}{% endif %}{{ page | size }}{% endfor %}`,
+		"one value":     `{{ big | append: big }}`,
+		"one output":    `{{ quotes }}`,
+		"within bounds": `{% for i in list limit: 9 %}{{ i }}{% endfor %}{{ big }}`,
+	} {
+		for _, c := range []Content{{Subject: "s", HTML: source, Text: "t"}, {Subject: "s", HTML: "h", Text: source}, {Subject: "s" + source, HTML: "h"}} {
+			compiled := mustCompile(t, c)
+			env := envelope("en")
+			want, wrong := compiled.Message(env, values)
+			got, err := mustFrame(t, compiled, env).Append(nil, env, values)
+			if (err == nil) != (wrong == nil) || !bytes.Equal(got, want) || wrong == nil && what != "within bounds" && c.Text != source && c.Subject == "s" {
+				t.Errorf("%s: %v, want %v", what, err, wrong)
+			}
+		}
+	}
 }

@@ -27,6 +27,8 @@ type call struct {
 type operand struct {
 	path    []string // nil: a literal
 	literal any
+	turn    int               // the loop that binds the path's first name, from 1 outside; 0 is the data
+	count   func(t *turn) any // what the loop tells, instead of its item
 }
 
 var (
@@ -96,6 +98,11 @@ func (e *expression) operand() (o operand, ok bool) {
 	}
 	if e.names(o.path[0]) {
 		return o, false
+	}
+	if local, bound, ok := e.local(o.path); bound {
+		if o = local; !ok || o.count != nil {
+			return o, ok
+		}
 	}
 	for _, name := range o.path[1:] {
 		if name == "size" || name == "first" || name == "last" {
@@ -168,34 +175,30 @@ func (e *expression) call() (c call, ok bool) {
 }
 
 // of is the operand's value as a template sees it.
-func (o *operand) of(data map[string]any) any {
-	if o.path == nil {
+func (o *operand) of(s *scope) any {
+	switch {
+	case o.path == nil:
 		return o.literal
+	case o.count != nil:
+		return o.count(&s.turns[o.turn-1])
 	}
-	v := data[o.path[0]]
-	for _, name := range o.path[1:] {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return nil
-		}
-		v = m[name]
-	}
-	if s, ok := v.(string); ok && clean(s) == s {
+	v, depth := s.find(o)
+	if text, ok := v.(string); ok && depth <= maxDepth && clean(text) == text {
 		return v
 	}
-	return fenced(v, len(o.path)-1)
+	return fenced(v, depth)
 }
 
 // show is the output's text and whether it is to be escaped for HTML. It costs
 // the run what it would cost the engine.
-func (o *output) show(r *run, data map[string]any) (string, bool, error) {
-	v := o.value.of(data)
+func (o *output) show(r *run, s *scope) (string, bool, error) {
+	v := o.value.of(s)
 	for i := range o.calls {
 		c := &o.calls[i]
 		args := c.fixed
 		if args == nil {
 			for j := range c.args {
-				args = append(args, c.args[j].of(data))
+				args = append(args, c.args[j].of(s))
 			}
 		}
 		var err error
@@ -251,30 +254,30 @@ func (c compiler) condition(args string, inverse bool) *condition {
 }
 
 // holds answers it.
-func (c *condition) holds(data map[string]any) bool {
+func (c *condition) holds(s *scope) bool {
 	held := false
 	for i := range c.all {
 		one := &c.all[i]
 		if one.join == "and" && !held || one.join == "or" && held {
 			continue
 		}
-		held = one.holds(data)
+		held = one.holds(s)
 	}
 	return held != c.inverse
 }
 
-func (c *comparison) holds(data map[string]any) bool {
+func (c *comparison) holds(s *scope) bool {
 	if c.how == "" {
-		v := c.left.of(data)
+		v := c.left.of(s)
 		return v != nil && v != false
 	}
-	left, right := c.left.of(data), c.right.of(data)
+	left, right := c.left.of(s), c.right.of(s)
 	if a, ok := left.(string); ok && (c.how == "==" || c.how == "!=") {
 		if b, ok := right.(string); ok {
 			return (a == b) == (c.how == "==")
 		}
 	}
-	a, b := c.left.ask(data, left), c.right.ask(data, right)
+	a, b := c.left.ask(s, left), c.right.ask(s, right)
 	switch c.how {
 	case "==":
 		return a.Equal(b)
@@ -293,10 +296,10 @@ func (c *comparison) holds(data map[string]any) bool {
 }
 
 // ask is the operand's value v as the engine compares it.
-func (o *operand) ask(data map[string]any, v any) values.Value {
-	if len(o.path) == 1 {
+func (o *operand) ask(s *scope, v any) values.Value {
+	if len(o.path) == 1 && o.turn == 0 {
 		if n, ok := nothings[o.path[0]]; ok {
-			if _, taken := data[o.path[0]]; !taken {
+			if _, taken := s.data[o.path[0]]; !taken {
 				return n
 			}
 		}
