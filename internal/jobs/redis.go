@@ -17,6 +17,7 @@ import (
 // not in the database too, so losing it loses nothing.
 type Doorbell struct {
 	client redis.UniversalClient
+	inside bool // in this process, for it alone
 	close  func()
 }
 
@@ -56,7 +57,7 @@ func cluster(raw string) (*Doorbell, error) {
 func embedded() (*Doorbell, error) {
 	m := miniredis.NewMiniRedis()
 	client := redis.NewClient(&redis.Options{
-		Addr:     "in-process",
+		Addr:     "127.0.0.1:0", // never dialled; a name would be looked up
 		Dialer:   func(context.Context, string, string) (net.Conn, error) { return m.Dial() },
 		PoolSize: 16,
 	})
@@ -73,7 +74,7 @@ func embedded() (*Doorbell, error) {
 			}
 		}
 	}()
-	return &Doorbell{client: client, close: func() {
+	return &Doorbell{client: client, inside: true, close: func() {
 		close(stop)
 		client.Close()
 		m.Close()
@@ -82,6 +83,15 @@ func embedded() (*Doorbell, error) {
 
 // Ping reports whether Redis answers.
 func (d *Doorbell) Ping(ctx context.Context) error { return d.client.Ping(ctx).Err() }
+
+// Shared is the Redis that the nodes have in common, for what they must count
+// together; nil where it is embedded, since then there is one node.
+func (d *Doorbell) Shared() redis.UniversalClient {
+	if d.inside {
+		return nil
+	}
+	return d.client
+}
 
 // Close ends the connections.
 func (d *Doorbell) Close() { d.close() }

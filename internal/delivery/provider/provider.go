@@ -62,6 +62,14 @@ type Rule struct {
 	fits *regexp.Regexp
 }
 
+// Pattern is the regular expression that the rule's refusals fit; it tells two rules apart.
+func (r Rule) Pattern() string {
+	if r.fits == nil {
+		return ""
+	}
+	return r.fits.String()
+}
+
 // Table is all of it, whole and checked. It never changes.
 type Table struct {
 	Default Limits
