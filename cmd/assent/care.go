@@ -22,8 +22,11 @@ func (*doctorCommand) Run(ctx context.Context, c *cli) error {
 	ill := 0
 	for _, f := range app.Examine(ctx, s) {
 		mark := "ok "
-		if f.Err != nil {
+		switch {
+		case f.Err != nil:
 			mark, ill = "BAD", ill+1
+		case f.Warning:
+			mark = "?  "
 		}
 		fmt.Printf("%s  %-10s %s\n", mark, f.Part, f.Say())
 	}

@@ -21,11 +21,13 @@ import (
 )
 
 // Finding is what the doctor saw at one part. Where Err is set the part needs
-// care, and Detail says what to do.
+// care, and Detail says what to do. A Warning can wait, or is no more than a
+// doubt.
 type Finding struct {
-	Part   string
-	Detail string
-	Err    error
+	Part    string
+	Detail  string
+	Err     error
+	Warning bool
 }
 
 // Say is the finding on one line, in English, for a terminal.
@@ -44,6 +46,9 @@ func (f Finding) Say() string {
 	return text + ": " + f.Detail
 }
 
+// ill is a finding at a part that needs care.
+func ill(part, fix string, err error) Finding { return Finding{Part: part, Detail: fix, Err: err} }
+
 const (
 	examineTime = 10 * time.Second // for each part
 	leastRoom   = 512 << 20        // bytes free for the journal and the database
@@ -53,7 +58,7 @@ const (
 // Examine looks at the settings and at every part they name. It changes
 // nothing: no schema, no mark of the secret, no mail; it only writes and
 // removes one file in the data folder. Parts are looked at one after the other,
-// each for at most ten seconds.
+// each for at most ten seconds; so is the domain of each brand.
 func Examine(ctx context.Context, s config.Settings) []Finding {
 	found := []Finding{{Part: "settings", Detail: fmt.Sprintf("understood: serves on %s, keeps its files in %s", s.Listen, s.DataDir)}}
 	for _, look := range []func(context.Context, config.Settings) []Finding{examineFolder, examineDatabase, examineRedis, examineSMTP, examineURL} {
@@ -61,35 +66,35 @@ func Examine(ctx context.Context, s config.Settings) []Finding {
 		found = append(found, look(bounded, s)...)
 		cancel()
 	}
-	return found
+	return append(found, examineDomains(ctx, s)...)
 }
 
 // examineFolder tries to write, for the permission bits do not tell of a
 // read-only mount or a full disk.
 func examineFolder(_ context.Context, s config.Settings) []Finding {
-	ill := func(err error, fix string) []Finding { return []Finding{{"data", fix, err}} }
+	broken := func(err error, fix string) []Finding { return []Finding{ill("data", fix, err)} }
 	if _, err := os.Stat(s.DataDir); errors.Is(err, fs.ErrNotExist) {
-		return ill(err, "make the folder, or name another in ASSENT_DATA_DIR")
+		return broken(err, "make the folder, or name another in ASSENT_DATA_DIR")
 	}
 	f, err := os.CreateTemp(s.DataDir, ".doctor-")
 	if err != nil {
-		return ill(err, "let this user write there, or name another folder in ASSENT_DATA_DIR")
+		return broken(err, "let this user write there, or name another folder in ASSENT_DATA_DIR")
 	}
 	_, err = f.WriteString("assent doctor\n")
 	if err := errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name())); err != nil {
-		return ill(err, "see whether the disk is full or broken")
+		return broken(err, "see whether the disk is full or broken")
 	}
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(s.DataDir, &disk); err != nil {
-		return ill(err, "see whether the disk is broken")
+		return broken(err, "see whether the disk is broken")
 	}
 	return []Finding{roomLeft(s.DataDir, uint64(disk.Bavail)*uint64(disk.Bsize))}
 }
 
 func roomLeft(folder string, bytes uint64) Finding {
 	if bytes < leastRoom {
-		return Finding{"data", fmt.Sprintf("free at least %d MB, or name a folder on another disk in ASSENT_DATA_DIR", leastRoom>>20),
-			fmt.Errorf("only %d MB are left in %s", bytes>>20, folder)}
+		return ill("data", fmt.Sprintf("free at least %d MB, or name a folder on another disk in ASSENT_DATA_DIR", leastRoom>>20),
+			fmt.Errorf("only %d MB are left in %s", bytes>>20, folder))
 	}
 	return Finding{Part: "data", Detail: fmt.Sprintf("%s can be written, %.1f GB free", folder, float64(bytes)/(1<<30))}
 }
@@ -105,7 +110,7 @@ func examineDatabase(ctx context.Context, s config.Settings) []Finding {
 		return []Finding{{Part: "database", Detail: "in use by assent, which is running; stop it to have the file looked at"}}
 	}
 	if err != nil {
-		return []Finding{{"database", "see that it runs, and that ASSENT_DATABASE_URL has its address, user and password", err}}
+		return []Finding{ill("database", "see that it runs, and that ASSENT_DATABASE_URL has its address, user and password", err)}
 	}
 	defer db.Close()
 	schema, ready := examineSchema(ctx, db)
@@ -125,10 +130,10 @@ func examineSchema(ctx context.Context, db *store.DB) (f Finding, ready bool) {
 			"SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'installation')")).Scan(&there).Error
 	})
 	if err != nil {
-		return Finding{"database", "see the database's own log", err}, false
+		return ill("database", "see the database's own log", err), false
 	}
 	if !there {
-		return Finding{"database", "run: assent migrate up", fmt.Errorf("%s answers, and is empty", db.Dialect())}, false
+		return ill("database", "run: assent migrate up", fmt.Errorf("%s answers, and is empty", db.Dialect())), false
 	}
 	v, err := db.SchemaVersion(ctx)
 	if err == nil {
@@ -136,9 +141,9 @@ func examineSchema(ctx context.Context, db *store.DB) (f Finding, ready bool) {
 	}
 	switch {
 	case err != nil && v.Current > v.Known:
-		return Finding{"database", "install the newer program", err}, false
+		return ill("database", "install the newer program", err), false
 	case err != nil:
-		return Finding{"database", "run: assent migrate up", err}, false
+		return ill("database", "run: assent migrate up", err), false
 	}
 	return Finding{Part: "database", Detail: fmt.Sprintf("%s answers, schema %d of %d", db.Dialect(), v.Current, v.Known)}, true
 }
@@ -151,11 +156,11 @@ func examineSecret(ctx context.Context, db *store.DB, ring *link.Ring) Finding {
 	})
 	switch {
 	case err != nil:
-		return Finding{"secret", "see the database's own log", err}
+		return ill("secret", "see the database's own log", err)
 	case len(known) == 0:
 		return Finding{Part: "secret", Detail: "no process has used the database yet; the first one marks it with " + ring.Fingerprint()}
 	case !ring.Knows(known[0]):
-		return Finding{"secret", "", problem.New(problem.Conflict, "app.secret-differs")}
+		return ill("secret", "", problem.New(problem.Conflict, "app.secret-differs"))
 	}
 	return Finding{Part: "secret", Detail: "is the database's (" + known[0] + ")"}
 }
@@ -165,10 +170,10 @@ func examineSending(ctx context.Context, db *store.DB) Finding {
 	since, paused, err := db.SendingPaused(ctx)
 	switch {
 	case err != nil:
-		return Finding{"sending", "see the database's own log", err}
+		return ill("sending", "see the database's own log", err)
 	case paused:
-		return Finding{"sending", "enter the withdrawals since then, and run: assent restore --resume",
-			fmt.Errorf("the database was restored from a backup of %s, and no mail goes out", since.Format(time.RFC3339))}
+		return ill("sending", "enter the withdrawals since then, and run: assent restore --resume",
+			fmt.Errorf("the database was restored from a backup of %s, and no mail goes out", since.Format(time.RFC3339)))
 	}
 	return Finding{Part: "sending", Detail: "not held back"}
 }
@@ -183,12 +188,12 @@ func examineDurability(ctx context.Context, db *store.DB) Finding {
 			Row().Scan(&synchronous, &fsync, &pages)
 	})
 	if err != nil {
-		return Finding{"durability", "see the database's own log", err}
+		return ill("durability", "see the database's own log", err)
 	}
 	if db.Dialect() == store.SQLite {
 		const full = "2" // https://www.sqlite.org/pragma.html#pragma_synchronous
 		if synchronous != full {
-			return Finding{"durability", "report it: the program sets it itself", fmt.Errorf("SQLite has synchronous=%s", synchronous)}
+			return ill("durability", "report it: the program sets it itself", fmt.Errorf("SQLite has synchronous=%s", synchronous))
 		}
 		return Finding{Part: "durability", Detail: "a commit is on disk when it is answered (synchronous=FULL)"}
 	}
@@ -202,8 +207,8 @@ func durability(synchronous, fsync, pages string) Finding {
 		{"fsync", fsync, "off"}, {"full_page_writes", pages, "off"}, {"synchronous_commit", synchronous, "off"},
 	} {
 		if s.value == s.bad {
-			return Finding{"durability", "set " + s.name + " = on in postgresql.conf, and see that no role or database sets it otherwise",
-				fmt.Errorf("PostgreSQL has %s=%s, so a loss of power loses what was answered", s.name, s.value)}
+			return ill("durability", "set "+s.name+" = on in postgresql.conf, and see that no role or database sets it otherwise",
+				fmt.Errorf("PostgreSQL has %s=%s, so a loss of power loses what was answered", s.name, s.value))
 		}
 	}
 	return Finding{Part: "durability", Detail: "a commit is on disk when it is answered (synchronous_commit=" + synchronous + ")"}
@@ -227,7 +232,7 @@ func examineClock(ctx context.Context, db *store.DB) Finding {
 		return err
 	})
 	if err != nil {
-		return Finding{"clock", "see the database's own log", err}
+		return ill("clock", "see the database's own log", err)
 	}
 	return skew(before, theirs, db.Now())
 }
@@ -236,7 +241,7 @@ func examineClock(ctx context.Context, db *store.DB) Finding {
 func skew(before, theirs, after time.Time) Finding {
 	off := max(before.Sub(theirs), theirs.Sub(after), 0)
 	if off > mostSkew {
-		return Finding{"clock", "let both machines keep time by NTP", fmt.Errorf("this machine's clock and the database's are %s apart", off.Round(time.Millisecond))}
+		return ill("clock", "let both machines keep time by NTP", fmt.Errorf("this machine's clock and the database's are %s apart", off.Round(time.Millisecond)))
 	}
 	return Finding{Part: "clock", Detail: fmt.Sprintf("this machine and the database agree within %s", max(after.Sub(before), off, time.Millisecond).Round(time.Millisecond))}
 }
@@ -248,19 +253,19 @@ func examineRedis(ctx context.Context, s config.Settings) []Finding {
 	const unreachable = "see that it runs, and that ASSENT_REDIS_URL has its address and password; mails wait until it is back, and none is lost"
 	d, err := jobs.OpenDoorbell(s.RedisURL)
 	if err != nil {
-		return []Finding{{"redis", unreachable, err}}
+		return []Finding{ill("redis", unreachable, err)}
 	}
 	defer d.Close()
 	if err := d.Ping(ctx); err != nil {
-		return []Finding{{"redis", unreachable, err}}
+		return []Finding{ill("redis", unreachable, err)}
 	}
 	policies, err := d.Policies(ctx)
 	if err != nil {
-		return []Finding{{"redis", "let this user run INFO", err}}
+		return []Finding{ill("redis", "let this user run INFO", err)}
 	}
 	if i := slices.IndexFunc(policies, func(p string) bool { return p != "noeviction" }); i >= 0 {
-		return []Finding{{"redis", "set maxmemory-policy noeviction in redis.conf",
-			fmt.Errorf("it throws away what waits when its memory is full (maxmemory-policy %s)", policies[i])}}
+		return []Finding{ill("redis", "set maxmemory-policy noeviction in redis.conf",
+			fmt.Errorf("it throws away what waits when its memory is full (maxmemory-policy %s)", policies[i]))}
 	}
 	return []Finding{{Part: "redis", Detail: "answers, keeps what waits (maxmemory-policy noeviction)"}}
 }

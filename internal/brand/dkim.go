@@ -310,3 +310,20 @@ func wrap(what string, err error) error {
 func (b Brand) SenderDomain() string {
 	return b.SenderEmail[strings.LastIndexByte(b.SenderEmail, '@')+1:]
 }
+
+// MailSender is the brand as a check of its domain knows it, with the keys that
+// sign and those that are made.
+func MailSender(tx *store.Tx, b Brand) (mailauth.Sender, error) {
+	all, err := DKIMKeys(tx, b.ID)
+	if err != nil {
+		return mailauth.Sender{}, err
+	}
+	local, domain, _ := cutLast(b.SenderEmail)
+	s := mailauth.Sender{Domain: domain, Local: local, RelaySigns: b.SignedBy == SignedByRelay}
+	for _, k := range all {
+		if k.Domain == domain && k.RetiredAt == nil {
+			s.Keys = append(s.Keys, k.Public())
+		}
+	}
+	return s, nil
+}

@@ -288,9 +288,12 @@ func TestAnotherBrandsKeyIsUnknown(t *testing.T) {
 // Two activations at once leave one key active.
 func TestActivationsAtOnce(t *testing.T) {
 	eachRing(t, func(r *ring) {
-		var done sync.WaitGroup
+		var keys []brand.DKIMKey
 		for i := range 4 {
-			k := r.made(fmt.Sprint("r", i), brand.RSA)
+			keys = append(keys, r.made(fmt.Sprint("r", i), brand.RSA))
+		}
+		var done sync.WaitGroup
+		for _, k := range keys {
 			done.Go(func() {
 				if err := r.activate(k); err != nil {
 					t.Error(err)

@@ -21,8 +21,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 	"github.com/labstack/echo/v4"
 
-	"assent/internal/dns"
 	"assent/internal/link"
+	"assent/internal/mailauth"
 	"assent/internal/store"
 )
 
@@ -34,8 +34,8 @@ type Deps struct {
 	// GenerateKey makes a DKIM key, PKCS #8 in PEM: compose.GenerateKey.
 	GenerateKey func(algorithm string) ([]byte, error)
 
-	// DNS shows what is published. It has no memory: who changed a record wants to see it.
-	DNS dns.Resolver
+	// Checker looks at senders' domains.
+	Checker *mailauth.Checker
 }
 
 // house is the API with what it stands on.
@@ -55,7 +55,7 @@ func Mount(e *echo.Echo, d Deps) error {
 	h.api = humaecho.NewWithGroup(e, group, h.config())
 	h.api.UseMiddleware(h.admit)
 	for _, mount := range []func(){
-		h.brands, h.dkimKeys, h.topics, h.forms, h.subscribers, h.batches, h.consents, h.sequences, h.offers, h.orders,
+		h.brands, h.dkimKeys, h.domainCheck, h.topics, h.forms, h.subscribers, h.batches, h.consents, h.sequences, h.offers, h.orders,
 		h.campaigns, h.messages, h.events, h.suppressions, h.keys, h.nodes,
 	} {
 		mount()

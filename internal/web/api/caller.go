@@ -10,6 +10,7 @@ import (
 
 	"assent/internal/account"
 	"assent/internal/brand"
+	"assent/internal/i18n"
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/web"
@@ -24,6 +25,7 @@ type caller struct {
 	brand brand.Brand
 	once  once
 	tell  func(error) web.Document // a failure in their language, for one of many
+	words *i18n.Localizer          // the asker's language
 }
 
 type callerKey struct{}
@@ -44,6 +46,7 @@ func (h *house) admit(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	c.tell = func(err error) web.Document { return web.Describe(humaecho.Unwrap(ctx), web.Classify(err)) }
+	c.words = web.Localizer(humaecho.Unwrap(ctx))
 	next(huma.WithValue(ctx, callerKey{}, c))
 }
 

@@ -107,7 +107,7 @@ func (h *house) publishedDKIMKey(ctx context.Context, c caller, in *ByIDForced) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, dnsTime)
 	defer cancel()
-	return none, brand.PublishedDKIM(ctx, h.DNS, k)
+	return none, brand.PublishedDKIM(ctx, h.Checker.DNS, k)
 }
 
 func activateDKIMKey(tx *store.Tx, c caller, in *ByIDForced, _ struct{}) (dkimKeyAnswer, error) {

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ import (
 	"assent/internal/compose"
 	"assent/internal/dns"
 	"assent/internal/link"
+	"assent/internal/mailauth"
 	"assent/internal/store"
 	"assent/internal/testkit"
 	"assent/internal/web"
@@ -65,6 +67,12 @@ func keyOf(algorithm string) ([]byte, error) {
 	return compose.GenerateKey(algorithm)
 }
 
+// checker looks at the world's own DNS; mail leaves it by a relay on this machine.
+func (w *world) checker() *mailauth.Checker {
+	offersNone := func(context.Context) (*tls.ConnectionState, error) { return nil, nil }
+	return &mailauth.Checker{DNS: dns.New(w.dns.Addr).Fresh(), Clock: w.db.Now, Setup: mailauth.Setup{Relays: []mailauth.Relay{{Host: "127.0.0.1", TLS: offersNone}}}}
+}
+
 func each(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	testkit.EachPrepared(t, "migrated", migrate, func(t *testing.T, dsn string) { test(t, open(t, dsn)) })
@@ -89,7 +97,7 @@ func open(t testing.TB, dsn string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := api.Mount(w.e, api.Deps{DB: w.db, URLs: urls, GenerateKey: keyOf, DNS: dns.New(w.dns.Addr).Fresh()}); err != nil {
+	if err := api.Mount(w.e, api.Deps{DB: w.db, URLs: urls, GenerateKey: keyOf, Checker: w.checker()}); err != nil {
 		t.Fatal(err)
 	}
 	return w
