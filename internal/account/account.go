@@ -99,6 +99,17 @@ func Memberships(tx *store.Tx, userID uuid.UUID) ([]Membership, error) {
 	return all, nil
 }
 
+// InCharge are the people who decide about sending at a brand: its owners and marketers.
+func InCharge(tx *store.Tx, brandID uuid.UUID) ([]User, error) {
+	var all []User
+	err := tx.Where("id IN (SELECT user_id FROM memberships WHERE brand_id = ? AND role IN (?))", brandID, []Role{Owner, Marketer}).
+		Order("email").Find(&all).Error
+	if err != nil {
+		return nil, fmt.Errorf("list who is in charge: %w", err)
+	}
+	return all, nil
+}
+
 // Find gives a user by id.
 func Find(tx *store.Tx, id uuid.UUID) (User, error) {
 	var u User

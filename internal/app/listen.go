@@ -1,7 +1,12 @@
 package app
 
 import (
+	"assent/internal/account"
+	"assent/internal/campaign"
+	"assent/internal/delivery"
 	"assent/internal/event"
+	"assent/internal/offer"
+	"assent/internal/problem"
 	"assent/internal/sequence"
 	"assent/internal/store"
 )
@@ -12,4 +17,68 @@ func listen(db *store.DB) {
 		event.ListenAll(db, kind, sequence.OnConsent)
 	}
 	event.Listen(db, event.MailSkipped, sequence.OnMessage)
+	event.Listen(db, event.AddressSuppressed, delivery.OnSuppressed)
+	event.Listen(db, event.SendingPaused, pauseSource)
+	event.Listen(db, event.SendingPaused, tellInCharge)
+	event.Listen(db, event.SendingWarned, tellInCharge)
+}
+
+// pauseSource pauses what a stream comes from when a circuit breaker has paused
+// the stream, so that a person finds one thing to resume. What is over already,
+// or paused, stays as it is.
+func pauseSource(tx *store.Tx, e event.Event) error {
+	_, origin, err := sourceOf(tx, e)
+	if err != nil {
+		return err
+	}
+	switch origin {
+	case delivery.OriginCampaign:
+		_, err = campaign.Pause(tx, e.BrandID, *e.SourceID)
+	case delivery.OriginSequence:
+		_, err = sequence.Pause(tx, e.BrandID, *e.SourceID)
+	case delivery.OriginOffer:
+		_, err = offer.Pause(tx, e.BrandID, *e.SourceID, delivery.PauseStream)
+	}
+	if problem.Is(err, problem.Conflict) {
+		return nil
+	}
+	return err
+}
+
+// tellInCharge writes to the owners and marketers of the brand, in their language.
+func tellInCharge(tx *store.Tx, e event.Event) error {
+	name, _, err := sourceOf(tx, e)
+	if err != nil {
+		return err
+	}
+	people, err := account.InCharge(tx, e.BrandID)
+	if err != nil {
+		return err
+	}
+	for _, u := range people {
+		if err := delivery.Alarm(tx, e, u.Email, u.Language, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sourceOf names the campaign, sequence or offer of a stream.
+func sourceOf(tx *store.Tx, e event.Event) (name string, origin delivery.Origin, err error) {
+	s, err := delivery.FindStream(tx, e.BrandID, *e.SourceID)
+	if err != nil {
+		return "", "", err
+	}
+	switch s.Origin {
+	case delivery.OriginCampaign:
+		c, err := campaign.Find(tx, e.BrandID, s.ID)
+		return c.Name, s.Origin, err
+	case delivery.OriginSequence:
+		q, err := sequence.Find(tx, e.BrandID, s.ID)
+		return q.Name, s.Origin, err
+	case delivery.OriginOffer:
+		o, err := offer.Find(tx, e.BrandID, s.ID)
+		return o.Name, s.Origin, err
+	}
+	return "", s.Origin, nil
 }

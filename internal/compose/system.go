@@ -11,7 +11,7 @@ import (
 )
 
 // SystemMails are the names that [System] knows.
-var SystemMails = []string{"confirm", "already", "address-old", "address-new"}
+var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm"}
 
 // System makes one of the service's own mails in the person's language.
 //
@@ -24,12 +24,19 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new"}
 //     (a date already written in the person's language, calendar and zone),
 //     wordings ([]string, the exact words of each box that was ticked),
 //     confirm_url, not_me_url.
+//
 //   - already, to somebody who has confirmed before: preferences_url, page,
 //     requested_at.
+//
 //   - address-old, to the address that is being left: new_address,
 //     requested_at, not_me_url.
+//
 //   - address-new, to the one that is to take its place: old_address,
 //     requested_at, confirm_url, not_me_url.
+//
+//   - alarm, to somebody of the team: source (the name of the campaign, sequence or offer),
+//     stopped (or only warned), reason (hard-bounces, complaints,
+//     policy-refusals), sent, hard_bounces, complaints, policy_refusals.
 //
 // A value that is missing leaves out its line. They are auto-submitted
 // (RFC 3834), have no pixel, no rewritten link, no one-click header, and link
@@ -70,7 +77,7 @@ func systemValues(brand Brand, values map[string]any) map[string]any {
 			v[key] = clean(fallback)
 		}
 	}
-	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address"} {
+	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address", "source", "reason"} {
 		v[key] = oneLine(text(v, key), maxURL)
 	}
 	v["name"] = greetable(text(v, "name"))

@@ -335,13 +335,14 @@ func (o Origin) queue() string {
 
 // Stream is what messages flow from, and what can be paused as one.
 type Stream struct {
-	ID       uuid.UUID
-	BrandID  uuid.UUID
-	Queue    string
-	Origin   Origin
-	PausedAt *time.Time
-	Closed   string // why nothing flows any more; "" is open
-	Priority int    // of two mails that want the same slot of a promise, the higher gets it
+	ID        uuid.UUID
+	BrandID   uuid.UUID
+	Queue     string
+	Origin    Origin
+	PausedAt  *time.Time
+	PausedFor string // why a circuit breaker paused it; "" where a person did
+	Closed    string // why nothing flows any more; "" is open
+	Priority  int    // of two mails that want the same slot of a promise, the higher gets it
 }
 
 // OpenStream makes the stream of a campaign, sequence or offer, under its id. Repeatable.
@@ -351,6 +352,13 @@ func OpenStream(tx *store.Tx, brandID uuid.UUID, origin Origin, id uuid.UUID) er
 		return fmt.Errorf("open a stream of messages: %w", err)
 	}
 	return nil
+}
+
+// FindStream reads a stream; another brand's is problem.NotFound.
+func FindStream(tx *store.Tx, brandID, id uuid.UUID) (Stream, error) {
+	var s Stream
+	err := tx.Where("id = ? AND brand_id = ?", id, brandID).Take(&s).Error
+	return s, store.Found(err, "delivery.stream-unknown")
 }
 
 // BrandStream is the brand's one stream of confirmations, service or test mails.
@@ -365,10 +373,14 @@ func PauseStream(tx *store.Tx, brandID, id uuid.UUID) error {
 	return pause(tx, brandID, id, tx.Now())
 }
 
-// ResumeStream lets the stream flow again.
+// ResumeStream lets the stream flow again, and its circuit breaker count anew.
 func ResumeStream(tx *store.Tx, brandID, id uuid.UUID) error {
 	tx.AfterCommit(ringer(tx))
-	return pause(tx, brandID, id, nil)
+	if err := pause(tx, brandID, id, nil); err != nil {
+		return err
+	}
+	_, err := tx.Run("DELETE FROM tallies WHERE stream_id = ?", id)
+	return err
 }
 
 // SetPriority says how a stream's mails stand against others that want the same
@@ -399,7 +411,7 @@ func CloseStream(tx *store.Tx, brandID, id uuid.UUID, reason string) error {
 }
 
 func pause(tx *store.Tx, brandID, id uuid.UUID, at any) error {
-	n, err := tx.Run("UPDATE streams SET paused_at = ? WHERE id = ? AND brand_id = ?", at, id, brandID)
+	n, err := tx.Run("UPDATE streams SET paused_at = ?, paused_for = CASE WHEN ? THEN '' ELSE paused_for END WHERE id = ? AND brand_id = ?", at, at == nil, id, brandID)
 	if err == nil && n == 0 {
 		err = unknownStream()
 	}

@@ -157,7 +157,10 @@ func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 	if err := release(tx, node, back); err != nil {
 		return err
 	}
-	return recordSent(tx, node, sent)
+	if err := recordSent(tx, node, sent); err != nil {
+		return err
+	}
+	return watch(tx, page)
 }
 
 // recordSent writes all accepted mails by two statements. That a mail was sent

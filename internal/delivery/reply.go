@@ -83,6 +83,14 @@ func (r reply) hard() bool {
 	return (r.code == 550 || r.code == 551 || r.code == 553) && unknownUser.MatchString(r.text)
 }
 
+// policy reports a refusal that says more of the sender than of the address:
+// over policy, reputation or content (RFC 3463 §3.8, X.7.X).
+func (r reply) policy() bool {
+	return r.verdict == refused && !r.hard() && (policyStatus.MatchString(r.text) || r.code == 554 && !enhanced.MatchString(r.text))
+}
+
+var policyStatus = regexp.MustCompile(`^5\.7\.\d{1,3}\b`)
+
 // schedule is when a message that was put off is tried again: RFC 5321
 // §4.5.4.1 asks for patience, an asked-for confirmation for haste.
 type schedule struct {

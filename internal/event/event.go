@@ -47,6 +47,9 @@ const (
 	MailOpened    = "mail.opened"
 	MailClicked   = "mail.clicked"
 
+	SendingPaused = "sending.paused" // by a circuit breaker
+	SendingWarned = "sending.warned"
+
 	OrderPlaced   = "order.placed"
 	OfferIssued   = "offer.issued"
 	OfferRedeemed = "offer.redeemed"

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"time"
@@ -15,7 +16,7 @@ import (
 // suppressions: addresses that get no mail, and why.
 func (h *house) suppressions() {
 	write(h, action{http.MethodPost, "/suppressions", "addSuppression", "suppressions:write", "suppressions", "Stop mail to an address",
-		"As manual: no mail of any kind. The address need not be known.", http.StatusCreated, false}, addSuppression)
+		"As manual, no mail of any kind goes to it; as complaint, only service mail. The address need not be known.", http.StatusCreated, false}, addSuppression)
 	read(h, action{http.MethodGet, "/suppressions", "listSuppressions", "suppressions:read", "suppressions", "List what is suppressed",
 		"An address is shown where a subscriber has it; else only its keyed hash is kept.", 0, false}, listSuppressions)
 	write(h, action{http.MethodPost, "/suppressions/lift", "liftSuppression", "suppressions:write", "suppressions", "Lift a suppression",
@@ -24,6 +25,7 @@ func (h *house) suppressions() {
 
 type suppressionNew struct {
 	Email  string `json:"email" maxLength:"320" example:"ana@example.org"`
+	Reason string `json:"reason,omitempty" enum:"manual,complaint" default:"manual" doc:"complaint: it was reported as spam; counted against what sent it last." example:"manual"`
 	Detail string `json:"detail,omitempty" maxLength:"200" doc:"A code, without anything personal." example:"ticket 1043"`
 }
 
@@ -40,10 +42,11 @@ func addSuppression(tx *store.Tx, c caller, in *struct{ Body suppressionNew }) (
 	if err != nil {
 		return suppressionAnswer{}, err
 	}
-	if err := consent.Suppress(tx, c.brand, hash, consent.Manual, in.Body.Detail); err != nil {
+	reason := cmp.Or(in.Body.Reason, consent.Manual)
+	if err := consent.Suppress(tx, c.brand, hash, reason, in.Body.Detail); err != nil {
 		return suppressionAnswer{}, err
 	}
-	return suppressionAnswer{Email: in.Body.Email, AddressHash: fmt.Sprintf("%x", hash), Reason: consent.Manual, Detail: in.Body.Detail, CreatedAt: tx.Now()}, nil
+	return suppressionAnswer{Email: in.Body.Email, AddressHash: fmt.Sprintf("%x", hash), Reason: reason, Detail: in.Body.Detail, CreatedAt: tx.Now()}, nil
 }
 
 func hashOf(tx *store.Tx, c caller, email string) ([]byte, error) {

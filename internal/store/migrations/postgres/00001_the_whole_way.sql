@@ -327,6 +327,7 @@ CREATE TABLE streams (
   origin    text NOT NULL CHECK (origin IN ('campaign', 'sequence', 'offer', 'confirm', 'service', 'test')),
   paused_at timestamptz,
   closed    text NOT NULL DEFAULT '',      -- why nothing flows any more; empty: open
+  paused_for text NOT NULL DEFAULT '',     -- why a circuit breaker paused it; empty: a person did
   priority  integer NOT NULL DEFAULT 0,    -- of two mails that want the same slot
   UNIQUE (brand_id, id)
 );
@@ -384,6 +385,16 @@ CREATE TABLE outbox (
   epoch     integer NOT NULL DEFAULT 0,     -- grows at every claim, and tells one from the next
   PRIMARY KEY (stream_id, due_at, id)
 ) WITH (fillfactor = 70);
+
+-- What a circuit breaker counts of a stream, from its start or since it was resumed.
+CREATE TABLE tallies (
+  stream_id  uuid PRIMARY KEY REFERENCES streams (id),
+  sent       bigint NOT NULL DEFAULT 0,
+  hard       bigint NOT NULL DEFAULT 0,     -- hard bounces
+  complaints bigint NOT NULL DEFAULT 0,
+  refusals   bigint NOT NULL DEFAULT 0,     -- over policy or reputation, in a row
+  warned     text NOT NULL DEFAULT ''
+);
 
 -- Mails under a promise or a cap: each has its place in the person's window.
 CREATE TABLE slots (
