@@ -54,6 +54,8 @@ type Brand struct {
 	CapDays       int             // … in so many days, over all topics; 0 is no cap
 	QuietFrom     string          // HH:MM in the person's zone; empty: no quiet hours
 	QuietUntil    string
+	RatePerHour   int        // mails, all its campaigns and sequences together; 0 is no limit
+	WarmUpFrom    *time.Time // when it began to send as an unknown; nil: it is known
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }
@@ -87,6 +89,8 @@ type Change struct {
 	SignedBy                *string
 	CapMax, CapDays         *int
 	QuietFrom, QuietUntil   *string
+	RatePerHour             *int
+	WarmUpFrom              *time.Time // the zero time: it is known
 }
 
 const addressKeyLabel = "brand address key"
@@ -159,6 +163,10 @@ func one(tx *store.Tx, lock, where string, arg any) (Brand, error) {
 
 func (b Brand) utc() Brand {
 	b.CreatedAt, b.UpdatedAt = b.CreatedAt.UTC(), b.UpdatedAt.UTC()
+	if b.WarmUpFrom != nil {
+		at := b.WarmUpFrom.UTC()
+		b.WarmUpFrom = &at
+	}
 	return b
 }
 
@@ -181,6 +189,7 @@ func Update(tx *store.Tx, id uuid.UUID, c Change) (Brand, error) {
 	if err != nil {
 		return Brand{}, err
 	}
+	was := b.SenderDomain()
 	set(&b.Name, c.Name)
 	set(&b.PostalAddress, c.PostalAddress)
 	set(&b.SenderName, c.SenderName)
@@ -198,14 +207,30 @@ func Update(tx *store.Tx, id uuid.UUID, c Change) (Brand, error) {
 	set(&b.CapDays, c.CapDays)
 	set(&b.QuietFrom, c.QuietFrom)
 	set(&b.QuietUntil, c.QuietUntil)
+	set(&b.RatePerHour, c.RatePerHour)
 	if err := b.check(); err != nil {
 		return Brand{}, err
 	}
+	b.warmUp(was, c.WarmUpFrom, tx.Now())
 	b.UpdatedAt = tx.Now()
 	if err := tx.Save(&b).Error; err != nil {
 		return Brand{}, fmt.Errorf("update brand: %w", err)
 	}
 	return b, nil
+}
+
+// warmUp sets when the brand began to send as an unknown. Under another domain
+// it is an unknown again, if it was ever warmed up.
+func (b *Brand) warmUp(was string, from *time.Time, now time.Time) {
+	switch {
+	case from != nil && from.IsZero():
+		b.WarmUpFrom = nil
+	case from != nil:
+		at := from.UTC().Truncate(time.Microsecond)
+		b.WarmUpFrom = &at
+	case b.WarmUpFrom != nil && b.SenderDomain() != was:
+		b.WarmUpFrom = &now
+	}
 }
 
 func set[T any](field *T, value *T) {

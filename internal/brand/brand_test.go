@@ -149,6 +149,50 @@ func TestWhatIsWrongWithABrand(t *testing.T) {
 	})
 }
 
+func TestPaceAndWarmUp(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		b, err := create(db, marble())
+		must(t, err)
+		if b.RatePerHour != 0 || b.WarmUpFrom != nil {
+			t.Errorf("a new brand has a pace: %+v", b)
+		}
+		change := func(c brand.Change) (now brand.Brand, err error) {
+			err = db.Write(context.Background(), func(tx *store.Tx) error {
+				if _, err := brand.Update(tx, b.ID, c); err != nil {
+					return err
+				}
+				now, err = brand.Find(tx, b.ID)
+				return err
+			})
+			return now, err
+		}
+		rate, from, none := 5000, start.Add(-48*time.Hour), time.Time{}
+		now, err := change(brand.Change{RatePerHour: &rate, WarmUpFrom: &from})
+		if err != nil || now.RatePerHour != rate || now.WarmUpFrom == nil || !now.WarmUpFrom.Equal(from) {
+			t.Errorf("%+v, %v", now, err)
+		}
+		same, name := "desk@bücher.example", "Marble & Sons"
+		if now, err = change(brand.Change{SenderEmail: &same, Name: &name}); err != nil || now.WarmUpFrom == nil || !now.WarmUpFrom.Equal(from) {
+			t.Errorf("the same domain is unknown again: %v, %v", now.WarmUpFrom, err)
+		}
+		other := "desk@other.example"
+		if now, err = change(brand.Change{SenderEmail: &other}); err != nil || now.WarmUpFrom == nil || !now.WarmUpFrom.Equal(start) {
+			t.Errorf("another domain goes on where the old one was: %v, %v", now.WarmUpFrom, err)
+		}
+		if now, err = change(brand.Change{WarmUpFrom: &none}); err != nil || now.WarmUpFrom != nil {
+			t.Errorf("a warm-up cannot be ended: %v, %v", now.WarmUpFrom, err)
+		}
+		if now, err = change(brand.Change{SenderEmail: &same}); err != nil || now.WarmUpFrom != nil {
+			t.Errorf("a brand that was never to be warmed up is: %v, %v", now.WarmUpFrom, err)
+		}
+		for _, wrong := range []int{-1, brand.RateMost + 1} {
+			if _, err := change(brand.Change{RatePerHour: &wrong}); !problem.Is(err, problem.Invalid) {
+				t.Errorf("%d an hour: %v", wrong, err)
+			}
+		}
+	})
+}
+
 func TestOffers(t *testing.T) {
 	b := brand.Brand{Language: "en", Languages: []string{"en", "fa"}}
 	for lang, want := range map[string]string{"en": "en", "fa": "fa", "fa-IR": "fa", "en-GB": "en", "de": "en", "": "en", "nonsense!": "en", "und": "en"} {

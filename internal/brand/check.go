@@ -60,8 +60,15 @@ func (b *Brand) check() error {
 	if (b.QuietFrom == "") != (b.QuietUntil == "") || b.QuietFrom != "" && (!isClock(b.QuietFrom) || !isClock(b.QuietUntil) || b.QuietFrom == b.QuietUntil) {
 		p.Field("quiet_from", "brand.quiet")
 	}
+	if b.RatePerHour < 0 || b.RatePerHour > RateMost {
+		p.Field("rate_per_hour", "problem.field.rate", "Max", RateMost)
+	}
 	return p.OrNil()
 }
+
+// RateMost is the highest pace that can be set, in mails an hour; whoever wants
+// more wants none.
+const RateMost = 100_000_000
 
 // The most of a cap; delivery forgets slots after longer than the days.
 const (

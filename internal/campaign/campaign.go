@@ -71,18 +71,26 @@ type Campaign struct {
 
 // New is what a campaign is made of: its texts, one per language, as Liquid.
 type New struct {
-	Name  string
-	Topic uuid.UUID
-	Tag   string
-	Texts []delivery.Text
+	Name        string
+	Topic       uuid.UUID
+	Tag         string
+	RatePerHour int // mails; 0 is no limit
+	Texts       []delivery.Text
 }
 
-// Change is an edit of a draft; a nil field stays as it is.
+// Change is an edit of a draft; a nil field stays as it is. The pace can be
+// changed until the campaign has ended.
 type Change struct {
-	Name  *string
-	Topic *uuid.UUID
-	Tag   *string
-	Texts []delivery.Text
+	Name        *string
+	Topic       *uuid.UUID
+	Tag         *string
+	RatePerHour *int
+	Texts       []delivery.Text
+}
+
+// paceOnly reports that nothing else is changed.
+func (c Change) paceOnly() bool {
+	return c.RatePerHour != nil && c.Name == nil && c.Topic == nil && c.Tag == nil && c.Texts == nil
 }
 
 const (
@@ -106,18 +114,35 @@ func Create(tx *store.Tx, b brand.Brand, n New) (Campaign, error) {
 	if err := tx.Create(&c).Error; err != nil {
 		return Campaign{}, fmt.Errorf("create a campaign: %w", err)
 	}
-	return c, nil
+	if n.RatePerHour == 0 {
+		return c, nil
+	}
+	return c, setPace(tx, c, n.RatePerHour)
 }
 
-// Update changes a draft; anything else is problem.Conflict. New texts are a
+// setPace sets how fast the campaign's stream may flow, which need not be there yet.
+func setPace(tx *store.Tx, c Campaign, perHour int) error {
+	if err := delivery.OpenStream(tx, c.BrandID, delivery.OriginCampaign, c.ID); err != nil {
+		return err
+	}
+	return delivery.SetStreamRate(tx, c.BrandID, c.ID, perHour)
+}
+
+// Update changes a draft, or the pace of what is on its way; anything else is
+// problem.Conflict. New texts are a
 // new content, so a test mail already sent still shows what it showed.
 func Update(tx *store.Tx, b brand.Brand, id uuid.UUID, change Change) (Campaign, error) {
 	c, err := lock(tx, b.ID, id)
 	if err != nil {
 		return Campaign{}, err
 	}
-	if c.State != Draft {
+	if over := c.State == Sent || c.State == Cancelled; c.State != Draft && (over || !change.paceOnly()) {
 		return Campaign{}, wrongState(c)
+	}
+	if change.RatePerHour != nil {
+		if err := setPace(tx, c, *change.RatePerHour); err != nil || change.paceOnly() {
+			return c, err
+		}
 	}
 	set(&c.Name, change.Name)
 	set(&c.TopicID, change.Topic)

@@ -396,6 +396,57 @@ func TestOnlyADraftChanges(t *testing.T) {
 	})
 }
 
+func TestThePaceChangesUntilTheEnd(t *testing.T) {
+	each(t, func(w *world) {
+		w.crowd(2)
+		pace := func(id uuid.UUID) (n int) {
+			w.write(func(tx *store.Tx) error {
+				rates, err := delivery.StreamRates(tx, w.brand.ID, id)
+				n = rates[id]
+				return err
+			})
+			return n
+		}
+		change := func(id uuid.UUID, c campaign.Change) error {
+			return w.try(func(tx *store.Tx) error { _, err := campaign.Update(tx, w.brand, id, c); return err })
+		}
+		var made campaign.Campaign
+		w.write(func(tx *store.Tx) (err error) {
+			made, err = campaign.Create(tx, w.brand, campaign.New{Name: "Slow", Topic: w.topic.ID, RatePerHour: 100, Texts: texts()})
+			return err
+		})
+		if got := pace(made.ID); got != 100 {
+			w.Errorf("made with 100 an hour, it has %d", got)
+		}
+		c := w.draft("")
+		if got := pace(c.ID); got != 0 {
+			w.Errorf("a campaign without a pace has %d", got)
+		}
+		rate, name, wrong := 50, "Summer", -1
+		if err := change(c.ID, campaign.Change{RatePerHour: &rate, Name: &name}); err != nil || pace(c.ID) != 50 || w.find(c.ID).Name != name {
+			w.Errorf("a draft: %v, %d an hour", err, pace(c.ID))
+		}
+		if err := change(c.ID, campaign.Change{RatePerHour: &wrong}); !problem.Is(err, problem.Invalid) {
+			w.Errorf("a wrong pace: %v", err)
+		}
+		w.do(campaign.Schedule, c.ID, w.db.Now())
+		if got := pace(c.ID); got != 50 {
+			w.Errorf("after it was scheduled the pace is %d", got)
+		}
+		rate = 60
+		if err := change(c.ID, campaign.Change{RatePerHour: &rate}); err != nil || pace(c.ID) != 60 {
+			w.Errorf("on its way: %v, %d an hour", err, pace(c.ID))
+		}
+		if err := change(c.ID, campaign.Change{RatePerHour: &rate, Name: &name}); !problem.Is(err, problem.Conflict) {
+			w.Errorf("the name with it: %v", err)
+		}
+		w.write(func(tx *store.Tx) error { _, err := campaign.Cancel(tx, w.brand.ID, c.ID); return err })
+		if err := change(c.ID, campaign.Change{RatePerHour: &rate}); !problem.Is(err, problem.Conflict) {
+			w.Errorf("after its end: %v", err)
+		}
+	})
+}
+
 func TestCreateSaysWhatIsWrong(t *testing.T) {
 	each(t, func(w *world) {
 		_, foreign := w.newBrand("other")

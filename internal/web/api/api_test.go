@@ -395,6 +395,43 @@ func TestConsents(t *testing.T) {
 	})
 }
 
+func TestPaces(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		h := w.house(w.key(nil, "*"), "north-tea")
+		patch := func(path string, body map[string]any) response { t.Helper(); return h.ask(h.key, "PATCH", path, body) }
+		got := patch("/brand", map[string]any{"rate_per_hour": 5000, "warm_up_from": "2026-11-20T02:00:00+02:00"}).must(200).object()
+		if got["rate_per_hour"] != 5000.0 || got["warm_up_from"] != "2026-11-20T00:00:00Z" {
+			t.Errorf("%v", got)
+		}
+		got = patch("/brand", map[string]any{"rate_per_hour": 0, "warm_up_from": ""}).must(200).object()
+		if got["rate_per_hour"] != nil || got["warm_up_from"] != nil {
+			t.Errorf("taken away: %v", got)
+		}
+		for _, wrong := range []map[string]any{{"warm_up_from": "soon"}, {"warm_up_from": "0001-01-01T00:00:00Z"}, {"rate_per_hour": -1}, {"rate_per_hour": 1e9}} {
+			if r := patch("/brand", wrong); r.status != 422 {
+				t.Errorf("%v answers %d: %s", wrong, r.status, r.raw)
+			}
+		}
+		if got := patch("/campaigns/"+h.campaign, map[string]any{"rate_per_hour": 200}).must(200).object(); got["rate_per_hour"] != 200.0 {
+			t.Errorf("%v", got)
+		}
+		if got := h.get("/campaigns/" + h.campaign).must(200).object(); got["rate_per_hour"] != 200.0 {
+			t.Errorf("%v", got)
+		}
+		if got := h.get("/campaigns").must(200).items(); len(got) != 1 || got[0]["rate_per_hour"] != 200.0 {
+			t.Errorf("%v", got)
+		}
+		if r := patch("/campaigns/"+h.campaign, map[string]any{"rate_per_hour": -5}); r.status != 422 {
+			t.Errorf("a wrong pace answers %d", r.status)
+		}
+		made := h.post("/campaigns", map[string]any{"name": "Slow", "topic": "letters", "rate_per_hour": 7,
+			"texts": []map[string]any{{"language": "en", "subject": "Hello", "html": "<p>Hello</p>"}}}).must(201).object()
+		if made["rate_per_hour"] != 7.0 {
+			t.Errorf("%v", made)
+		}
+	})
+}
+
 func TestCampaignIsTestedOnTheTeamOnly(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		h := w.house(w.key(nil, "*"), "north-tea")

@@ -10,6 +10,7 @@ import (
 
 	"assent/internal/brand"
 	"assent/internal/consent"
+	"assent/internal/problem"
 	"assent/internal/store"
 )
 
@@ -57,6 +58,9 @@ type brandAnswer struct {
 	QuietFrom  string `json:"quiet_from,omitempty" doc:"No marketing mail begins from this time …, in the reader's own zone." example:"21:00"`
 	QuietUntil string `json:"quiet_until,omitempty" doc:"… until this one." example:"08:00"`
 
+	RatePerHour int        `json:"rate_per_hour,omitempty" doc:"At most so many mails an hour, all campaigns and sequences together." example:"50000"`
+	WarmUpFrom  *time.Time `json:"warm_up_from,omitempty" doc:"When the brand began to send under its domain, as an unknown." example:"2026-11-30T00:00:00Z"`
+
 	DNS       []dnsRecord `json:"dns,omitempty" doc:"What has to stand in the domain of the sender, so that mail is signed: the records of the keys that sign."`
 	CreatedAt time.Time   `json:"created_at" example:"2026-11-22T09:00:00Z"`
 	UpdatedAt time.Time   `json:"updated_at" example:"2026-11-22T09:00:00Z"`
@@ -70,11 +74,12 @@ type dnsRecord struct {
 }
 
 func showBrand(b brand.Brand) brandAnswer {
-	a := brandAnswer{CapMax: b.CapMax, CapDays: b.CapDays, QuietFrom: b.QuietFrom, QuietUntil: b.QuietUntil, ID: b.ID, CreatedAt: b.CreatedAt.UTC(), UpdatedAt: b.UpdatedAt.UTC(), brandNew: brandNew{
-		Slug: b.Slug, Name: b.Name, PostalAddress: b.PostalAddress, SenderName: b.SenderName, SenderEmail: b.SenderEmail,
-		ReplyTo: b.ReplyTo, Website: b.Website, PrivacyURL: b.PrivacyURL, Language: b.Language, Languages: b.Languages,
-		TimeZone: b.TimeZone, Jurisdiction: b.Jurisdiction, SignedBy: b.SignedBy,
-	}}
+	a := brandAnswer{CapMax: b.CapMax, CapDays: b.CapDays, QuietFrom: b.QuietFrom, QuietUntil: b.QuietUntil,
+		RatePerHour: b.RatePerHour, WarmUpFrom: utc(b.WarmUpFrom), ID: b.ID, CreatedAt: b.CreatedAt.UTC(), UpdatedAt: b.UpdatedAt.UTC(), brandNew: brandNew{
+			Slug: b.Slug, Name: b.Name, PostalAddress: b.PostalAddress, SenderName: b.SenderName, SenderEmail: b.SenderEmail,
+			ReplyTo: b.ReplyTo, Website: b.Website, PrivacyURL: b.PrivacyURL, Language: b.Language, Languages: b.Languages,
+			TimeZone: b.TimeZone, Jurisdiction: b.Jurisdiction, SignedBy: b.SignedBy,
+		}}
 	for lang, t := range b.Texts {
 		if a.Texts == nil {
 			a.Texts = map[string]brandText{}
@@ -155,6 +160,8 @@ type brandChange struct {
 	CapDays       *int                  `json:"cap_days,omitempty" minimum:"0" maximum:"366" doc:"… in so many days." example:"30"`
 	QuietFrom     *string               `json:"quiet_from,omitempty" maxLength:"5" doc:"No marketing mail begins from this time …, in the reader's own zone; empty is never." example:"21:00"`
 	QuietUntil    *string               `json:"quiet_until,omitempty" maxLength:"5" doc:"… until this one." example:"08:00"`
+	RatePerHour   *int                  `json:"rate_per_hour,omitempty" minimum:"0" maximum:"100000000" doc:"At most so many mails an hour, all campaigns and sequences together; 0 is no limit." example:"50000"`
+	WarmUpFrom    *string               `json:"warm_up_from,omitempty" maxLength:"35" doc:"When the brand begins to send under a domain that receivers do not know: from then on the mails an hour grow day by day, until after a month there is no limit. Another domain of the sender, or a month of silence, begins anew. Empty: the domain is known." example:"2026-11-30T00:00:00Z"`
 	SignedBy      *string               `json:"signed_by,omitempty" enum:"us,relay" doc:"relay: nothing is signed here; see that the mail server that takes the mail does." example:"us"`
 }
 
@@ -164,6 +171,14 @@ func updateBrand(tx *store.Tx, c caller, in *struct{ Body brandChange }) (brandA
 		Name: n.Name, PostalAddress: n.PostalAddress, SenderName: n.SenderName, SenderEmail: n.SenderEmail, ReplyTo: n.ReplyTo,
 		Website: n.Website, PrivacyURL: n.PrivacyURL, Language: n.Language, Languages: n.Languages, TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction, SignedBy: n.SignedBy,
 		CapMax: n.CapMax, CapDays: n.CapDays, QuietFrom: n.QuietFrom, QuietUntil: n.QuietUntil,
+		RatePerHour: n.RatePerHour,
+	}
+	if n.WarmUpFrom != nil {
+		from, err := warmUpFrom(*n.WarmUpFrom)
+		if err != nil {
+			return brandAnswer{}, err
+		}
+		change.WarmUpFrom = &from
 	}
 	if n.Texts != nil {
 		texts := brandTexts(*n.Texts)
@@ -174,4 +189,15 @@ func updateBrand(tx *store.Tx, c caller, in *struct{ Body brandChange }) (brandA
 		return brandAnswer{}, err
 	}
 	return withDNS(tx, b)
+}
+
+// warmUpFrom reads a time, or nothing: the zero time, which ends a warm-up.
+func warmUpFrom(text string) (at time.Time, err error) {
+	if text == "" {
+		return at, nil
+	}
+	if at, err = time.Parse(time.RFC3339, text); err != nil || at.Year() < 2000 || at.Year() > 2200 {
+		return at, problem.InvalidField("warm_up_from", "api.time")
+	}
+	return at, nil
 }

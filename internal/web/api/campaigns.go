@@ -18,7 +18,7 @@ func (h *house) campaigns() {
 	write(h, action{http.MethodPost, "/campaigns", "createCampaign", "campaigns:write", "campaigns", "Make a campaign", "A draft.", http.StatusCreated, false}, createCampaign)
 	read(h, action{http.MethodGet, "/campaigns", "listCampaigns", "campaigns:read", "campaigns", "List the campaigns", "Newest first.", 0, false}, listCampaigns)
 	read(h, action{http.MethodGet, "/campaigns/{id}", "getCampaign", "campaigns:read", "campaigns", "Get a campaign", "With its texts, and counts by state that add up.", 0, false}, getCampaign)
-	write(h, action{http.MethodPatch, "/campaigns/{id}", "updateCampaign", "campaigns:write", "campaigns", "Change a draft", "What is not named stays.", 0, false}, updateCampaign)
+	write(h, action{http.MethodPatch, "/campaigns/{id}", "updateCampaign", "campaigns:write", "campaigns", "Change a draft, or the pace", "What is not named stays. The pace can be changed until the campaign has ended, the rest of a draft only.", 0, false}, updateCampaign)
 	write(h, action{http.MethodPost, "/campaigns/{id}/schedule", "scheduleCampaign", "campaigns:write", "campaigns", "Schedule a campaign",
 		"The audience is frozen at that time, and sent to then; without a time, now. Nothing is sent within a minute, in which it can be called back whole.", 0, false}, scheduleCampaign)
 	for _, m := range []struct {
@@ -47,6 +47,7 @@ type campaignNew struct {
 	Name  string     `json:"name" maxLength:"200" example:"November letter"`
 	Topic string     `json:"topic" maxLength:"64" doc:"The slug of the topic whose permission it needs." example:"letters"`
 	Tag   string     `json:"tag,omitempty" maxLength:"64" doc:"Only people with this tag." example:"shop"`
+	Rate  int        `json:"rate_per_hour,omitempty" minimum:"0" maximum:"100000000" doc:"At most so many mails an hour; 0 is no limit." example:"20000"`
 	Texts []mailText `json:"texts" minItems:"1" maxItems:"20" doc:"One per language; the brand's default must be there."`
 }
 
@@ -56,6 +57,7 @@ type campaignAnswer struct {
 	Topic       string        `json:"topic" example:"letters"`
 	Tag         string        `json:"tag,omitempty" example:"shop"`
 	State       string        `json:"state" enum:"draft,scheduled,freezing,sending,paused,cancelled,sent" example:"sending"`
+	Rate        int           `json:"rate_per_hour,omitempty" doc:"At most so many mails an hour." example:"20000"`
 	SourceID    uuid.UUID     `json:"source_id" format:"uuid" doc:"The source of its messages." example:"019a1f5c-7c00-7000-8000-00000000000d"`
 	Texts       []mailText    `json:"texts,omitempty" doc:"Not in lists."`
 	Messages    *countsAnswer `json:"messages,omitempty" doc:"Not in lists."`
@@ -67,9 +69,9 @@ type campaignAnswer struct {
 	UpdatedAt   time.Time     `json:"updated_at" example:"2026-11-22T09:00:00Z"`
 }
 
-func showCampaign(names map[uuid.UUID]string) func(campaign.Campaign) campaignAnswer {
+func showCampaign(names map[uuid.UUID]string, rates map[uuid.UUID]int) func(campaign.Campaign) campaignAnswer {
 	return func(c campaign.Campaign) campaignAnswer {
-		return campaignAnswer{ID: c.ID, Name: c.Name, Topic: names[c.TopicID], Tag: c.Tag, State: string(c.State), SourceID: c.EditionID,
+		return campaignAnswer{ID: c.ID, Rate: rates[c.ID], Name: c.Name, Topic: names[c.TopicID], Tag: c.Tag, State: string(c.State), SourceID: c.EditionID,
 			ScheduledAt: utc(c.ScheduledAt), RecallUntil: utc(c.RecallUntil), FrozenAt: utc(c.FrozenAt), FinishedAt: utc(c.FinishedAt), CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC()}
 	}
 }
@@ -79,7 +81,11 @@ func wholeCampaign(tx *store.Tx, c caller, done campaign.Campaign) (campaignAnsw
 	if err != nil {
 		return campaignAnswer{}, err
 	}
-	a := showCampaign(names)(done)
+	rates, err := delivery.StreamRates(tx, c.brand.ID, done.ID)
+	if err != nil {
+		return campaignAnswer{}, err
+	}
+	a := showCampaign(names, rates)(done)
 	texts, err := delivery.Contents(tx, c.brand.ID, done.ContentID)
 	if err != nil {
 		return a, err
@@ -99,7 +105,7 @@ func createCampaign(tx *store.Tx, c caller, in *struct{ Body campaignNew }) (cam
 	if err != nil {
 		return campaignAnswer{}, err
 	}
-	made, err := campaign.Create(tx, c.brand, campaign.New{Name: in.Body.Name, Topic: t.ID, Tag: in.Body.Tag, Texts: texts})
+	made, err := campaign.Create(tx, c.brand, campaign.New{Name: in.Body.Name, Topic: t.ID, Tag: in.Body.Tag, RatePerHour: in.Body.Rate, Texts: texts})
 	if err != nil {
 		return campaignAnswer{}, err
 	}
@@ -116,7 +122,15 @@ func listCampaigns(tx *store.Tx, c caller, in *Paging) (list[campaignAnswer], er
 		return list[campaignAnswer]{}, err
 	}
 	found, err := campaign.List(tx, c.brand.ID, before, in.Limit)
-	l := all(found, showCampaign(names))
+	if err != nil {
+		return list[campaignAnswer]{}, err
+	}
+	ids := make([]uuid.UUID, len(found))
+	for i, one := range found {
+		ids[i] = one.ID
+	}
+	rates, err := delivery.StreamRates(tx, c.brand.ID, ids...)
+	l := all(found, showCampaign(names, rates))
 	if len(found) == in.Limit {
 		l.Next = idCursor(found[len(found)-1].ID)
 	}
@@ -135,6 +149,7 @@ type campaignChange struct {
 	Name  *string    `json:"name,omitempty" maxLength:"200" example:"November letter"`
 	Topic *string    `json:"topic,omitempty" maxLength:"64" example:"letters"`
 	Tag   *string    `json:"tag,omitempty" maxLength:"64" doc:"Empty for everybody." example:""`
+	Rate  *int       `json:"rate_per_hour,omitempty" minimum:"0" maximum:"100000000" doc:"At most so many mails an hour; 0 is no limit. Alone it can be changed until the campaign has ended." example:"5000"`
 	Texts []mailText `json:"texts,omitempty" maxItems:"20" doc:"In place of all texts there are."`
 }
 
@@ -142,7 +157,7 @@ func updateCampaign(tx *store.Tx, c caller, in *struct {
 	ByID
 	Body campaignChange
 }) (campaignAnswer, error) {
-	change := campaign.Change{Name: in.Body.Name, Tag: in.Body.Tag}
+	change := campaign.Change{Name: in.Body.Name, Tag: in.Body.Tag, RatePerHour: in.Body.Rate}
 	if in.Body.Texts != nil {
 		texts, err := deliveryTexts("texts", in.Body.Texts)
 		if err != nil {

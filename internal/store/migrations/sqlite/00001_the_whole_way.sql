@@ -29,6 +29,8 @@ CREATE TABLE brands (
   cap_days       integer NOT NULL DEFAULT 0, -- … in so many days, over all topics; 0: no cap
   quiet_from     text NOT NULL DEFAULT '',   -- HH:MM in the person's zone; empty: never quiet
   quiet_until    text NOT NULL DEFAULT '',
+  rate_per_hour  integer NOT NULL DEFAULT 0, -- mails, all its campaigns and sequences together; 0: no limit
+  warm_up_from   datetime,                -- when it began to send as an unknown; null: it is known
   created_at     datetime NOT NULL,
   updated_at     datetime NOT NULL
 );
@@ -322,6 +324,7 @@ CREATE TABLE streams (
   closed    text NOT NULL DEFAULT '',      -- why nothing flows any more; empty: open
   paused_for text NOT NULL DEFAULT '',     -- why a circuit breaker paused it; empty: a person did
   priority  integer NOT NULL DEFAULT 0,    -- of two mails that want the same slot
+  rate_per_hour integer NOT NULL DEFAULT 0, -- mails; 0: no limit
   UNIQUE (brand_id, id)
 );
 
