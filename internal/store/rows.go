@@ -49,8 +49,9 @@ func (tx *Tx) As(alias string, r Rows) (from string, args []any, err error) {
 		marks := make([]string, len(r.types))
 		for i, kind := range r.types {
 			marks[i] = "CAST(? AS " + kind + ")"
+			args = append(args, bare(r.columns[i]))
 		}
-		return "unnest(" + strings.Join(marks, ", ") + ") AS " + alias + " (" + strings.Join(r.names, ", ") + ")", r.columns, nil
+		return "unnest(" + strings.Join(marks, ", ") + ") AS " + alias + " (" + strings.Join(r.names, ", ") + ")", args, nil
 	}
 	picks := make([]string, len(r.names))
 	for i, name := range r.names {
@@ -61,6 +62,20 @@ func (tx *Tx) As(alias string, r Rows) (from string, args []any, err error) {
 		return "", nil, fmt.Errorf("write rows for a statement: %w", err)
 	}
 	return "(SELECT " + strings.Join(picks, ", ") + " FROM json_each(?)) AS " + alias, []any{string(text)}, nil
+}
+
+// bare gives ids as plain bytes: as what they are the driver would ask each to
+// write itself as a text, and read that.
+func bare(column any) any {
+	ids, ok := column.([]uuid.UUID)
+	if !ok {
+		return column
+	}
+	out := make([][16]byte, len(ids))
+	for i, id := range ids {
+		out[i] = id
+	}
+	return out
 }
 
 // across turns columns into rows, with times as SQLite's driver stores them.

@@ -384,10 +384,10 @@ CREATE TABLE outbox (
 -- What a circuit breaker counts of a stream, from its start or since it was resumed.
 CREATE TABLE tallies (
   stream_id  text PRIMARY KEY NOT NULL REFERENCES streams (id),
-  sent       bigint NOT NULL DEFAULT 0,
-  hard       bigint NOT NULL DEFAULT 0,     -- hard bounces
-  complaints bigint NOT NULL DEFAULT 0,
-  refusals   bigint NOT NULL DEFAULT 0,     -- over policy or reputation, in a row
+  sent       integer NOT NULL DEFAULT 0,
+  hard       integer NOT NULL DEFAULT 0,     -- hard bounces
+  complaints integer NOT NULL DEFAULT 0,
+  refusals   integer NOT NULL DEFAULT 0,     -- over policy or reputation, in a row
   warned     text NOT NULL DEFAULT ''
 );
 
