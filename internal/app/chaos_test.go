@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ func TestKilledWhileSending(t *testing.T) {
 		o.Env = []string{"ASSENT_SIGNUP_PER_IP=100000", "ASSENT_SIGNUP_PER_FORM=100000", "ASSENT_SIGNUP_MIN_FILL=0s"}
 		s := testkit.NewService(t, o)
 		v := chaos.Run(t, chaos.Plan{Title: t.Name(), Services: []*testkit.Service{s}, Judge: chaos.Mailbox{SMTPServer: mail}, Key: s.Key(t),
-			People: 800, Connections: connections, Kills: 3, Pause: 400 * time.Millisecond})
+			People: 800, Connections: connections, Blows: slices.Repeat([]chaos.Blow{chaos.Kill(s)}, 3), Pause: 400 * time.Millisecond})
 		if v.Lost > 0 || v.Twice > 0 || v.UncertainMax > connections {
 			t.Error(v)
 		}

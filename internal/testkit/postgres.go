@@ -39,7 +39,18 @@ func PostgresSetting(name, value string) PostgresOption {
 // power, survives. It ends with the test.
 func PostgresServer(tb testing.TB, options ...PostgresOption) *PostgresProcess {
 	tb.Helper()
-	p, err := newPostgres(testFolder(tb, "pg"), options...)
+	return postgresIn(tb, testFolder(tb, "pg"), options...)
+}
+
+// PostgresServerOn is PostgresServer with its data on a small disk.
+func PostgresServerOn(tb testing.TB, d *SmallDisk, options ...PostgresOption) *PostgresProcess {
+	tb.Helper()
+	return postgresIn(tb, d.folder(tb, "pg"), options...)
+}
+
+func postgresIn(tb testing.TB, dir string, options ...PostgresOption) *PostgresProcess {
+	tb.Helper()
+	p, err := newPostgres(dir, options...)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -19,13 +19,14 @@ import (
 
 // ServiceOptions say how the program is run.
 type ServiceOptions struct {
-	Database  string   // ASSENT_DATABASE_URL; "" is a SQLite file in the service's folder
-	Redis     string   // ASSENT_REDIS_URL; "" is embedded
-	SMTP      string   // ASSENT_SMTP_URL
-	Args      []string // after "serve"
-	Env       []string // more NAME=value, the last word
-	TestClock bool     // built so that Pass works
-	PublicURL string   // "" is where it listens
+	Database  string     // ASSENT_DATABASE_URL; "" is a SQLite file in the service's folder
+	Redis     string     // ASSENT_REDIS_URL; "" is embedded
+	SMTP      string     // ASSENT_SMTP_URL
+	Args      []string   // after "serve"
+	Env       []string   // more NAME=value, the last word
+	TestClock bool       // built so that Pass works
+	PublicURL string     // "" is where it listens
+	Disk      *SmallDisk // where its data folder lies; nil: where there is room
 }
 
 const serviceSecret = "only-for-tests-0123456789abcdefghijklmnopqrstuvwxyz"
@@ -63,8 +64,11 @@ func PrepareService(tb testing.TB, o ServiceOptions) *Service {
 		tags = append(tags, "testclock")
 	}
 	addr := FreeAddress(tb)
-	s := &Service{Base: "http://" + addr, Dir: testFolder(tb, "service"), binary: Binary(tb, tags...)}
-	s.clock = filepath.Join(s.Dir, "clock")
+	own := testFolder(tb, "service")
+	s := &Service{Base: "http://" + addr, Dir: own, binary: Binary(tb, tags...), clock: filepath.Join(own, "clock")}
+	if o.Disk != nil {
+		s.Dir = o.Disk.folder(tb, "data")
+	}
 	if o.Database == "" {
 		o.Database = "sqlite:" + filepath.Join(s.Dir, "assent.db")
 	}
@@ -79,7 +83,7 @@ func PrepareService(tb testing.TB, o ServiceOptions) *Service {
 		"ASSENT_TEST_CLOCK="+s.clock)
 	s.env = append(s.env, o.Env...)
 	s.Process = &Process{
-		name: "assent", dir: s.Dir, sysproc: dieWithUs(false), stopWith: syscall.SIGTERM, env: s.env,
+		name: "assent", dir: own, sysproc: dieWithUs(false), stopWith: syscall.SIGTERM, env: s.env,
 		argv:  append([]string{s.binary, "serve"}, o.Args...),
 		ready: s.answers,
 	}

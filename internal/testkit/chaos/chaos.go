@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,9 +26,20 @@ type Blow struct {
 	Strike func(tb testing.TB)
 }
 
-// Judge is the mail server: what it took, by address, of one subject.
+// Kill is SIGKILL to the program, and its next start.
+func Kill(s *testkit.Service) Blow {
+	return Blow{"the program is killed", func(tb testing.TB) {
+		s.Kill()
+		if err := s.Start(); err != nil {
+			tb.Fatalf("the program does not come back: %v", err)
+		}
+	}}
+}
+
+// Judge is the mail server.
 type Judge interface {
-	Taken(tb testing.TB, subject string) map[string]int
+	Taken(tb testing.TB, subject string) map[string]int // by address, mails of one subject, or of any
+	Count(tb testing.TB) int                            // of all mails
 }
 
 // Plan is one run.
@@ -37,10 +49,10 @@ type Plan struct {
 	Judge       Judge
 	Key         string // of the installation
 	People      int
-	Connections int // of each service
-	Kills       int // of a service, by SIGKILL, each with a restart
+	Connections int    // of each service
+	Blows       []Blow // each falls at a random moment of the campaign, in a random order
 	Pause       time.Duration
-	Others      []Blow // besides, spread over the run
+	Pace        func(tb testing.TB, perSecond float64) // slows the mail server, so that the campaign outlasts the blows; 0: no more. nil: it is slow enough
 }
 
 // Verdict is what came of it.
@@ -48,7 +60,7 @@ type Verdict struct {
 	Kills        int
 	Lost         int // had permission, were never mailed, and are not listed as uncertain; acknowledged sign-ups without their mail
 	Twice        int // got the campaign more than once
-	UncertainMax int // listed as uncertain after one kill
+	UncertainMax int // listed as uncertain after one blow
 	SignUps      int // acknowledged
 	Uncertain    int // in all
 }
@@ -119,32 +131,12 @@ func (r *run) setUp() {
 	r.api.Must(r, "POST", "/topics", map[string]any{"slug": "letter", "texts": map[string]any{"en": map[string]any{"name": "Letter", "wording": "Yes."}}}, nil)
 	r.api.Must(r, "POST", "/forms", map[string]any{"name": "Form", "topics": []string{"letter"}}, &made)
 	r.form = made.ID
-	work := make(chan int)
-	var makers sync.WaitGroup
-	for range 8 {
-		makers.Add(1)
-		go func() {
-			defer makers.Done()
-			for i := range work {
-				r.person(i)
-			}
-		}()
-	}
-	for i := range r.People {
-		work <- i
-	}
-	close(work)
-	makers.Wait()
+	r.api.People(r, r.People, func(i int) map[string]any {
+		return map[string]any{"email": address(i), "consents": testkit.Consents(i, "letter")}
+	})
 	r.api.Must(r, "POST", "/campaigns", map[string]any{"name": "Chaos", "topic": "letter",
 		"texts": []map[string]any{{"language": "en", "subject": subject, "html": "<p>Hello {{ subscriber.email }}, <a href='https://chaos.example/'>read on</a>.</p>"}}}, &made)
 	r.campaign, r.source = made.ID, made.SourceID
-}
-
-func (r *run) person(i int) {
-	var s struct{ ID string }
-	r.api.Must(r, "POST", "/subscribers", map[string]any{"email": address(i)}, &s)
-	r.api.Must(r, "POST", "/subscribers/"+s.ID+"/consents", map[string]any{"topic": "letter", "basis": "operator", "wording": "Yes.",
-		"evidence": map[string]any{"paper": fmt.Sprint("sheet ", i)}}, nil)
 }
 
 // schedule starts the campaign, and passes the minute of recalling.
@@ -152,33 +144,56 @@ func (r *run) schedule() {
 	r.Helper()
 	r.api.Must(r, "POST", "/campaigns/"+r.campaign+"/schedule", map[string]any{}, nil)
 	r.api.Must(r, "GET", "/campaigns/"+r.campaign, nil, &struct{}{})
-	for _, s := range r.Services {
-		s.Pass(r, 61*time.Second)
-	}
-	r.until("the first mails are on their way", func() bool { return len(r.Judge.Taken(r, subject)) > r.People/50 })
+	r.pace(len(r.Blows))
+	r.pass(61 * time.Second)
+	r.until("the first mails are on their way", func() bool { return r.Judge.Count(r) > r.People/50 })
 }
 
-// strike kills, lets the program start again and work for a while, and so on.
-func (r *run) strike() (v Verdict) {
-	others := r.Others
-	before := r.uncertain()
-	for i := range r.Kills {
-		time.Sleep(r.Pause/4 + rand.N(r.Pause))
-		s := r.Services[i%len(r.Services)]
-		s.Kill()
-		v.Kills++
-		if err := s.Start(); err != nil {
-			r.Fatalf("the program does not come back: %v", err)
-		}
-		now := r.uncertain()
-		v.UncertainMax, before = max(v.UncertainMax, now-before), now
-		for len(others) > 0 && len(others)*r.Kills >= (r.Kills-i)*len(r.Others) {
-			r.Logf("%s: %s", r.Title, others[0].Name)
-			others[0].Strike(r)
-			others = others[1:]
-			v.Kills++
-		}
+// pass moves the clocks of all services on.
+func (r *run) pass(d time.Duration) {
+	for _, s := range r.Services {
+		s.Pass(r, d)
 	}
+}
+
+// pace spreads the mails that are left over the blows that are left.
+func (r *run) pace(blows int) {
+	if r.Pace == nil {
+		return
+	}
+	rate := 0.0
+	if blows > 0 {
+		left := max(0, r.People-r.Judge.Count(r))
+		rate = float64(left) / (float64(blows+1) * (r.Pause + restart).Seconds())
+	}
+	r.Pace(r, rate)
+}
+
+// restart is what a blow takes by itself, about.
+const restart = time.Second
+
+// strike has the blows fall, and lets the program work for a while after each.
+func (r *run) strike() (v Verdict) {
+	blows := slices.Clone(r.Blows)
+	rand.Shuffle(len(blows), func(i, j int) { blows[i], blows[j] = blows[j], blows[i] })
+	before := r.uncertain()
+	for i, b := range blows {
+		r.pace(len(blows) - i)
+		sent, began := r.Judge.Count(r), time.Now()
+		r.until("mails go out again", func() bool { return r.Judge.Count(r) > sent+r.Connections })
+		idle := time.Since(began)
+		time.Sleep(r.Pause/4 + rand.N(r.Pause*3/2))
+		if c, ok := r.counts(); ok && c.State == "sent" {
+			r.Fatalf("%s: the campaign was over before blow %d of %d", r.Title, i+1, len(blows))
+		}
+		struck := r.Judge.Count(r)
+		b.Strike(r)
+		v.Kills++
+		now := r.uncertain()
+		r.Logf("%s: %s; %d became uncertain; mails went out again %s after the blow before, and %d since", r.Title, b.Name, now-before, idle.Round(10*time.Millisecond), struck-sent)
+		v.UncertainMax, before = max(v.UncertainMax, now-before), now
+	}
+	r.pace(0)
 	return v
 }
 
@@ -262,15 +277,19 @@ func (r *run) signUp(who string) bool {
 	return err == nil && res.StatusCode == http.StatusOK
 }
 
+// waitForTheEnd also lets the time pass for which something was put off.
 func (r *run) waitForTheEnd() {
 	r.Helper()
+	moved := time.Now()
 	r.until("the campaign ends", func() bool {
+		if time.Since(moved) > 2*time.Second {
+			moved = time.Now()
+			r.pass(time.Minute)
+		}
 		c, ok := r.counts()
 		return ok && c.State == "sent" && c.Messages.Queued+c.Messages.Claimed == 0
 	})
-	for _, s := range r.Services { // what was put off is due
-		s.Pass(r, 10*time.Minute)
-	}
+	r.pass(10 * time.Minute)
 }
 
 // judge compares who should have been mailed with what the mail server took.
@@ -352,6 +371,21 @@ func (s Sink) Taken(tb testing.TB, subject string) map[string]int {
 	return got
 }
 
+// Count implements Judge.
+func (s Sink) Count(tb testing.TB) int { return int(s.QuickStats(tb).Messages) }
+
+// Pace is for Plan: the sink takes so long over each mail that so many
+// connections get perSecond across.
+func (s Sink) Pace(connections int) func(tb testing.TB, perSecond float64) {
+	return func(tb testing.TB, perSecond float64) {
+		latency := time.Duration(0)
+		if perSecond > 0 {
+			latency = time.Duration(float64(connections) / perSecond * float64(time.Second))
+		}
+		s.Config(tb, "latency", min(latency, time.Second).String())
+	}
+}
+
 // Mailbox judges by the mail server inside the test's process.
 type Mailbox struct{ *testkit.SMTPServer }
 
@@ -367,3 +401,6 @@ func (m Mailbox) Taken(_ testing.TB, subject string) map[string]int {
 	}
 	return got
 }
+
+// Count implements Judge.
+func (m Mailbox) Count(testing.TB) int { return len(m.Mails()) }

@@ -1,14 +1,20 @@
-// Command chaos is `make chaos`: SIGKILL to the running program at many moments
-// of a campaign of 20,000, on either pair of database and Redis, to PostgreSQL
-// and Redis themselves, and to one of two workers. The last line is the verdict;
-// the exit status is 1 when anything was lost or doubled.
+// Command chaos is `make chaos`: a campaign of 100,000 while the program is
+// killed, PostgreSQL, Redis with its data, and all of them at once; while
+// PostgreSQL is away for a minute, and the disk is full for one; with one file
+// for a database; and with two workers. Sign-ups go on all the while. The last
+// line is the verdict; the exit status is 1 when anything was lost or doubled,
+// or more became uncertain at one blow than there are connections.
+//
+// The full disk is a small one in memory, which only root can mount.
 package main
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,26 +22,31 @@ import (
 	"assent/internal/testkit/chaos"
 )
 
-const connections = 10
+const connections = 40
 
 func main() {
-	people := flag.Int("people", 20_000, "recipients of each campaign")
-	kills := flag.Int("kills", 20, "SIGKILLs to the program in each of the two main runs")
-	only := flag.String("only", "", "run only this one: sqlite, postgres, parts or workers")
+	people := flag.Int("people", 100_000, "recipients of the main campaigns; the others have a fifth")
+	kills := flag.Int("kills", 20, "kills of the program in a main campaign")
+	only := flag.String("only", "", "only these, of worker, parts, disk, sqlite, workers; comma-separated")
 	flag.Parse()
 	var sum chaos.Verdict
-	var ran int
+	var table []string
 	status := testkit.Standalone("chaos", func(tb testing.TB) {
 		for _, r := range runs(*people, *kills) {
-			if *only != "" && *only != r.name {
+			if *only != "" && !slices.Contains(strings.Split(*only, ","), r.name) {
 				continue
 			}
-			ran++
-			sum = sum.Add(r.run(tb))
+			began := time.Now()
+			v := r.run(tb)
+			table = append(table, fmt.Sprintf("%-8s %s; %d uncertain in all, %d sign-ups, %s", r.name, v, v.Uncertain, v.SignUps, time.Since(began).Round(time.Second)))
+			sum = sum.Add(v)
 		}
 	})
-	if ran == 0 || sum.Lost > 0 || sum.Twice > 0 || sum.UncertainMax > connections {
+	if len(table) == 0 || sum.Lost > 0 || sum.Twice > 0 || sum.UncertainMax > connections {
 		status = 1
+	}
+	for _, line := range table {
+		fmt.Println(line)
 	}
 	fmt.Println(sum)
 	os.Exit(status)
@@ -47,67 +58,120 @@ type oneRun struct {
 }
 
 func runs(people, kills int) []oneRun {
-	pause := 2 * time.Second
 	return []oneRun{
-		{"sqlite", func(tb testing.TB) chaos.Verdict {
-			sink := slowSink(tb)
-			s := service(tb, sink, testkit.ServiceOptions{})
-			return chaos.Run(tb, chaos.Plan{Title: "sqlite, embedded Redis", Services: []*testkit.Service{s}, Judge: chaos.Sink{SinkProcess: sink},
-				Key: s.Key(tb), People: people, Connections: connections, Kills: kills, Pause: pause})
-		}},
-		{"postgres", func(tb testing.TB) chaos.Verdict {
-			sink := slowSink(tb)
-			pg, redis := testkit.PostgresServer(tb, testkit.Durable()), testkit.RedisServer(tb)
-			s := service(tb, sink, testkit.ServiceOptions{Database: pg.URL, Redis: redis.URL})
-			return chaos.Run(tb, chaos.Plan{Title: "PostgreSQL, Redis", Services: []*testkit.Service{s}, Judge: chaos.Sink{SinkProcess: sink},
-				Key: s.Key(tb), People: people, Connections: connections, Kills: kills, Pause: pause})
+		{"worker", func(tb testing.TB) chaos.Verdict {
+			p := newParts(tb, nil, connections, 1)
+			return p.plan("the program is killed", people, slices.Repeat([]chaos.Blow{chaos.Kill(p.services[0])}, kills))
 		}},
 		{"parts", func(tb testing.TB) chaos.Verdict {
-			sink := slowSink(tb)
-			pg, redis := testkit.PostgresServer(tb, testkit.Durable()), testkit.RedisServer(tb)
-			s := service(tb, sink, testkit.ServiceOptions{Database: pg.URL, Redis: redis.URL})
-			return chaos.Run(tb, chaos.Plan{Title: "PostgreSQL and Redis hit too", Services: []*testkit.Service{s}, Judge: chaos.Sink{SinkProcess: sink},
-				Key: s.Key(tb), People: people / 2, Connections: connections, Kills: 4, Pause: pause, Others: blows(pg, redis)})
+			p := newParts(tb, nil, connections, 1)
+			blows := slices.Repeat([]chaos.Blow{p.databaseKilled(0), p.redisKilled(), p.everythingKilled()}, max(1, kills/4))
+			return p.plan("PostgreSQL, Redis and everything are killed", people, append(blows, p.databaseKilled(time.Minute)))
+		}},
+		{"disk", func(tb testing.TB) chaos.Verdict {
+			p := newParts(tb, testkit.Disk(tb, "disk", 1024), connections, 1)
+			return p.plan("the disk is full for a minute", people/5, []chaos.Blow{chaos.Kill(p.services[0]), p.diskFull(time.Minute), chaos.Kill(p.services[0])})
+		}},
+		{"sqlite", func(tb testing.TB) chaos.Verdict {
+			disk := testkit.Disk(tb, "disk", 1024)
+			p := &parts{TB: tb, disk: disk, sink: testkit.Sink(tb), connections: connections}
+			p.serve(testkit.ServiceOptions{Disk: disk})
+			return p.plan("everything in one process", people/5, append(slices.Repeat([]chaos.Blow{chaos.Kill(p.services[0])}, max(1, kills/2)), p.diskFull(time.Minute)))
 		}},
 		{"workers", func(tb testing.TB) chaos.Verdict {
-			sink := slowSink(tb)
-			pg, redis := testkit.PostgresServer(tb, testkit.Durable()), testkit.RedisServer(tb)
-			o := testkit.ServiceOptions{Database: pg.URL, Redis: redis.URL}
-			first := service(tb, sink, o)
-			second := service(tb, sink, o)
-			return chaos.Run(tb, chaos.Plan{Title: "two processes", Services: []*testkit.Service{first, second}, Judge: chaos.Sink{SinkProcess: sink},
-				Key: first.Key(tb), People: people / 2, Connections: connections, Kills: 6, Pause: pause})
+			p := newParts(tb, nil, connections/2, 2)
+			return p.plan("one of two workers is killed", people/5, slices.Repeat([]chaos.Blow{chaos.Kill(p.services[0]), chaos.Kill(p.services[1])}, max(1, kills/4)))
 		}},
 	}
 }
 
-// slowSink takes 20 ms over each mail, so that a campaign lasts long enough.
-func slowSink(tb testing.TB) *testkit.SinkProcess { return testkit.Sink(tb, "-latency", "20ms") }
+// parts is an installation.
+type parts struct {
+	testing.TB
+	sink        *testkit.SinkProcess
+	database    *testkit.PostgresProcess
+	redis       *testkit.RedisProcess
+	disk        *testkit.SmallDisk
+	services    []*testkit.Service
+	connections int // of each service
+}
 
-func service(tb testing.TB, sink *testkit.SinkProcess, o testkit.ServiceOptions) *testkit.Service {
-	o.SMTP = fmt.Sprintf("%s&connections=%d", sink.URL, connections)
+func newParts(tb testing.TB, disk *testkit.SmallDisk, connections, services int) *parts {
+	p := &parts{TB: tb, disk: disk, sink: testkit.Sink(tb), redis: testkit.RedisServer(tb), connections: connections}
+	if disk == nil {
+		p.database = testkit.PostgresServer(tb, testkit.Durable())
+	} else {
+		p.database = testkit.PostgresServerOn(tb, disk, testkit.PostgresSetting("max_wal_size", "96MB"))
+	}
+	for range services {
+		p.serve(testkit.ServiceOptions{Database: p.database.URL, Redis: p.redis.URL, Disk: disk})
+	}
+	return p
+}
+
+func (p *parts) serve(o testkit.ServiceOptions) {
+	o.SMTP = fmt.Sprintf("%s&connections=%d", p.sink.URL, p.connections)
 	o.TestClock = true
 	o.Env = []string{"ASSENT_SIGNUP_PER_IP=100000", "ASSENT_SIGNUP_PER_FORM=100000", "ASSENT_SIGNUP_MIN_FILL=0s"}
-	return testkit.NewService(tb, o)
+	p.services = append(p.services, testkit.NewService(p, o))
 }
 
-// blows hit the parts that the program stands on.
-func blows(pg *testkit.PostgresProcess, redis *testkit.RedisProcess) []chaos.Blow {
-	again := func(tb testing.TB, p *testkit.Process, away time.Duration) {
-		p.Kill()
-		time.Sleep(away)
-		if err := p.Start(); err != nil {
-			tb.Fatal(err)
-		}
+func (p *parts) plan(title string, people int, blows []chaos.Blow) chaos.Verdict {
+	judge := chaos.Sink{SinkProcess: p.sink}
+	return chaos.Run(p, chaos.Plan{Title: title, Services: p.services, Judge: judge, Key: p.services[0].Key(p), People: people,
+		Connections: p.connections, Blows: blows, Pause: 2 * time.Second, Pace: judge.Pace(p.connections * len(p.services))})
+}
+
+func (p *parts) databaseKilled(away time.Duration) chaos.Blow {
+	name := "PostgreSQL is killed"
+	if away > 0 {
+		name = fmt.Sprintf("PostgreSQL is away for %s", away)
 	}
-	return []chaos.Blow{
-		{Name: "PostgreSQL is killed", Strike: func(tb testing.TB) { again(tb, pg.Process, time.Second) }},
-		{Name: "Redis is flushed", Strike: func(tb testing.TB) {
-			if err := redis.Flush(context.Background()); err != nil {
-				tb.Fatal(err)
-			}
-		}},
-		{Name: "Redis is killed, its data gone", Strike: func(tb testing.TB) { again(tb, redis.Process, 3*time.Second) }},
-		{Name: "PostgreSQL is away for ten seconds", Strike: func(tb testing.TB) { again(tb, pg.Process, 10*time.Second) }},
+	return chaos.Blow{Name: name, Strike: func(tb testing.TB) {
+		p.database.Kill()
+		time.Sleep(away)
+		start(tb, p.database.Process)
+	}}
+}
+
+func (p *parts) redisKilled() chaos.Blow {
+	return chaos.Blow{Name: "Redis is killed, its data gone", Strike: func(tb testing.TB) {
+		p.redis.Kill()
+		start(tb, p.redis.Process)
+	}}
+}
+
+func (p *parts) everythingKilled() chaos.Blow {
+	return chaos.Blow{Name: "everything is killed at once", Strike: func(tb testing.TB) {
+		var blow sync.WaitGroup
+		all := []*testkit.Process{p.database.Process, p.redis.Process, p.services[0].Process}
+		for _, one := range all {
+			blow.Go(one.Kill)
+		}
+		blow.Wait()
+		for _, one := range all {
+			start(tb, one)
+		}
+	}}
+}
+
+// diskFull is the disk of the database and of the journal. A PostgreSQL that
+// gives up is started again when there is room, as a supervisor would.
+func (p *parts) diskFull(full time.Duration) chaos.Blow {
+	return chaos.Blow{Name: fmt.Sprintf("the disk is full for %s", full), Strike: func(tb testing.TB) {
+		p.disk.Fill(tb)
+		time.Sleep(full)
+		p.disk.Free(tb)
+		if p.database != nil {
+			start(tb, p.database.Process)
+		}
+		start(tb, p.services[0].Process)
+	}}
+}
+
+func start(tb testing.TB, p *testkit.Process) {
+	tb.Helper()
+	if err := p.Start(); err != nil {
+		tb.Fatal(err)
 	}
 }
