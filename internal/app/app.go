@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"assent/internal/account"
 	"assent/internal/config"
 	"assent/internal/delivery"
@@ -62,6 +64,7 @@ type App struct {
 	renderer *delivery.Renderer
 	recorder *tracking.Recorder
 	mailbox  *catcher.Mailbox
+	registry *prometheus.Registry
 	server   *http.Server
 	listener net.Listener
 	stopping chan struct{} // closed when the server begins to stop
@@ -88,7 +91,7 @@ func Open(ctx context.Context, s config.Settings, o Options) (a *App, err error)
 	if len(o.Roles) == 0 {
 		o.Roles = AllRoles
 	}
-	a = &App{Settings: s, Options: o, stopping: make(chan struct{}), failed: make(chan error, 3)}
+	a = &App{Settings: s, Options: o, registry: prometheus.NewRegistry(), stopping: make(chan struct{}), failed: make(chan error, 3)}
 	defer func() {
 		if err != nil {
 			a.Close()
@@ -170,6 +173,7 @@ func (a *App) startWork(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	a.registry.MustRegister(a.engine.Collectors()...)
 	a.runner = jobs.New(jobs.Options{DB: a.DB, Doorbell: a.doorbell, Kinds: a.work(), Concurrency: concurrency, Log: a.Log})
 	delivery.HangBell(a.DB, a.runner.Ring)
 	return a.runner.Start()

@@ -15,7 +15,7 @@ import (
 
 // handler puts all that HTTP reaches in one place.
 func (a *App) handler() (http.Handler, error) {
-	e, err := web.New(web.Options{URLs: a.URLs, TrustedProxies: a.Settings.TrustedProxies, Log: a.Log, Metrics: a.Settings.Metrics, Ready: a.ready, ErrorPage: public.ErrorPage})
+	e, err := web.New(web.Options{URLs: a.URLs, TrustedProxies: a.Settings.TrustedProxies, Log: a.Log, Metrics: a.Settings.Metrics, Registry: a.registry, Ready: a.ready, ErrorPage: public.ErrorPage})
 	if err != nil {
 		return nil, err
 	}

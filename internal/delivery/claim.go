@@ -178,12 +178,12 @@ func heldRows(tx *store.Tx, from string) string {
 // claim asks "may we?" of up to a batch of due messages of a stream after a place in
 // its line, in the statement that claims them, and skips those it refuses, with
 // the reason, their event and its consequences.
-func claim(tx *store.Tx, s dueStream, node uuid.UUID, after place) ([]*claimed, error) {
+func claim(tx *store.Tx, s dueStream, node uuid.UUID, after place) (through []*claimed, a answers, err error) {
 	asked, err := take(tx, s, node, after)
 	if err != nil {
-		return nil, fmt.Errorf("claim due messages: %w", err)
+		return nil, a, fmt.Errorf("claim due messages: %w", err)
 	}
-	var through, not []*claimed
+	var not []*claimed
 	for _, m := range asked {
 		if s.Closed != "" {
 			m.gate.reason = s.Closed
@@ -196,20 +196,28 @@ func claim(tx *store.Tx, s dueStream, node uuid.UUID, after place) ([]*claimed, 
 	}
 	if s.Queue == OriginConfirm.queue() || s.Queue == OriginService.queue() {
 		if through, not, err = askService(tx, through, not); err != nil {
-			return nil, err
+			return nil, a, err
 		}
 	}
 	through, used, later, err := allot(tx, s, through)
 	if err != nil {
-		return nil, err
+		return nil, a, err
 	}
-	if err := skip(tx, node, append(not, used...)); err != nil {
-		return nil, err
+	not = append(not, used...)
+	if err := skip(tx, node, not); err != nil {
+		return nil, a, err
 	}
 	if err := putOff(tx, node, later); err != nil {
-		return nil, err
+		return nil, a, err
 	}
-	return through, stand(tx, through)
+	a.passed = len(through)
+	for _, m := range not {
+		a.skip(m.gate.reason)
+	}
+	for _, d := range later {
+		a.put(d.reason)
+	}
+	return through, a, stand(tx, through)
 }
 
 // take claims and reads: in one round trip to PostgreSQL. SQLite, which is none

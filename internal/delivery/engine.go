@@ -26,6 +26,7 @@ type Engine struct {
 	node     uuid.UUID
 	book     *book
 	log      *slog.Logger
+	metrics  *metrics
 
 	mu    sync.Mutex
 	turns map[string]uuid.UUID // queue → the stream whose turn it was
@@ -68,9 +69,9 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{db: o.DB, renderer: o.Renderer, pool: p, jour: j, node: node, log: o.Log, turns: map[string]uuid.UUID{}, marks: map[uuid.UUID]mark{}}
+	e := &Engine{db: o.DB, renderer: o.Renderer, pool: p, jour: j, node: node, log: o.Log, metrics: newMetrics(), turns: map[string]uuid.UUID{}, marks: map[uuid.UUID]mark{}}
 	e.bulk = make(chan struct{}, max(1, p.size()-reserve(p.size())))
-	e.book = openBook(o.DB, node, j, &e.hand, o.Log)
+	e.book = openBook(o.DB, node, j, &e.hand, e.metrics, o.Log)
 	beating, stop := context.WithCancel(context.Background())
 	e.stopBeat = stop
 	e.beat.Add(1)
@@ -185,6 +186,7 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 	e.mu.Unlock()
 	b := &bundle{engine: e, queue: queue, asked: time.Now(), left: map[link.Message]*claimed{}}
 	var stream dueStream
+	var said answers
 	var found bool
 	e.claiming.RLock()
 	defer e.claiming.RUnlock()
@@ -195,7 +197,7 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 		if stream, found, err = due(tx, queue, after, marks); err != nil || !found {
 			return err
 		}
-		b.messages, err = e.claimAfterMark(tx, stream)
+		b.messages, said, err = e.claimAfterMark(tx, stream)
 		return err
 	})
 	if found { // though it failed: the other streams must not wait for this one
@@ -210,6 +212,7 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 	if !found {
 		return nil, nil
 	}
+	e.metrics.asked(said)
 	for _, m := range b.messages {
 		b.left[m.Ref()] = m
 		e.hand.take(m.Ref())
@@ -235,30 +238,30 @@ func (e *Engine) freshMarks() map[uuid.UUID]mark {
 
 // claimAfterMark claims from where the last claim of this node ended, and from
 // the head of the line when the mark is old or nothing is left after it.
-func (e *Engine) claimAfterMark(tx *store.Tx, s dueStream) (page []*claimed, err error) {
+func (e *Engine) claimAfterMark(tx *store.Tx, s dueStream) (page []*claimed, a answers, err error) {
 	e.mu.Lock()
 	m, ok := e.marks[s.ID]
 	e.mu.Unlock()
 	if ok = ok && time.Since(m.at) < markAge; ok {
-		if page, err = claim(tx, s, e.node, m.place); err != nil {
-			return nil, err
+		if page, a, err = claim(tx, s, e.node, m.place); err != nil {
+			return nil, a, err
 		}
 	}
 	if len(page) == 0 {
 		m.at = time.Now()
-		if page, err = claim(tx, s, e.node, place{}); err != nil {
-			return nil, err
+		if page, a, err = claim(tx, s, e.node, place{}); err != nil {
+			return nil, a, err
 		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(page) < batch {
 		delete(e.marks, s.ID)
-		return page, nil
+		return page, a, nil
 	}
 	last := page[len(page)-1]
 	e.marks[s.ID] = mark{place{last.DueAt, last.ID}, m.at}
-	return page, nil
+	return page, a, nil
 }
 
 // hand counts the claims that the lanes have and the database has not settled.
@@ -287,6 +290,12 @@ func (h *hand) letGo(refs ...link.Message) {
 			delete(h.claims, ref)
 		}
 	}
+}
+
+func (h *hand) size() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.claims)
 }
 
 func (h *hand) has(ref link.Message) bool {

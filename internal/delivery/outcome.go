@@ -33,14 +33,15 @@ type book struct {
 	node uuid.UUID
 	jour *journal
 	hand *hand
+	met  *metrics
 	log  *slog.Logger
 	in   chan outcome
 	done chan struct{}
 	stop chan struct{} // closed when nothing is waited for any longer
 }
 
-func openBook(db *store.DB, node uuid.UUID, j *journal, h *hand, log *slog.Logger) *book {
-	b := &book{db: db, node: node, jour: j, hand: h, log: log, in: make(chan outcome, 4*bookAtOnce), done: make(chan struct{}), stop: make(chan struct{})}
+func openBook(db *store.DB, node uuid.UUID, j *journal, h *hand, m *metrics, log *slog.Logger) *book {
+	b := &book{db: db, node: node, jour: j, hand: h, met: m, log: log, in: make(chan outcome, 4*bookAtOnce), done: make(chan struct{}), stop: make(chan struct{})}
 	go b.run()
 	return b
 }
@@ -80,6 +81,7 @@ func (b *book) run() {
 		if !b.insist(ctx, page) {
 			continue // it is being stopped: the journal has them
 		}
+		b.met.booked(page)
 		b.hand.letGo(refs(page)...)
 		if err := b.jour.settled(refs(page)); err != nil {
 			b.log.Warn("the journal could not be shortened", "error", err)

@@ -254,7 +254,7 @@ func TestTheLastSlotIsDecidedByOneAtATime(t *testing.T) {
 					t.Errorf("nothing is due: %v", err)
 					return err
 				}
-				page, err := claim(tx, s, w.engine.node, place{})
+				page, _, err := claim(tx, s, w.engine.node, place{})
 				stream, n = s.ID, len(page)
 				then()
 				return err

@@ -145,7 +145,7 @@ func TestAClaimWithoutAnswerIsNotStuck(t *testing.T) {
 			if err != nil || !ok {
 				t.Fatalf("nothing is due: %v", err)
 			}
-			_, err = claim(tx, s, w.engine.node, place{})
+			_, _, err = claim(tx, s, w.engine.node, place{})
 			return err
 		})
 		gone, cancel := context.WithCancel(t.Context())

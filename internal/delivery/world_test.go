@@ -221,7 +221,7 @@ func (w *world) carry(ctx context.Context, j job) { (&courier{engine: w.engine})
 // settle closes the book and opens a new one, so that all is written.
 func (w *world) settle() {
 	w.engine.book.close()
-	w.engine.book = openBook(w.db, w.engine.node, w.engine.jour, &w.engine.hand, w.engine.log)
+	w.engine.book = openBook(w.db, w.engine.node, w.engine.jour, &w.engine.hand, w.engine.metrics, w.engine.log)
 }
 
 // message is the one message of a source.
