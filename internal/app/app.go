@@ -21,6 +21,7 @@ import (
 	"assent/internal/config"
 	"assent/internal/delivery"
 	"assent/internal/delivery/catcher"
+	"assent/internal/delivery/provider"
 	"assent/internal/jobs"
 	"assent/internal/link"
 	"assent/internal/store"
@@ -62,6 +63,7 @@ type App struct {
 	runner   *jobs.Runner
 	engine   *delivery.Engine
 	renderer *delivery.Renderer
+	pacing   *provider.Table
 	recorder *tracking.Recorder
 	mailbox  *catcher.Mailbox
 	registry *prometheus.Registry
@@ -92,11 +94,11 @@ func Open(ctx context.Context, s config.Settings, o Options) (a *App, err error)
 		o.Roles = AllRoles
 	}
 	a = &App{Settings: s, Options: o, registry: prometheus.NewRegistry(), stopping: make(chan struct{}), failed: make(chan error, 3)}
-	defer func() {
+	defer func(begun *App) { // a is nil by then
 		if err != nil {
-			a.Close()
+			begun.Close()
 		}
-	}()
+	}(a)
 	if a.DB, a.Ring, err = OpenDB(ctx, s, o.Clock); err != nil {
 		return nil, err
 	}
@@ -107,6 +109,9 @@ func Open(ctx context.Context, s config.Settings, o Options) (a *App, err error)
 		return nil, err
 	}
 	a.URLs = link.URLs{Base: s.PublicURL, Ring: a.Ring}
+	if a.pacing, err = provider.Load(s.Providers); err != nil {
+		return nil, fmt.Errorf("ASSENT_PROVIDERS: %w", err)
+	}
 	a.renderer = delivery.NewRenderer(a.DB, a.URLs)
 	listen(a.DB)
 	if a.door, err = account.NewDoor(a.DB); err != nil {

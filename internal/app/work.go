@@ -50,6 +50,9 @@ func (a *App) work() []jobs.Kind {
 		{Name: "make-partitions", Queue: jobs.QueueService, Every: 24 * time.Hour, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
 			return nil, a.DB.MakePartitions(ctx)
 		}},
+		{Name: "rest-warm-ups", Queue: jobs.QueueService, Every: 24 * time.Hour, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
+			return nil, a.DB.Write(ctx, func(tx *store.Tx) error { return delivery.RestWarmUps(tx, a.pacing.WarmUp.Idle) })
+		}},
 		{Name: "forget-old-keys", Queue: jobs.QueueService, Every: time.Hour, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
 			return nil, a.DB.Write(ctx, func(tx *store.Tx) error {
 				if err := account.Sweep(tx); err != nil {
