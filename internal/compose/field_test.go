@@ -60,6 +60,11 @@ func TestWordsAreWholeAndShort(t *testing.T) {
 			if strings.Contains(s, "=?") || strings.IndexFunc(s, func(c rune) bool { return c < ' ' || c > '~' }) >= 0 {
 				r.Fatalf("%q stands as it is", s)
 			}
+			for _, word := range strings.Split(s, " ") {
+				if len(word) > 60 {
+					r.Fatalf("%q cannot be folded", word)
+				}
+			}
 			return
 		}
 		decoder, back := new(mime.WordDecoder), ""

@@ -46,7 +46,7 @@ var counts = map[string]func(t *turn) any{
 // are a branch, and those of its else another.
 func (c compiler) loop(n *render.BlockNode) (s step, ok bool) {
 	name := loopRE.FindStringSubmatch(n.Args)
-	if name == nil || len(n.Clauses) > 1 || c.touches(n) {
+	if name == nil || len(n.Clauses) > 1 {
 		return s, false
 	}
 	l := &loop{limit: -1}

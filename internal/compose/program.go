@@ -196,7 +196,7 @@ func (c compiler) block(n *render.BlockNode) (step, bool) {
 
 // branches compiles an {% if %} or {% unless %} whose conditions are plain.
 func (c compiler) branches(n *render.BlockNode) (s step, ok bool) {
-	if n.Name != "if" && n.Name != "unless" || c.touches(n) {
+	if n.Name != "if" && n.Name != "unless" {
 		return s, false
 	}
 	s.kind = branchStep

@@ -259,6 +259,7 @@ func TestAppendIsMessage(t *testing.T) {
 		for range 3 {
 			env, values := g.envelope(common), g.person()
 			want, wrong := c.Message(env, values)
+			env.From, env.Topic, env.ListID, env.Bulk = Address{Email: "x@x.example"}, "x", "x", !env.Bulk // not looked at
 			got, err := f.Append([]byte("before"), env, values)
 			if wrong != nil {
 				if err == nil || err.Error() != wrong.Error() || string(got) != "before" {
@@ -270,7 +271,7 @@ func TestAppendIsMessage(t *testing.T) {
 				r.Fatalf("%v\n%+v\n%s", err, content, difference(want, got[6:]))
 			}
 			all++
-			if _, err := f.splice(nil, &env, values); err == nil {
+			if _, err := f.splice(nil, &env, values); err == nil { // with the other sender's, for it is inside
 				spliced++
 			}
 		}
@@ -403,6 +404,7 @@ func TestFramesKnowTheBounds(t *testing.T) {
 		"work":          `{% for i in many %}{% if page == "" %}{{ page }}{% endif %}{{ page | size }}{% endfor %}`,
 		"one value":     `{{ big | append: big }}`,
 		"one output":    `{{ quotes }}`,
+		"outputs":       `{% for i in many %}` + strings.Repeat("{{n}}", 60) + `{% endfor %}`,
 		"within bounds": `{% for i in list limit: 9 %}{{ i }}{% endfor %}{{ big }}`,
 	} {
 		for _, c := range []Content{{Subject: "s", HTML: source, Text: "t"}, {Subject: "s", HTML: "h", Text: source}, {Subject: "s" + source, HTML: "h"}} {
@@ -412,6 +414,78 @@ func TestFramesKnowTheBounds(t *testing.T) {
 			got, err := mustFrame(t, compiled, env).Append(nil, env, values)
 			if (err == nil) != (wrong == nil) || !bytes.Equal(got, want) || wrong == nil && what != "within bounds" && c.Text != source && c.Subject == "s" {
 				t.Errorf("%s: %v, want %v", what, err, wrong)
+			}
+		}
+	}
+}
+
+// TestOddTemplates are those that a cut must not go through: each would come out
+// wrong if what reaches across steps were overlooked.
+func TestOddTemplates(t *testing.T) {
+	people := []map[string]any{
+		{"x": "a", "y": true, "list": []any{"p ", " q"}, "map": map[string]any{"k": 1}, "books": []any{map[string]any{"t": 1}}},
+		{"x": " a ", "list": []any{}}, {"x": "body", "y": true, "list": []any{"a"}}, {"x": "1\n2", "y": 1}, {"x": " y"}, {},
+	}
+	for _, source := range []string{
+		// white space control that reaches into values and blocks
+		"{{ x -}}{{- x }}", "{{ x -}} {{- x }}", "{{ x -}} a {{- x }}", "a {% if y %}{{- x }}{% endif %}", "{% if y -%}{% endif %} b", "a {% for i in list %}{{- i }}{% endfor %} b",
+		"a {% for i in list %}{{ i -}}{% endfor %} b", "{%- assign z = x -%} {%- assign w = z -%} {{ z }}{{ w }}", "a {% case x %}{% when 'a' %}{%- assign z = 1 -%}b{% endcase %}{{ z }}",
+		"a {% raw %} r {% endraw %}{{- x }}", "{%- if y -%} b {%- else -%} c {%- endif -%}", "{{- x -}}", "a {% if y %}b{% endif %} {%- if x %}c{% endif %}", "{% comment %}{% endcomment -%} a",
+		// variables
+		"{{ z }}{% if y %}{% assign z = x %}{% endif %}{{ z }}{% if z == x %}s{% endif %}", "{% for i in list %}{% assign z = i %}{% endfor %}{{ z }}{{ i }}", "{% assign x = x | append: '!' %}{{ x }}",
+		"{% capture z %}{{ x }}<i>{% endcapture %}{{ z }}{{ z | size }}", "{% assign z? = x %}{{ z? }}{{ z }}", "{% for z in list %}{{ z }}{% endfor %}{{ z }}", "{% assign empty = x %}{% if x == empty %}e{% endif %}",
+		// where the tags of a document are
+		"<html><!-- <body ' --><p>a' {{ x | newline_to_br }}</p></html>", "<html><!-- <body {% if y %}>{% endif %} --><p>a</p></html>", "<html><!-- <body{{ x }} --><body><p>a</p></body></html>",
+		"<html><!-- <body{{ x }} --><p>a</p></html>", "<html><!-- <{% if y %}body{% endif %} > --><p>a</p></html>", "<html><p>a</p><!-- </{{ x }}> --></html>", "<html><p>a</p>{% for i in list %}{% cycle '</body>', 'a' %}{% endfor %}</html>",
+		"<html><body><p>a</p>{% if y %}</body>{% endif %}</html>", "<html>{% for i in list %}<body class='x'>{% endfor %}<p>a</p>", "<html><!-- <body --><body><p>a</p></body></body>", "<html><body title='{{ x }}' data-a=\"'>\">a</html>",
+		"<html><p>a</p>{% capture z %}</body>{% endcapture %}{{ z }}", "<html><p>a</p>{% for i in map %}</body>{% endfor %}</html>",
+		// the engine's own ways
+		`{% for i in map %}<a href="https://a.example/?a=1&amp;b=2">{{ i[0] }}</a>{% endfor %}`, "{% if books == books %}a{% endif %}", "{% if list == books %}a{% endif %}{{ 1 | divided_by: n }}", "{{ x | upcase? }}",
+		`{% if y and x == "a" or x contains "y" %}b{% elsif x == blank or x == empty %}c{% endif %}{% unless x != "a" and y %}d{% endunless %}`, "{{ x | split: ' ' | first }}{{ list.size }}{{ x.size }}{{ list.first }}", "{{ y }}{{ map }}{{ list }}",
+	} {
+		c, err := Compile(Content{Subject: "s{{ y }}", HTML: source, Text: strings.Repeat("t", len(source)%2), Preheader: "p"})
+		if err != nil {
+			t.Errorf("%s: %v", source, err)
+			continue
+		}
+		f := mustFrame(t, c, envelope("en"))
+		for _, values := range people {
+			env := envelope("en")
+			env.Link = func(n int) string { return env.Why + `?"&` }
+			want, wrong := c.Message(env, values)
+			if got, err := f.Append(nil, env, values); !bytes.Equal(got, want) || (err == nil) != (wrong == nil) {
+				t.Errorf("%s with %v: %v, want %v\n%s", source, values, err, wrong, difference(want, got))
+			}
+		}
+	}
+}
+
+// TestOddEnvelopes are those that Message refuses or writes otherwise.
+func TestOddEnvelopes(t *testing.T) {
+	c := mustCompile(t, Content{Subject: "{{ x }}", HTML: `<a href="https://a.example">{{ x }}</a>`})
+	f := mustFrame(t, c, envelope("en"))
+	for what, change := range map[string]func(*Envelope){
+		"no host":             func(e *Envelope) { e.Leave = "https:///u/x" },
+		"a user":              func(e *Envelope) { e.Leave = "https://u@h.example/u/x" },
+		"a bad port":          func(e *Envelope) { e.Leave = "https://h.example:x/u/x" },
+		"no path":             func(e *Envelope) { e.Leave = "https://h.example" },
+		"not encrypted":       func(e *Envelope) { e.Leave = "http://h.example/u/x" },
+		"no address to leave": func(e *Envelope) { e.Leave = "" },
+		"long":                func(e *Envelope) { e.Leave = "https://h.example/" + strings.Repeat("x", maxURL) },
+		"a query":             func(e *Envelope) { e.Why, e.Leave = "https://h.example/w?a=b&c=d", "https://h.example/u?a=%zz+" },
+		"not of the web":      func(e *Envelope) { e.View = "javascript:alert(1)" },
+		"a link of anything":  func(e *Envelope) { e.Link = func(int) string { return `"><script>'&` } },
+		"no one":              func(e *Envelope) { e.To.Email = "" },
+		"no id":               func(e *Envelope) { e.MessageID = "x y@z" },
+		"no date":             func(e *Envelope) { e.Date = time.Time{} },
+		"nothing odd":         func(*Envelope) {},
+	} {
+		for _, x := range []string{"", " ", "x"} {
+			env, values := envelope("en"), map[string]any{"x": x}
+			change(&env)
+			want, wrong := c.Message(env, values)
+			if got, err := f.Append(nil, env, values); !bytes.Equal(got, want) || (err == nil) != (wrong == nil) {
+				t.Errorf("%s: %v, want %v\n%s", what, err, wrong, difference(want, got))
 			}
 		}
 	}

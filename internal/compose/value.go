@@ -32,16 +32,15 @@ type operand struct {
 }
 
 var (
-	pathRE     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*\??(?:\.[A-Za-z_][A-Za-z0-9_-]*\??)*`)
-	quotedRE   = regexp.MustCompile(`^(?:"[^"]*"|'[^']*')`)
-	literalRE  = regexp.MustCompile(`^-?[0-9]+(?:\.[0-9]+)?`)
-	filterRE   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*`)
-	compareRE  = regexp.MustCompile(`^(?:==|!=|<=|>=|<|>|contains\b)`)
-	isWordByte = func(c byte) bool { return isLetter(c) || c >= '0' && c <= '9' || c == '-' || c == '?' || c == '.' }
+	pathRE    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*\??(?:\.[A-Za-z_][A-Za-z0-9_-]*\??)*`)
+	quotedRE  = regexp.MustCompile(`^(?:"[^"]*"|'[^']*')`)
+	literalRE = regexp.MustCompile(`^-?[0-9]+(?:\.[0-9]+)?`)
+	filterRE  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*`)
+	compareRE = regexp.MustCompile(`^(?:==|!=|<=|>=|<|>|contains\b)`)
 )
 
-// expression reads an expression from the left. What it does not know for sure
-// to mean the same to the engine is not plain.
+// expression reads an expression, which the engine has compiled, from the left.
+// What it does not know for sure to mean the same is not plain.
 type expression struct {
 	compiler
 	rest string
@@ -70,9 +69,6 @@ func (e *expression) operand() (o operand, ok bool) {
 		return operand{literal: s[1 : len(s)-1]}, true
 	}
 	if s := e.take(literalRE); s != "" {
-		if e.rest != "" && isWordByte(e.rest[0]) {
-			return o, false
-		}
 		if n, err := strconv.Atoi(s); err == nil {
 			return operand{literal: n}, true
 		}
@@ -88,15 +84,9 @@ func (e *expression) operand() (o operand, ok bool) {
 	case "nil":
 		return o, true
 	}
-	if e.rest != "" && (isWordByte(e.rest[0]) || e.rest[0] == ':') {
-		return o, false
-	}
 	o.path = strings.Split(s, ".")
 	switch o.path[0] {
 	case "true", "false", "nil", "and", "or", "in", "contains":
-		return o, false
-	}
-	if e.names(o.path[0]) {
 		return o, false
 	}
 	if local, bound, ok := e.local(o.path); bound {
@@ -152,7 +142,7 @@ func (e *expression) call() (c call, ok bool) {
 		return c, false
 	}
 	if !e.takeByte(':') {
-		return c, e.rest == "" || !isWordByte(e.rest[0])
+		return c, true
 	}
 	plain := true
 	for {
