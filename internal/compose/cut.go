@@ -34,34 +34,28 @@ func prefixNotIn(s string) string {
 	}
 }
 
-// cut gives the part's steps; ok is false when a line end lies across a cut.
-func (c *cutter) cut(s string) (out program, ok bool) {
+// cut gives the part's steps.
+func (c *cutter) cut(s string) (out program) {
 	for {
 		before, rest, found := strings.Cut(s, c.prefix)
-		before, ok := lineEnds(before)
-		if !ok && found {
-			return nil, false
-		}
-		if before != "" {
+		if before = lineEnds(before); before != "" {
 			out = append(out, step{kind: textStep, ready: newSegment(before)})
 		}
 		if !found {
-			return out, true
+			return out
 		}
 		digits, after, _ := strings.Cut(rest, "q")
-		n, err := strconv.Atoi(digits)
-		if err != nil || n >= len(c.steps) {
-			return nil, false
-		}
+		n, _ := strconv.Atoi(digits) // place has written it
 		out, s = append(out, c.steps[n]), after
 	}
 }
 
 // lineEnds is the text with the line ends that mime/quotedprintable makes of its
-// carriage returns; ok is false when what follows decides about the last.
-func lineEnds(s string) (out string, ok bool) {
+// carriage returns. In what all mails share they are only in what the brand says
+// of itself, and a letter of the layout's comes before the next cut.
+func lineEnds(s string) string {
 	if !strings.Contains(s, "\r") {
-		return s, true
+		return s
 	}
 	b := make([]byte, 0, len(s))
 	cr := false
@@ -77,36 +71,28 @@ func lineEnds(s string) (out string, ok bool) {
 			cr = cr && needs[c]&needsCode != 0
 		}
 	}
-	return string(b), !cr
+	return string(b)
 }
 
 // withLinks are the steps with the links of their texts: literal, or each
 // person's own.
-func (c *cutter) withLinks(steps program, links []string, tracked bool) (program, bool) {
+func (c *cutter) withLinks(steps program, links []string, tracked bool) program {
 	out := make(program, 0, len(steps))
 	for _, s := range steps {
 		switch s.kind {
 		case textStep:
-			text, ok := c.cut(replaceMarks(s.text, links, c.link(tracked)))
-			if !ok {
-				return nil, false
-			}
-			out = append(out, text...)
+			out = append(out, c.cut(replaceMarks(s.text, links, c.link(tracked)))...)
 			continue
 		case branchStep, loopStep:
 			ways := make([]branch, len(s.branches))
 			for i, b := range s.branches {
-				then, ok := c.withLinks(b.then, links, tracked)
-				if !ok {
-					return nil, false
-				}
-				ways[i] = branch{b.when, then}
+				ways[i] = branch{b.when, c.withLinks(b.then, links, tracked)}
 			}
 			s.branches = ways
 		}
 		out = append(out, s)
 	}
-	return out, true
+	return out
 }
 
 // link is what replaceMarks asks for each link.
@@ -118,20 +104,16 @@ func (c *cutter) link(tracked bool) func(n int) string {
 }
 
 // skeleton is a part with placeholders for all but its text.
-func (c *cutter) skeleton(steps program, links []string, tracked bool) (s string, ok bool) {
+func (c *cutter) skeleton(steps program, links []string, tracked bool) string {
 	var b strings.Builder
-	for _, s := range steps {
+	for i, s := range steps {
 		if s.kind == textStep {
 			b.WriteString(s.text)
-			continue
+		} else {
+			b.WriteString(c.place(c.withLinks(steps[i:i+1], links, tracked)[0]))
 		}
-		whole, ok := c.withLinks(program{s}, links, tracked)
-		if !ok {
-			return "", false
-		}
-		b.WriteString(c.place(whole[0]))
 	}
-	return b.String(), true
+	return b.String()
 }
 
 // owns is the envelope with placeholders for what is a person's own.
@@ -163,8 +145,8 @@ func (f *Frame) page(key int) (program, error) {
 	}
 	c := &cutter{prefix: prefixNotIn(plain)}
 	tracked := key&hasClicks != 0
-	body, ok := c.skeleton(steps, links, tracked)
-	if !ok || f.compiled.document && !c.plainBodyTag(body) {
+	body := c.skeleton(steps, links, tracked)
+	if f.compiled.document && !c.plainBodyTag(body) {
 		return nil, nil
 	}
 	filled := rendered{subject: c.place(step{kind: titleStep}), html: body}
@@ -175,11 +157,7 @@ func (f *Frame) page(key int) (program, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, ok := c.cut(whole)
-	if !ok {
-		return nil, nil
-	}
-	return out, nil
+	return c.cut(whole), nil
 }
 
 // text makes the text part for a kind of people.
@@ -191,12 +169,9 @@ func (f *Frame) text(key int) (program, error) {
 	}
 	c := &cutter{prefix: prefixNotIn(plain)}
 	var body string
-	ok := key&hasWhole == 0 && steps.trim()
-	if ok {
-		body, ok = c.skeleton(steps, nil, false)
-	}
-	if !ok {
-		c.steps = nil
+	if key&hasWhole == 0 && steps.trim() {
+		body = c.skeleton(steps, nil, false)
+	} else {
 		body = c.place(step{kind: wholeTextStep})
 	}
 	last := len(c.steps)
@@ -204,10 +179,7 @@ func (f *Frame) text(key int) (program, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, ok := c.cut(whole)
-	if !ok {
-		return nil, nil
-	}
+	out := c.cut(whole)
 	if f.compiled.made {
 		out.tidyUntil(last)
 	}
