@@ -284,6 +284,15 @@ func weigh(v any) int {
 // than tab and newline (the marks of rewritten links are such), and bytes that
 // are not UTF-8.
 func clean(s string) string {
+	for i := range len(s) {
+		if c := s[i]; c >= 0x7f || c < ' ' && c != '\n' && c != '\t' {
+			return cleaned(s)
+		}
+	}
+	return s
+}
+
+func cleaned(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if strings.IndexFunc(s, unwanted) < 0 {
 		return s

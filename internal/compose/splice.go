@@ -194,46 +194,52 @@ func ready(at *atomic.Pointer[sheetProgram], key int, make func(key int) (progra
 // plainAddresses reports whether the person's links are written everywhere as
 // they are.
 func (env *Envelope) plainAddresses() bool {
+	origin := "" // of the link before, which is that of all
 	for _, url := range [...]string{env.Leave, env.Preferences, env.Why, env.View, env.PixelURL} {
-		if url != "" && !isPlainURL(url) {
+		if url == "" {
+			continue
+		}
+		if origin == "" || !strings.HasPrefix(url, origin) {
+			if origin = plainOrigin(url); origin == "" {
+				return false
+			}
+		}
+		for i := len(origin); i < len(url); i++ {
+			if !isUnreserved[url[i]] {
+				return false
+			}
+		}
+		if len(url) > maxURL {
 			return false
 		}
 	}
 	return !env.OneClick || strings.HasPrefix(env.Leave, "https://")
 }
 
-// isPlainURL knows the web addresses that no escaping changes: a host, a port,
-// and a path of unreserved characters (RFC 3986 §2.3).
-func isPlainURL(s string) bool {
-	rest, ok := strings.CutPrefix(s, "https://")
+// plainOrigin is the beginning of a web address up to its path: a scheme, a host
+// of small letters and digits, a port. It is "" for one that is not so plain.
+func plainOrigin(url string) string {
+	rest, ok := strings.CutPrefix(url, "https://")
 	if !ok {
-		if rest, ok = strings.CutPrefix(s, "http://"); !ok {
-			return false
+		if rest, ok = strings.CutPrefix(url, "http://"); !ok {
+			return ""
 		}
 	}
-	host, port, path := 0, 0, len(rest)
+	host, port := 0, false
 	for i := range len(rest) {
-		c := rest[i]
-		if c == '/' {
-			path = i
-			break
-		}
-		switch {
-		case c >= '0' && c <= '9' && port > 0:
-		case c == ':' && port == 0:
-			port = 1
-		case port == 0 && (c == '.' || c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z'):
+		switch c := rest[i]; {
+		case c == '/' && host > 0:
+			return url[:len(url)-len(rest)+i+1]
+		case c >= '0' && c <= '9' && port:
+		case c == ':' && !port:
+			port = true
+		case !port && (c == '.' || c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z'):
 			host++
 		default:
-			return false
+			return ""
 		}
 	}
-	for i := path; i < len(rest); i++ {
-		if !isUnreserved[rest[i]] {
-			return false
-		}
-	}
-	return host > 0 && len(s) <= maxURL
+	return ""
 }
 
 var isUnreserved = func() (t [256]bool) {

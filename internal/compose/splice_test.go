@@ -422,8 +422,12 @@ func TestFramesKnowTheBounds(t *testing.T) {
 // TestOddTemplates are those that a cut must not go through: each would come out
 // wrong if what reaches across steps were overlooked.
 func TestOddTemplates(t *testing.T) {
+	var deep any = []any{"eight maps down", nil}
+	for _, name := range strings.Split("hgfedcba", "") {
+		deep = map[string]any{name: deep}
+	}
 	people := []map[string]any{
-		{"x": "a", "y": true, "list": []any{"p ", " q"}, "map": map[string]any{"k": 1}, "books": []any{map[string]any{"t": 1}}},
+		{"x": "a", "y": true, "list": []any{"p ", " q"}, "map": map[string]any{"k": 1}, "books": []any{map[string]any{"t": 1}}, "deep": deep},
 		{"x": " a ", "list": []any{}}, {"x": "body", "y": true, "list": []any{"a"}}, {"x": "1\n2", "y": 1}, {"x": " y"}, {},
 	}
 	for _, source := range []string{
@@ -439,12 +443,21 @@ func TestOddTemplates(t *testing.T) {
 		"<html><!-- <body{{ x }} --><p>a</p></html>", "<html><!-- <{% if y %}body{% endif %} > --><p>a</p></html>", "<html><p>a</p><!-- </{{ x }}> --></html>", "<html><p>a</p>{% for i in list %}{% cycle '</body>', 'a' %}{% endfor %}</html>",
 		"<html><body><p>a</p>{% if y %}</body>{% endif %}</html>", "<html>{% for i in list %}<body class='x'>{% endfor %}<p>a</p>", "<html><!-- <body --><body><p>a</p></body></body>", "<html><body title='{{ x }}' data-a=\"'>\">a</html>",
 		"<html><p>a</p>{% capture z %}</body>{% endcapture %}{{ z }}", "<html><p>a</p>{% for i in map %}</body>{% endfor %}</html>",
+		// loops
+		"{% for i in deep.a.b.c.d.e.f.g.h %}[{{ i }}]{% endfor %}", "{% for i in list %}{{ i.size }}{{ i[0] }}{% endfor %}", "{% for i in list %}a{% else %}b{% else %}c{% endfor %}", "{% for i in list %}{% else %}{{ i }}{{ forloop.index }}{% endfor %}",
+		"{% for i in list %}{% for i in list %}{{ i }}{{ forloop.index }}{% endfor %}{{ i }}{{ forloop.index }}{% if i == blank %}b{% endif %}{% endfor %}", "{% for empty in list %}{% if empty == x %}{{ empty }}{% endif %}{% endfor %}",
+		"{% for i in list reversed %}{{ i }}{% endfor %}", "{% for i in list limit: 1 offset: 1 %}{{ i }}{% endfor %}", "{% for i in list limit: x %}{{ i }}{% endfor %}", "{% for i in list %}{{ forloop }}{{ forloop.nothing }}{{ forloop.length.size }}{% endfor %}",
+		"{% for i in list %}{% if i == x %}{% break %}{% endif %}{{ i }}{% endfor %}", "{% for i in x %}{{ i }}{% else %}none{% endfor %}", "{% for i in map %}{{ i[1] }}{% endfor %}",
 		// the engine's own ways
 		`{% for i in map %}<a href="https://a.example/?a=1&amp;b=2">{{ i[0] }}</a>{% endfor %}`, "{% if books == books %}a{% endif %}", "{% if list == books %}a{% endif %}{{ 1 | divided_by: n }}", "{{ x | upcase? }}",
 		`{% if y and x == "a" or x contains "y" %}b{% elsif x == blank or x == empty %}c{% endif %}{% unless x != "a" and y %}d{% endunless %}`, "{{ x | split: ' ' | first }}{{ list.size }}{{ x.size }}{{ list.first }}", "{{ y }}{{ map }}{{ list }}",
 	} {
 		for _, text := range []string{"", "t"} {
-			c := mustCompile(t, Content{Subject: "s{{ y }}", HTML: source, Text: text, Preheader: "p"})
+			c, err := Compile(Content{Subject: "s{{ y }}", HTML: source, Text: text, Preheader: "p"})
+			if err != nil {
+				t.Errorf("%s: %v", source, err)
+				continue
+			}
 			f := mustFrame(t, c, envelope("en"))
 			for _, values := range people {
 				env := envelope("en")
