@@ -71,9 +71,10 @@ func asked(lang string) map[string]any {
 		"confirm_url": "https://mail.baharan.example/c/confirm-token", "not_me_url": "https://mail.baharan.example/c/confirm-token#no",
 		"preferences_url": "https://mail.baharan.example/p/preferences-token",
 		"old_address":     "sara@old.example", "new_address": "sara@new.example",
+		"source": "Readers’ letter", "reason": "complaints", "stopped": true, "sent": 4000, "tried": 4100, "hard_bounces": 20, "complaints": 12, "policy_refusals": 0,
 	}
 	if lang == "fa" {
-		v["name"] = "سارا"
+		v["name"], v["source"] = "سارا", "نامهٔ خوانندگان"
 		v["wordings"] = []string{"نامهٔ خوانندگان را برایم بفرستید: کتاب‌های تازه و یک جستار، حداکثر هفته‌ای یک بار. هر وقت بخواهم متوقفش می‌کنم.",
 			"می‌پذیرم که باز شدن نامه‌ها شمرده شود."}
 	}
