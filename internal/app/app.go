@@ -4,6 +4,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,9 @@ import (
 	"assent/internal/delivery"
 	"assent/internal/delivery/catcher"
 	"assent/internal/delivery/provider"
+	"assent/internal/delivery/route"
+	"assent/internal/delivery/throttle"
+	"assent/internal/dns"
 	"assent/internal/jobs"
 	"assent/internal/link"
 	"assent/internal/store"
@@ -173,15 +177,42 @@ func (a *App) startWork(ctx context.Context) (err error) {
 	if a.doorbell, err = jobs.OpenDoorbell(a.Settings.RedisURL); err != nil {
 		return err
 	}
-	a.engine, err = delivery.Start(ctx, delivery.Options{
-		DB: a.DB, Renderer: a.renderer, Servers: servers(a.Settings), DataDir: a.Settings.DataDir, Log: a.Log})
-	if err != nil {
+	o := delivery.Options{DB: a.DB, Renderer: a.renderer, DataDir: a.Settings.DataDir, Log: a.Log,
+		Pacing: delivery.Pacing{Table: a.pacing, Throttle: a.throttle()}}
+	if way := a.Settings.SMTP[0]; way.Direct() {
+		o.Direct = direct(a.Settings, a.pacing)
+		if !way.WarmUpFrom.IsZero() {
+			o.Pacing.WarmUpFrom = &way.WarmUpFrom
+		}
+	} else {
+		o.Servers = servers(a.Settings)
+	}
+	if a.engine, err = delivery.Start(ctx, o); err != nil {
 		return err
 	}
 	a.registry.MustRegister(a.engine.Collectors()...)
 	a.runner = jobs.New(jobs.Options{DB: a.DB, Doorbell: a.doorbell, Kinds: a.work(), Concurrency: concurrency, Log: a.Log})
 	delivery.HangBell(a.DB, a.runner.Ring)
 	return a.runner.Start()
+}
+
+// throttle shares its limits with the other nodes through Redis.
+func (a *App) throttle() *throttle.Throttle {
+	return throttle.New(throttle.Options{Redis: a.doorbell.Shared(), Log: a.Log, Nodes: func() int {
+		var n int
+		err := a.DB.Read(context.Background(), func(tx *store.Tx) (err error) { n, err = delivery.Living(tx); return err })
+		if err != nil {
+			return 1
+		}
+		return max(1, n)
+	}})
+}
+
+// direct is the way straight to the receivers.
+func direct(s config.Settings, table *provider.Table) *delivery.Direct {
+	way := s.SMTP[0]
+	return &delivery.Direct{Connections: way.Connections, Hello: cmp.Or(way.Hello, s.PublicURL.Hostname()), Finder: route.New(route.Options{
+		DNS: dns.New(s.DNS), Providers: table, Port: s.MXPort, Allow: s.MXAllow, Source: way.Source})}
 }
 
 func servers(s config.Settings) []delivery.Server {
@@ -192,7 +223,8 @@ func servers(s config.Settings) []delivery.Server {
 		if m.Scheme == "smtps" {
 			mode = delivery.TLSImplicit
 		}
-		server := delivery.Server{Host: m.Host, Port: m.Port, User: m.User, Password: m.Password, TLS: mode, Connections: m.Connections, Hello: s.PublicURL.Hostname()}
+		server := delivery.Server{Host: m.Host, Port: m.Port, User: m.User, Password: m.Password, TLS: mode, Connections: m.Connections,
+			Hello: cmp.Or(m.Hello, s.PublicURL.Hostname()), Weight: m.Weight, PerSecond: m.PerSecond}
 		if m.Catcher() {
 			server.TLS, server.Connections = delivery.TLSNone, 4
 		}

@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"math/bits"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +31,7 @@ type claimed struct {
 
 	gate    gateAnswer
 	slotted bool // it has a slot under a promise or cap, or may have
+	way     way
 }
 
 // gateAnswer is what the gate said of a message.
@@ -42,21 +45,21 @@ type gateAnswer struct {
 
 // due finds a stream of the queue that has something to send, beginning after
 // another one, so that streams take turns. A closed one is emptied though it is
-// paused. Of streams with a mark only what comes after it is looked at. After a
+// paused. Of streams with a mark only what comes after it is looked at, and those that rest are left out. After a
 // restore nothing is due until a person says so.
 //
 // Cost: the first entry in the outbox's key of each stream that is asked. The
 // subquery is one value and not EXISTS, which PostgreSQL would turn into a join
 // that reads the whole outbox.
-func due(tx *store.Tx, queue string, after uuid.UUID, marks map[uuid.UUID]mark) (s dueStream, ok bool, err error) {
-	from, args, err := tx.As("k", rowsOfMarks(marks))
+func due(tx *store.Tx, queue string, after uuid.UUID, marks map[uuid.UUID]mark, resting []uuid.UUID) (s dueStream, ok bool, err error) {
+	from, args, err := tx.As("k", rowsOfMarks(marks, resting))
 	if err != nil {
 		return s, false, err
 	}
 	for _, first := range []uuid.UUID{after, uuid.Nil} {
 		var found uuid.NullUUID
 		err := one(tx, &found, `SELECT st.id FROM streams st LEFT JOIN `+from+` ON k.stream_id = st.id
-			WHERE st.queue = ? AND (st.paused_at IS NULL OR st.closed <> '') AND st.id > ?
+			WHERE st.queue = ? AND NOT coalesce(k.rests, false) AND (st.paused_at IS NULL OR st.closed <> '') AND st.id > ?
 			AND (SELECT o.due_at FROM outbox o WHERE o.stream_id = st.id AND o.node_id IS NULL
 				AND (o.due_at, o.id) > (coalesce(k.due_at, ?), coalesce(k.id, ?)) ORDER BY o.due_at, o.id LIMIT 1) <= ?
 			AND NOT EXISTS (SELECT 1 FROM installation WHERE key = 'sending-paused')
@@ -90,18 +93,24 @@ func one(tx *store.Tx, into any, query string, args ...any) error {
 	return rows.Err()
 }
 
-func rowsOfMarks(marks map[uuid.UUID]mark) store.Rows {
+func rowsOfMarks(marks map[uuid.UUID]mark, resting []uuid.UUID) store.Rows {
 	var streams, ids []uuid.UUID
 	var dues []time.Time
-	for id, m := range marks {
-		streams, dues, ids = append(streams, id), append(dues, m.due), append(ids, m.id)
+	var rests []bool
+	for _, id := range resting {
+		streams, dues, ids, rests = append(streams, id), append(dues, time.Time{}), append(ids, uuid.Nil), append(rests, true)
 	}
-	return store.Rows{}.UUIDs("stream_id", streams).Times("due_at", dues).UUIDs("id", ids)
+	for id, m := range marks {
+		if !slices.Contains(resting, id) {
+			streams, dues, ids, rests = append(streams, id), append(dues, m.due), append(ids, m.id), append(rests, false)
+		}
+	}
+	return store.Rows{}.UUIDs("stream_id", streams).Times("due_at", dues).UUIDs("id", ids).Bools("rests", rests)
 }
 
 // readStream reads a stream with what its brand sets.
 func readStream(tx *store.Tx, id uuid.UUID) (s dueStream, err error) {
-	err = tx.Raw(`SELECT st.*, b.cap_max, b.cap_days, b.quiet_from, b.quiet_until, b.time_zone
+	err = tx.Raw(`SELECT st.*, b.cap_max, b.cap_days, b.quiet_from, b.quiet_until, b.time_zone, b.rate_per_hour AS brand_rate, b.warm_up_from
 		FROM streams st JOIN brands b ON b.id = st.brand_id WHERE st.id = ?`, id).Scan(&s).Error
 	if err != nil {
 		return s, fmt.Errorf("read a stream: %w", err)
@@ -149,9 +158,29 @@ const mailSQL = `SELECT t.source_id, t.id, t.due_at, t.epoch, m.stream_id, m.bra
 	ORDER BY t.due_at, t.id`
 
 var (
-	claimSQL = "WITH t AS (" + fmt.Sprintf(takeSQL, batch, " FOR UPDATE SKIP LOCKED") + ") " + fmt.Sprintf(mailSQL, "t")
-	seizeSQL = fmt.Sprintf(takeSQL, batch, "")
+	claimSQL = map[int]string{}
+	seizeSQL = map[int]string{}
 )
+
+// The number of rows stands in the statement, for PostgreSQL plans for many
+// where it does not know it. There are few such numbers: powers of two, and a
+// whole batch.
+func init() {
+	for n := 1; n <= batch; n++ {
+		if n == least(n) {
+			claimSQL[n] = "WITH t AS (" + fmt.Sprintf(takeSQL, n, " FOR UPDATE SKIP LOCKED") + ") " + fmt.Sprintf(mailSQL, "t")
+			seizeSQL[n] = fmt.Sprintf(takeSQL, n, "")
+		}
+	}
+}
+
+// least is the largest number of rows to claim that is not above most.
+func least(most int) int {
+	if most >= batch {
+		return batch
+	}
+	return 1 << (bits.Len(uint(most)) - 1)
+}
 
 // byIndex keeps PostgreSQL to the keys of the tables for the rest of the
 // transaction. It keeps its plans, and those made while the outbox was empty
@@ -178,8 +207,8 @@ func heldRows(tx *store.Tx, from string) string {
 // claim asks "may we?" of up to a batch of due messages of a stream after a place in
 // its line, in the statement that claims them, and skips those it refuses, with
 // the reason, their event and its consequences.
-func claim(tx *store.Tx, s dueStream, node uuid.UUID, after place) (through []*claimed, a answers, err error) {
-	asked, err := take(tx, s, node, after)
+func claim(tx *store.Tx, s dueStream, node uuid.UUID, after place, most int) (through []*claimed, a answers, err error) {
+	asked, err := take(tx, s, node, after, least(most))
 	if err != nil {
 		return nil, a, fmt.Errorf("claim due messages: %w", err)
 	}
@@ -222,12 +251,12 @@ func claim(tx *store.Tx, s dueStream, node uuid.UUID, after place) (through []*c
 
 // take claims and reads: in one round trip to PostgreSQL. SQLite, which is none
 // away, has no writing in a WITH.
-func take(tx *store.Tx, s dueStream, node uuid.UUID, after place) ([]*claimed, error) {
+func take(tx *store.Tx, s dueStream, node uuid.UUID, after place, n int) ([]*claimed, error) {
 	now := tx.Now()
 	if tx.Dialect() == store.Postgres {
-		return scanMails(tx.Select(claimSQL, node, s.ID, now, after.due, after.id, now, now, now, s.BrandID, s.BrandID))
+		return scanMails(tx.Select(claimSQL[n], node, s.ID, now, after.due, after.id, now, now, now, s.BrandID, s.BrandID))
 	}
-	rows, err := tx.Select(seizeSQL, node, s.ID, now, after.due, after.id)
+	rows, err := tx.Select(seizeSQL[n], node, s.ID, now, after.due, after.id)
 	if err != nil {
 		return nil, err
 	}

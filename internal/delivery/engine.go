@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"path/filepath"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"assent/internal/delivery/provider"
+	"assent/internal/delivery/route"
+	"assent/internal/delivery/throttle"
 	"assent/internal/link"
 	"assent/internal/problem"
 	"assent/internal/store"
@@ -36,6 +40,7 @@ type Engine struct {
 	hand     hand
 	doubt    atomic.Int32 // looks for strays that are still to be taken
 
+	pace     pace
 	backoff  backoff
 	bulk     chan struct{} // a place for each connection that bulk mail may have
 	lanes    sync.WaitGroup
@@ -48,8 +53,18 @@ type Options struct {
 	DB       *store.DB
 	Renderer *Renderer
 	Servers  []Server
+	Direct   *Direct // where there are no servers between us and the receivers
+	Pacing   Pacing
 	DataDir  string // its journal lies in DataDir/journal
 	Log      *slog.Logger
+}
+
+// Pacing is what limits how fast mail leaves. Its zero value knows the limits of
+// this process and the table of providers that comes with the program.
+type Pacing struct {
+	Throttle   *throttle.Throttle
+	Table      *provider.Table
+	WarmUpFrom *time.Time // when the address that direct mail is sent from began to send; nil: it is known
 }
 
 const (
@@ -61,7 +76,7 @@ const (
 
 // Start takes over what a dead predecessor left, and opens the mail servers.
 func Start(ctx context.Context, o Options) (*Engine, error) {
-	p, err := newPool(o.Servers)
+	p, err := newPool(o.Servers, o.Direct)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +85,18 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{db: o.DB, renderer: o.Renderer, pool: p, jour: j, node: node, log: o.Log, metrics: newMetrics(), turns: map[string]uuid.UUID{}, marks: map[uuid.UUID]mark{}}
+	e.pace = pace{throttle: o.Pacing.Throttle, table: o.Pacing.Table, warmUp: o.Pacing.WarmUpFrom}
+	if o.Direct != nil {
+		e.pace.source = o.Direct.Finder.Source.String()
+	}
+	if e.pace.throttle == nil {
+		e.pace.throttle = throttle.New(throttle.Options{Log: o.Log})
+	}
+	if e.pace.table == nil {
+		if e.pace.table, err = provider.Load(""); err != nil {
+			return nil, err
+		}
+	}
 	e.bulk = make(chan struct{}, max(1, p.size()-reserve(p.size())))
 	e.book = openBook(o.DB, node, j, &e.hand, e.metrics, o.Log)
 	beating, stop := context.WithCancel(context.Background())
@@ -151,7 +178,7 @@ func (e *Engine) Due(ctx context.Context, queue string) (yes bool, err error) {
 		return false, nil
 	}
 	err = e.db.Read(ctx, func(tx *store.Tx) error {
-		_, yes, err = due(tx, queue, uuid.Nil, nil)
+		_, yes, err = due(tx, queue, uuid.Nil, nil, e.pace.resting())
 		return err
 	})
 	return yes, err
@@ -174,7 +201,7 @@ func (e *Engine) Deliver(ctx context.Context, queue string) error {
 		if b == nil {
 			return nil
 		}
-		lane.send(b)
+		lane.send(b, e.dispatch(ctx, b))
 	}
 	return nil
 }
@@ -187,6 +214,8 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 	b := &bundle{engine: e, queue: queue, asked: time.Now(), left: map[link.Message]*claimed{}}
 	var stream dueStream
 	var said answers
+	var limits []throttle.Limit
+	var room int
 	var found bool
 	e.claiming.RLock()
 	defer e.claiming.RUnlock()
@@ -194,10 +223,14 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 		if err := byIndex(tx); err != nil {
 			return err
 		}
-		if stream, found, err = due(tx, queue, after, marks); err != nil || !found {
+		if stream, found, err = due(tx, queue, after, marks, e.pace.resting()); err != nil || !found {
 			return err
 		}
-		b.messages, said, err = e.claimAfterMark(tx, stream)
+		limits = e.pace.limitsOf(stream, tx.Now())
+		if room = e.pace.room(ctx, stream.ID, limits); room == 0 {
+			return nil
+		}
+		b.messages, said, err = e.claimAfterMark(tx, stream, room)
 		return err
 	})
 	if found { // though it failed: the other streams must not wait for this one
@@ -205,6 +238,7 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 		e.turns[queue] = stream.ID
 		e.mu.Unlock()
 	}
+	e.pace.giveBack(ctx, limits, room-len(b.messages))
 	if err != nil {
 		e.doubt.Store(strayLooks)
 		return nil, err
@@ -238,24 +272,24 @@ func (e *Engine) freshMarks() map[uuid.UUID]mark {
 
 // claimAfterMark claims from where the last claim of this node ended, and from
 // the head of the line when the mark is old or nothing is left after it.
-func (e *Engine) claimAfterMark(tx *store.Tx, s dueStream) (page []*claimed, a answers, err error) {
+func (e *Engine) claimAfterMark(tx *store.Tx, s dueStream, most int) (page []*claimed, a answers, err error) {
 	e.mu.Lock()
 	m, ok := e.marks[s.ID]
 	e.mu.Unlock()
 	if ok = ok && time.Since(m.at) < markAge; ok {
-		if page, a, err = claim(tx, s, e.node, m.place); err != nil {
+		if page, a, err = claim(tx, s, e.node, m.place, most); err != nil {
 			return nil, a, err
 		}
 	}
 	if len(page) == 0 {
 		m.at = time.Now()
-		if page, a, err = claim(tx, s, e.node, place{}); err != nil {
+		if page, a, err = claim(tx, s, e.node, place{}, most); err != nil {
 			return nil, a, err
 		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(page) < batch {
+	if len(page) < least(most) {
 		delete(e.marks, s.ID)
 		return page, a, nil
 	}
@@ -360,45 +394,6 @@ func (b *bundle) start(ctx context.Context, m *claimed) (bool, error) {
 	return true, nil
 }
 
-// lane is a set of senders that share the work of one handler.
-type lane struct {
-	engine *Engine
-	ctx    context.Context
-	work   chan job
-	done   sync.WaitGroup
-}
-
-type job struct {
-	*bundle
-	*claimed
-}
-
-func (e *Engine) openLane(ctx context.Context) *lane {
-	l := &lane{engine: e, ctx: ctx, work: make(chan job, batch)}
-	for range e.pool.size() {
-		l.done.Go(func() {
-			c := courier{engine: e}
-			for j := range l.work {
-				c.carry(l.ctx, j)
-			}
-		})
-	}
-	return l
-}
-
-// send hands the messages to the senders, and returns when they have begun most
-// of them: so that the next are claimed meanwhile, and not long before their turn.
-func (l *lane) send(b *bundle) {
-	for _, m := range b.messages {
-		l.work <- job{b, m}
-	}
-}
-
-func (l *lane) close() {
-	close(l.work)
-	l.done.Wait()
-}
-
 // courier brings one message after the other to the server.
 type courier struct {
 	engine *Engine
@@ -429,7 +424,11 @@ func (co *courier) carry(ctx context.Context, j job) {
 			return
 		}
 	}
-	c, err := e.pool.get(ctx)
+	c, err := e.pool.get(ctx, j.way.line)
+	if err != nil && e.pool.direct != nil && ctx.Err() == nil {
+		e.unreached(j, err)
+		return
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			e.log.Warn("mail waits: no mail server can be reached", "error", err)
@@ -453,6 +452,17 @@ func (co *courier) carry(ctx context.Context, j job) {
 		e.log.Warn("the journal could not be written", "error", err)
 	}
 	e.book.enter(outcome{j.claimed, r})
+	e.heed(ctx, j.claimed, r)
+}
+
+// unreached is a mail whose receivers could not be connected to.
+func (e *Engine) unreached(j job, err error) {
+	var failure *route.Failure
+	if errors.As(err, &failure) {
+		e.nowhere(context.Background(), j.bundle, j.claimed, failure)
+	} else if j.take(j.claimed) {
+		e.book.enter(outcome{j.claimed, reply{verdict: unanswered, text: clip(err.Error())}})
+	}
 }
 
 // unfit is a message that cannot be made into a mail: its template fails for

@@ -86,7 +86,7 @@ func (j *journal) begin(m *claimed) error {
 
 // end notes the answer.
 func (j *journal) end(m *claimed, r reply) error {
-	return j.write(m.Ref(), entry{m.Epoch, m.TracksOpens, m.TracksClicks, true, r.verdict, r.code, r.text})
+	return j.write(m.Ref(), entry{epoch: m.Epoch, opens: m.TracksOpens, clicks: m.TracksClicks, ended: true, verdict: r.verdict, code: r.code, text: r.text})
 }
 
 func (j *journal) write(ref link.Message, e entry) error {
@@ -147,7 +147,7 @@ func parseEntry(line string) (ref link.Message, e entry, ok bool) {
 		}
 		var v int
 		v, errs[3] = strconv.Atoi(f[5])
-		if e.code, _ = strconv.Atoi(f[6]); v < 0 || v > int(returned) {
+		if e.code, _ = strconv.Atoi(f[6]); v < 0 || v > int(unknown) {
 			return ref, e, false
 		}
 		e.verdict, e.text = verdict(v), f[7]

@@ -21,10 +21,10 @@ func newMetrics() *metrics {
 }
 
 var verdictNames = map[verdict]string{accepted: "accepted", refused: "refused", postponed: "postponed",
-	unanswered: "unanswered", unknown: "unknown", returned: "returned"}
+	unanswered: "unanswered", unknown: "unknown", returned: "returned", delayed: "delayed"}
 
 func (m *metrics) booked(page []outcome) {
-	var n [returned + 1]int
+	var n [delayed + 1]int
 	for _, o := range page {
 		n[o.verdict]++
 	}

@@ -170,6 +170,15 @@ func Nodes(tx *store.Tx) ([]Node, error) {
 	return all, tx.Order("started_at DESC, id").Find(&all).Error
 }
 
+// Living counts the processes that send and were heard of lately.
+func Living(tx *store.Tx) (n int, err error) {
+	err = one(tx, &n, "SELECT count(*) FROM nodes WHERE lost_at IS NULL AND seen_at > "+tx.LeaseIn(-3*beatTime))
+	if err != nil {
+		return 0, fmt.Errorf("count the living nodes: %w", err)
+	}
+	return n, nil
+}
+
 // DeclareLost ends the wait for a node that will not come back, and makes the
 // claims it never reported uncertain (service mail is sent again). Only a
 // person or a long silence may say so: should it live, it finds nothing of its

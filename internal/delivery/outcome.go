@@ -144,12 +144,15 @@ func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 	}
 	var sent []outcome
 	var back []*claimed
+	var later []deferred
 	for _, o := range page {
 		switch o.verdict {
 		case accepted:
 			sent = append(sent, o)
 		case returned:
 			back = append(back, o.claimed)
+		case delayed:
+			later = append(later, deferred{o.claimed, o.until, o.text})
 		default:
 			if err := recordOne(tx, node, o); err != nil {
 				return err
@@ -157,6 +160,9 @@ func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 		}
 	}
 	if err := release(tx, node, back); err != nil {
+		return err
+	}
+	if err := putOff(tx, node, later); err != nil {
 		return err
 	}
 	if err := recordSent(tx, node, sent); err != nil {

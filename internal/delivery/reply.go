@@ -19,13 +19,15 @@ const (
 	unanswered                // the connection broke before the final dot: the server has nothing
 	unknown                   // the connection broke after it: the server may have it
 	returned                  // it was never begun: back into the queue as it was
+	delayed                   // it was never begun: back into the queue, for later
 )
 
 // reply is the server's last word on a message.
 type reply struct {
 	verdict verdict
-	code    int    // 250, 451, 550 …; 0 when there was none
-	text    string // the server's words, or the error
+	code    int       // 250, 451, 550 …; 0 when there was none
+	text    string    // the server's words, or the error
+	until   time.Time // of delayed
 }
 
 // maxReply keeps a talkative server from filling the table.

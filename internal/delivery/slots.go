@@ -32,6 +32,10 @@ type dueStream struct {
 	QuietFrom  string
 	QuietUntil string // "HH:MM" in the person's zone; "" is no quiet time
 	TimeZone   string // the brand's
+
+	RatePerHour int        // mails of the stream; 0 is no limit
+	BrandRate   int        // of the brand
+	WarmUpFrom  *time.Time // when the brand began to send as an unknown
 }
 
 // Reasons of the gate about time.
@@ -212,6 +216,9 @@ func putOff(tx *store.Tx, node uuid.UUID, page []deferred) error {
 		n, err := tx.Change("UPDATE outbox SET node_id = NULL, due_at = ? WHERE "+heldSQL, append([]any{until}, d.held(node)...)...)
 		if err == nil && n == 1 {
 			_, err = tx.Change("UPDATE messages SET due_at = ?, reason = ? WHERE source_id = ? AND id = ?", until, d.reason, d.SourceID, d.ID)
+		}
+		if err == nil && n == 1 {
+			err = giveBack(tx, []*claimed{d.claimed})
 		}
 		if err != nil {
 			return fmt.Errorf("put a message off: %w", err)

@@ -249,12 +249,12 @@ func TestTheLastSlotIsDecidedByOneAtATime(t *testing.T) {
 		w.campaign(ana)
 		took := func(after uuid.UUID, then func()) (stream uuid.UUID, n int) {
 			w.write(func(tx *store.Tx) error {
-				s, ok, err := due(tx, "bulk", after, nil)
+				s, ok, err := due(tx, "bulk", after, nil, nil)
 				if err != nil || !ok {
 					t.Errorf("nothing is due: %v", err)
 					return err
 				}
-				page, _, err := claim(tx, s, w.engine.node, place{})
+				page, _, err := claim(tx, s, w.engine.node, place{}, batch)
 				stream, n = s.ID, len(page)
 				then()
 				return err

@@ -24,7 +24,7 @@ func poolOf(t *testing.T, addresses ...string) *pool {
 		n, _ := strconv.Atoi(port)
 		servers = append(servers, Server{Host: host, Port: n, TLS: TLSNone, Connections: 1})
 	}
-	p, err := newPool(servers)
+	p, err := newPool(servers, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestAStopIsNotHeldUpByASlowAnswer(t *testing.T) {
 	p := poolOf(t, server.Addr)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	c, err := p.get(ctx)
+	c, err := p.get(ctx, p.turn())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,19 +79,19 @@ func TestABusyServerIsWaitedForWhileAnotherIsAway(t *testing.T) {
 	l.Close()
 	server := testkit.SMTP(t)
 	p := poolOf(t, away, server.Addr)
-	first, err := p.get(t.Context())
+	first, err := p.get(t.Context(), p.turn())
 	if err != nil {
 		t.Fatal(err)
 	}
 	time.AfterFunc(200*time.Millisecond, func() { p.put(first, true) })
-	second, err := p.get(t.Context())
+	second, err := p.get(t.Context(), p.turn())
 	if err != nil {
 		t.Fatalf("no connection, though one came free: %v", err)
 	}
 	p.put(second, true)
 
 	p = poolOf(t, away)
-	if _, err := p.get(t.Context()); err == nil {
+	if _, err := p.get(t.Context(), p.turn()); err == nil {
 		t.Error("a connection to nowhere")
 	}
 }
@@ -141,11 +141,11 @@ func TestAClaimWithoutAnswerIsNotStuck(t *testing.T) {
 		}
 		lost := w.campaign(w.person("bob@example.org"))
 		w.write(func(tx *store.Tx) error {
-			s, ok, err := due(tx, "bulk", uuid.Nil, nil)
+			s, ok, err := due(tx, "bulk", uuid.Nil, nil, nil)
 			if err != nil || !ok {
 				t.Fatalf("nothing is due: %v", err)
 			}
-			_, _, err = claim(tx, s, w.engine.node, place{})
+			_, _, err = claim(tx, s, w.engine.node, place{}, batch)
 			return err
 		})
 		gone, cancel := context.WithCancel(t.Context())

@@ -65,7 +65,7 @@ func hear(r *bufio.Reader) string {
 func (s *script) send(t *testing.T, raw string) (r reply, healthy, begun bool) {
 	t.Helper()
 	p := poolOf(t, s.addr)
-	c, err := p.get(t.Context())
+	c, err := p.get(t.Context(), p.turn())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -216,7 +216,10 @@ func (w *world) deliver(queue string) {
 	w.settle()
 }
 
-func (w *world) carry(ctx context.Context, j job) { (&courier{engine: w.engine}).carry(ctx, j) }
+func (w *world) carry(ctx context.Context, j job) {
+	j.way.line = w.engine.pool.turn()
+	(&courier{engine: w.engine}).carry(ctx, j)
+}
 
 // settle closes the book and opens a new one, so that all is written.
 func (w *world) settle() {

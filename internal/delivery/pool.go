@@ -1,0 +1,346 @@
+package delivery
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	mail "github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
+
+	"assent/internal/delivery/provider"
+	"assent/internal/delivery/route"
+)
+
+// Direct is the way without a relay: straight to the receivers' own servers.
+type Direct struct {
+	Finder      *route.Finder
+	Connections int    // at once, to all receivers together
+	Hello       string // the name we give in EHLO
+}
+
+// pool keeps connections to mail servers: to relays, each mail to the one whose
+// turn it is by weight, and to the others while that one is away or busy; or
+// straight to the receivers, with a line for each group of them.
+type pool struct {
+	lines  []*line // relays
+	shares *route.Shares
+	direct *Direct
+	slots  chan struct{} // a place for each connection there may be
+
+	mu     sync.Mutex
+	groups map[string]*line // of receivers
+}
+
+// line is a relay or a group of receivers, and its connections.
+type line struct {
+	name      string
+	most      int // connections at once
+	perConn   int // messages on one connection
+	idleFor   time.Duration
+	perSecond float64
+	dial      func(ctx context.Context) (*conn, error)
+
+	mu     sync.Mutex
+	idle   []*conn
+	open   int
+	slowed bool // it asked for patience: one connection is enough
+	downAt time.Time
+	reason error
+}
+
+// conn is one SMTP connection, used by one message at a time.
+type conn struct {
+	line *line
+	smtp *smtp.Client
+	net  net.Conn // beneath, for deadlines while the client waits for an answer
+	sent int
+	last time.Time
+
+	pipelines bool   // it offers PIPELINING
+	sizes     bool   // it offers SIZE
+	out       []byte // commands that are said and not sent
+
+	mu  sync.Mutex
+	end time.Time // set when the process stops: no answer is waited for any longer
+}
+
+func newPool(servers []Server, direct *Direct) (*pool, error) {
+	p := &pool{direct: direct, groups: map[string]*line{}}
+	if direct != nil {
+		p.slots = make(chan struct{}, direct.Connections)
+		return p, nil
+	}
+	total := 0
+	var weights []int
+	for _, s := range servers {
+		client, err := newClient(s)
+		if err != nil {
+			return nil, fmt.Errorf("set up mail server %s: %w", s.Host, err)
+		}
+		p.lines = append(p.lines, &line{name: s.name(), most: s.Connections, perConn: perConn, idleFor: idleTime, perSecond: s.PerSecond,
+			dial: func(ctx context.Context) (*conn, error) { return connect(ctx, client) }})
+		weights = append(weights, max(1, s.Weight))
+		total += s.Connections
+	}
+	if total == 0 {
+		return nil, fmt.Errorf("set up mail servers: none given")
+	}
+	p.shares = route.NewShares(weights...)
+	p.slots = make(chan struct{}, total)
+	return p, nil
+}
+
+// connect opens, secures and authenticates a connection, within dialTime.
+func connect(ctx context.Context, client *mail.Client) (*conn, error) {
+	dialing, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	var beneath net.Conn
+	opened, err := client.DialToSMTPClientWithContext(context.WithValue(dialing, netKey{}, &beneath))
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{smtp: opened, net: beneath, last: time.Now()}
+	c.pipelines, _ = opened.Extension("PIPELINING")
+	c.sizes, _ = opened.Extension("SIZE")
+	return c, nil
+}
+
+// toward is the line of a route: made at its first mail, and as the table of
+// providers says.
+func (p *pool) toward(r route.Route) *line {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l, ok := p.groups[r.Group]; ok {
+		return l
+	}
+	l := &line{name: r.Group, most: min(max(1, r.Connections), p.size()), perConn: max(1, r.PerConnection), idleFor: max(time.Second, r.Idle)}
+	l.dial = func(ctx context.Context) (*conn, error) { return p.reach(ctx, r) }
+	p.groups[r.Group] = l
+	return l
+}
+
+// reach tries the addresses of a route one after the other. Where a receiver's
+// encryption is broken and nothing asks for it, the mail goes in clear, as it
+// would have if none were offered (RFC 7435 §3).
+func (p *pool) reach(ctx context.Context, r route.Route) (*conn, error) {
+	var failed []error
+	for target, err := range p.direct.Finder.Targets(ctx, r) {
+		if err != nil {
+			return nil, err
+		}
+		mode := TLSOpportunistic
+		if r.TLS == provider.Required {
+			mode = TLSRequired
+		}
+		c, err := p.knock(ctx, target, mode)
+		if err != nil && mode == TLSOpportunistic && brokenTLS(err) {
+			c, err = p.knock(ctx, target, TLSNone)
+		}
+		if err == nil {
+			return c, nil
+		}
+		failed = append(failed, fmt.Errorf("%s: %w", target.Host, err))
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, errors.Join(failed...)
+}
+
+func (p *pool) knock(ctx context.Context, t route.Target, mode TLSMode) (*conn, error) {
+	client, err := newClient(Server{Host: t.Host, Port: int(t.Addr.Port()), TLS: mode, Hello: p.direct.Hello, at: t.Addr, source: p.source(t.Addr.Addr()), lenient: true})
+	if err != nil {
+		return nil, err
+	}
+	return connect(ctx, client)
+}
+
+// source is the address we send from, where it is of the receiver's family.
+func (p *pool) source(to netip.Addr) netip.Addr {
+	if from := p.direct.Finder.Source; from.Is4() == to.Is4() {
+		return from
+	}
+	return netip.Addr{}
+}
+
+func brokenTLS(err error) bool {
+	var alert tls.AlertError
+	var record tls.RecordHeaderError
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &alert) || errors.As(err, &record) || errors.As(err, &certificate)
+}
+
+// size is how many connections there may be at once.
+func (p *pool) size() int { return cap(p.slots) }
+
+// turn is the relay whose turn it is.
+func (p *pool) turn() *line {
+	up := func(i int) bool { return !p.lines[i].down() }
+	if i := p.shares.Next(up); i >= 0 {
+		return p.lines[i]
+	}
+	return p.lines[0]
+}
+
+// get gives a connection of a line that is ready for a message, waiting for a
+// free one; of relays, that of another where the one asked for is away or busy.
+// errNoServer means that nothing was begun.
+func (p *pool) get(ctx context.Context, l *line) (*conn, error) {
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	for {
+		c, busy, err := p.try(ctx, l)
+		if c != nil {
+			return c, nil
+		}
+		if busy { // the slot was that of a server which is away
+			select {
+			case <-time.After(busyWait):
+				continue
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
+		<-p.slots
+		return nil, err
+	}
+}
+
+// try asks the line, and the other relays, once each; busy tells that one could
+// be reached, and has all its connections in use.
+func (p *pool) try(ctx context.Context, first *line) (c *conn, busy bool, err error) {
+	var reasons []error
+	ask := func(l *line) *conn {
+		c, err := l.take(ctx)
+		switch {
+		case c != nil:
+			return c
+		case err != nil:
+			reasons = append(reasons, fmt.Errorf("%s: %w", l.name, err))
+		default:
+			busy = true
+		}
+		return nil
+	}
+	if c := ask(first); c != nil {
+		return c, false, nil
+	}
+	for _, l := range p.lines {
+		if l == first {
+			continue
+		}
+		if c := ask(l); c != nil {
+			return c, false, nil
+		}
+	}
+	return nil, busy, fmt.Errorf("%w: %w", errNoServer, errors.Join(reasons...))
+}
+
+// down tells that the line could not be reached a moment ago.
+func (l *line) down() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.downAt) < downFor
+}
+
+// slow has the line keep to one connection, or lets it have all again.
+func (l *line) slow(yes bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.slowed = yes
+}
+
+// take gives an idle connection or a new one; nil, nil when the line is busy.
+func (l *line) take(ctx context.Context) (*conn, error) {
+	l.mu.Lock()
+	for len(l.idle) > 0 {
+		c := l.idle[len(l.idle)-1]
+		l.idle = l.idle[:len(l.idle)-1]
+		if time.Since(c.last) < l.idleFor && c.sent < l.perConn {
+			l.mu.Unlock()
+			return c, nil
+		}
+		l.open--
+		go c.quit()
+	}
+	if time.Since(l.downAt) < downFor {
+		l.mu.Unlock()
+		return nil, l.reason
+	}
+	if l.open >= l.most || l.slowed && l.open >= 1 {
+		l.mu.Unlock()
+		return nil, nil
+	}
+	l.open++
+	l.mu.Unlock()
+
+	c, err := l.dial(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		l.open--
+		if ctx.Err() == nil {
+			l.downAt, l.reason = time.Now(), err
+		}
+		return nil, err
+	}
+	l.downAt = time.Time{}
+	c.line = l
+	return c, nil
+}
+
+// put gives a connection back. A broken one, or one out of step, is closed: its
+// next answer would belong to the message before.
+func (p *pool) put(c *conn, healthy bool) {
+	c.last = time.Now()
+	c.line.mu.Lock()
+	if healthy && c.sent < c.line.perConn {
+		c.line.idle = append(c.line.idle, c)
+	} else {
+		c.line.open--
+		if healthy {
+			go c.quit()
+		} else {
+			c.smtp.Close()
+		}
+	}
+	c.line.mu.Unlock()
+	<-p.slots
+}
+
+// close hangs up politely on all idle connections.
+func (p *pool) close() {
+	var wait sync.WaitGroup
+	p.mu.Lock()
+	lines := p.lines
+	for _, l := range p.groups {
+		lines = append(lines, l)
+	}
+	p.mu.Unlock()
+	for _, l := range lines {
+		l.mu.Lock()
+		for _, c := range l.idle {
+			wait.Go(c.quit)
+		}
+		l.open -= len(l.idle)
+		l.idle = nil
+		l.mu.Unlock()
+	}
+	wait.Wait()
+}
+
+func (c *conn) quit() {
+	if c.smtp.UpdateDeadline(quitTime) == nil && c.smtp.Quit() == nil {
+		return
+	}
+	c.smtp.Close()
+}
