@@ -209,6 +209,9 @@ func (e *Engine) delay(b *bundle, m *claimed, until time.Time, reason string) {
 	}
 }
 
+// Held lists the limits that hold mails back, or did lately, and why.
+func (e *Engine) Held(ctx context.Context) ([]throttle.Held, error) { return e.pace.throttle.Held(ctx) }
+
 // heed obeys a refusal that asks for another pace.
 func (e *Engine) heed(ctx context.Context, m *claimed, r reply) {
 	if r.code < 400 || len(m.way.limits) < 2 { // a relay's limit is what people set

@@ -35,6 +35,8 @@ type world struct {
 	server string // host:port of the mail server
 	dir    string
 	moved  atomic.Int64
+
+	options func(*Options) // what start is to change
 }
 
 func testRing(tb testing.TB) *link.Ring {
@@ -110,8 +112,12 @@ func (w *world) start() {
 	n, _ := strconv.Atoi(port)
 	base, _ := url.Parse("https://mail.test")
 	urls := link.URLs{Base: base, Ring: testRing(w)}
-	e, err := Start(context.Background(), Options{DB: w.db, Renderer: NewRenderer(w.db, urls), DataDir: w.dir,
-		Servers: []Server{{Host: host, Port: n, TLS: TLSNone, Connections: 4}}, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))})
+	o := Options{DB: w.db, Renderer: NewRenderer(w.db, urls), DataDir: w.dir,
+		Servers: []Server{{Host: host, Port: n, TLS: TLSNone, Connections: 4}}, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))}
+	if w.options != nil {
+		w.options(&o)
+	}
+	e, err := Start(context.Background(), o)
 	w.must(err)
 	w.engine = e
 }
