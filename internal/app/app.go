@@ -71,6 +71,7 @@ type App struct {
 	recorder *tracking.Recorder
 	mailbox  *catcher.Mailbox
 	registry *prometheus.Registry
+	limits   *throttle.Throttle
 	server   *http.Server
 	listener net.Listener
 	stopping chan struct{} // closed when the server begins to stop
@@ -137,6 +138,11 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.startMailbox(); err != nil {
 		return err
 	}
+	var err error
+	if a.doorbell, err = jobs.OpenDoorbell(a.Settings.RedisURL); err != nil {
+		return err
+	}
+	a.limits = a.throttle()
 	if slices.Contains(a.Roles, RoleWorker) {
 		if err := a.startWork(ctx); err != nil {
 			return err
@@ -174,11 +180,8 @@ func (a *App) startMailbox() error {
 }
 
 func (a *App) startWork(ctx context.Context) (err error) {
-	if a.doorbell, err = jobs.OpenDoorbell(a.Settings.RedisURL); err != nil {
-		return err
-	}
 	o := delivery.Options{DB: a.DB, Renderer: a.renderer, DataDir: a.Settings.DataDir, Log: a.Log,
-		Pacing: delivery.Pacing{Table: a.pacing, Throttle: a.throttle()}}
+		Pacing: delivery.Pacing{Table: a.pacing, Throttle: a.limits}}
 	if way := a.Settings.SMTP[0]; way.Direct() {
 		o.Direct = direct(a.Settings, a.pacing)
 		if !way.WarmUpFrom.IsZero() {

@@ -22,7 +22,7 @@ func (a *App) handler() (http.Handler, error) {
 	a.recorder = tracking.NewRecorder(a.DB, tracking.Options{})
 	public.Mount(e, public.Deps{DB: a.DB, URLs: a.URLs, Signup: a.signupSettings(), Recorder: a.recorder, View: a.renderer.View,
 		PerIP: a.Settings.SignupPerIP, PerForm: a.Settings.SignupPerForm})
-	if err := api.Mount(e, api.Deps{DB: a.DB, URLs: a.URLs, GenerateKey: compose.GenerateKey, Checker: checker(a.Settings, a.DB.Now)}); err != nil {
+	if err := api.Mount(e, api.Deps{DB: a.DB, URLs: a.URLs, GenerateKey: compose.GenerateKey, Held: a.limits.Held, Checker: checker(a.Settings, a.DB.Now)}); err != nil {
 		return nil, err
 	}
 	if err := admin.Mount(e, admin.Deps{DB: a.DB, URLs: a.URLs, Door: a.door, Sessions: a.sessions, Mailbox: a.mailbox, OpenMailbox: a.Options.Demo, Done: a.stopping}); err != nil {

@@ -34,6 +34,9 @@ type Deps struct {
 	// GenerateKey makes a DKIM key, PKCS #8 in PEM: compose.GenerateKey.
 	GenerateKey func(algorithm string) ([]byte, error)
 
+	// Held tells what paces sending.
+	Held Held
+
 	// Checker looks at senders' domains.
 	Checker *mailauth.Checker
 }
@@ -56,7 +59,7 @@ func Mount(e *echo.Echo, d Deps) error {
 	h.api.UseMiddleware(h.admit)
 	for _, mount := range []func(){
 		h.brands, h.dkimKeys, h.domainCheck, h.topics, h.forms, h.subscribers, h.batches, h.consents, h.sequences, h.offers, h.orders,
-		h.campaigns, h.messages, h.events, h.suppressions, h.keys, h.nodes, h.streams,
+		h.campaigns, h.messages, h.events, h.suppressions, h.keys, h.nodes, h.streams, h.limits,
 	} {
 		mount()
 	}

@@ -22,6 +22,7 @@ import (
 
 	"assent/internal/account"
 	"assent/internal/compose"
+	"assent/internal/delivery/throttle"
 	"assent/internal/dns"
 	"assent/internal/link"
 	"assent/internal/mailauth"
@@ -97,7 +98,7 @@ func open(t testing.TB, dsn string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := api.Mount(w.e, api.Deps{DB: w.db, URLs: urls, GenerateKey: keyOf, Checker: w.checker()}); err != nil {
+	if err := api.Mount(w.e, api.Deps{DB: w.db, URLs: urls, GenerateKey: keyOf, Held: throttle.New(throttle.Options{}).Held, Checker: w.checker()}); err != nil {
 		t.Fatal(err)
 	}
 	return w
