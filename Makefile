@@ -5,7 +5,7 @@ SOURCES := cmd configs internal templates
 QUICK   := ./internal ./internal/problem ./internal/link ./internal/config ./internal/i18n ./internal/compose ./templates
 REPORT  := $(GO) run ./internal/testkit/cmd/report
 
-.PHONY: run test check lint parts bench bench-web bench-send chaos
+.PHONY: run test check lint parts bench bench-web bench-send chaos faults
 
 run: ## the demo: everything in one process, nothing to install but Go
 	$(GO) run ./cmd/assent demo
@@ -33,8 +33,11 @@ bench-web: parts ## sign-ups, opens and clicks against the built program
 bench-send: parts ## mails a second against the built program
 	@$(GO) run ./internal/testkit/cmd/bench send
 
-chaos: parts ## kills the program while it sends, and counts at the mail server
+chaos: parts ## kills the program and all it stands on while it sends, and counts at the mail server
 	@$(GO) run ./internal/testkit/cmd/chaos
+
+faults: parts ## a mail server that misbehaves, people who leave, promises; a table of what came of every mail
+	@$(GO) run ./internal/testkit/cmd/faults
 
 # The real parts of the tests: what is missing is installed by root on Debian,
 # and named to everybody else.

@@ -41,7 +41,8 @@ func (m Mail) Link(tb testing.TB, prefix string) string {
 	return ""
 }
 
-func readMail(raw []byte) Mail {
+// ReadMail reads a message; what cannot be read is in Err.
+func ReadMail(raw []byte) Mail {
 	m := Mail{Raw: raw}
 	r, err := mail.CreateReader(bytes.NewReader(raw))
 	if err != nil {

@@ -159,6 +159,9 @@ func (s *Service) Pass(tb testing.TB, d time.Duration) {
 	}
 }
 
+// Ahead is how far Pass has moved the service's clock.
+func (s *Service) Ahead() time.Duration { return s.ahead }
+
 // Now is the time as the service sees it.
 func (s *Service) Now() time.Time { return time.Now().Add(s.ahead) }
 

@@ -341,7 +341,7 @@ func (d *delivery) Data(r io.Reader) error {
 }
 
 func (d *delivery) take(raw []byte) {
-	m := readMail(bytes.Clone(raw))
+	m := ReadMail(bytes.Clone(raw))
 	m.From, m.To, m.At = d.from, append([]string(nil), d.to...), time.Now()
 	d.s.mu.Lock()
 	defer d.s.mu.Unlock()

@@ -7,12 +7,10 @@ package chaos
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -240,41 +238,12 @@ func (r *run) visit(visitor int, stop <-chan struct{}) {
 		case <-time.After(50 * time.Millisecond):
 		}
 		who := fmt.Sprintf("visitor%d-%d@example.net", visitor, n)
-		if r.signUp(who) {
+		if testkit.SignUp(r.api.Base, r.form, who, "letter") == nil {
 			r.mu.Lock()
 			r.acked = append(r.acked, who)
 			r.mu.Unlock()
 		}
 	}
-}
-
-var visitorClient = &http.Client{Timeout: 10 * time.Second}
-
-func (r *run) signUp(who string) bool {
-	res, err := visitorClient.Get(r.api.Base + "/f/" + r.form + ".json?lang=en")
-	if err != nil {
-		return false
-	}
-	var spec struct{ Token string }
-	err = json.NewDecoder(res.Body).Decode(&spec)
-	res.Body.Close()
-	if err != nil || spec.Token == "" {
-		return false
-	}
-	form := url.Values{"email": {who}, "topic:letter": {"on"}, "token": {spec.Token}, "lang": {"en"}}
-	req, err := http.NewRequest(http.MethodPost, r.api.Base+"/f/"+r.form, strings.NewReader(form.Encode()))
-	if err != nil {
-		return false
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Accept", "application/json")
-	res, err = visitorClient.Do(req)
-	if err != nil {
-		return false
-	}
-	defer res.Body.Close()
-	_, err = io.Copy(io.Discard, res.Body)
-	return err == nil && res.StatusCode == http.StatusOK
 }
 
 // waitForTheEnd also lets the time pass for which something was put off.
