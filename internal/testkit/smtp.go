@@ -280,7 +280,8 @@ func (d *delivery) do(a Answer) error {
 	if a.delay > 0 {
 		select {
 		case <-time.After(a.delay):
-		case <-d.closed:
+		case <-d.closed: // a server that went away says nothing more
+			a.cut = true
 		}
 	}
 	if a.cut {
