@@ -32,24 +32,34 @@ type installation struct {
 
 const topic = "letter"
 
-// install starts one; atData percent of the connections are cut at DATA.
-func install(tb testing.TB, atData float64, promise map[string]any) *installation {
+// setting is what is particular about one.
+type setting struct {
+	atData  float64        // percent of the connections that are cut at DATA
+	promise map[string]any // of the topic
+	direct  []string       // settings under which mail goes straight to the receivers
+}
+
+func install(tb testing.TB, set setting) *installation {
 	i := &installation{TB: tb, dump: tb.TempDir(), index: map[string]int{}}
 	i.sink = testkit.Sink(tb, "-dump-dir", i.dump, "-dump-max", fmt.Sprint(leavers))
 	pg, redis := testkit.PostgresServer(tb, testkit.Durable()), testkit.RedisServer(tb)
 	server := i.sink.URL
-	if atData > 0 {
-		server = testkit.CutAtData(tb, i.sink.Addr, atData).URL
+	switch {
+	case set.direct != nil:
+		server = "mx://?hello=mail.faults.example"
+		set.direct = append(set.direct, "ASSENT_MX_PORT="+portOf(tb, i.sink.Addr))
+	case set.atData > 0:
+		server = testkit.CutAtData(tb, i.sink.Addr, set.atData).URL
 	}
 	i.options = testkit.ServiceOptions{Database: pg.URL, Redis: redis.URL, SMTP: fmt.Sprintf("%s&connections=%d", server, connections), TestClock: true,
-		PublicURL: "https://mail.faults.example", Env: []string{"ASSENT_SIGNUP_PER_IP=100000", "ASSENT_SIGNUP_PER_FORM=100000", "ASSENT_SIGNUP_MIN_FILL=0s"}}
+		PublicURL: "https://mail.faults.example", Env: append(set.direct, "ASSENT_SIGNUP_PER_IP=100000", "ASSENT_SIGNUP_PER_FORM=100000", "ASSENT_SIGNUP_MIN_FILL=0s")}
 	i.services = []*testkit.Service{testkit.NewService(tb, i.options)}
 	i.api = testkit.API{Base: i.services[0].Base, Key: i.services[0].Key(tb)}
 	i.must("/brands", map[string]any{"slug": "faults", "name": "Faults", "postal_address": "1 Street", "sender_email": "post@faults.example", "signed_by": "relay",
 		"language": "en", "time_zone": "UTC"}, nil)
 	i.api.Brand = "faults"
 	t := map[string]any{"slug": topic, "texts": map[string]any{"en": map[string]any{"name": "Letter", "wording": "Yes, write to me."}}}
-	for name, value := range promise {
+	for name, value := range set.promise {
 		t[name] = value
 	}
 	i.must("/topics", t, nil)

@@ -23,7 +23,7 @@ const (
 // leaving: half of 200 leave by the one-click post of their mail program, half
 // on the preference page, while the campaign goes out to them.
 func leaving(tb testing.TB, n int) (row, string) {
-	i := install(tb, 0, nil)
+	i := install(tb, setting{})
 	every := max(1, n/leavers)
 	i.people(n, func(p int) string {
 		if p%every == 0 && p/every < leavers {
@@ -134,7 +134,7 @@ func (i *installation) leave(ways map[string]way) map[string]time.Time {
 // the same time, through two workers; the topic promises one mail a week.
 func promised(tb testing.TB, n int) (row, string) {
 	n = max(1, n/2)
-	i := install(tb, 0, map[string]any{"promise_max": 1, "promise_days": 7})
+	i := install(tb, setting{promise: map[string]any{"promise_max": 1, "promise_days": 7}})
 	i.people(n, nil)
 	i.services = append(i.services, testkit.NewService(tb, i.options))
 	var made struct{ ID string }
@@ -175,7 +175,7 @@ func promised(tb testing.TB, n int) (row, string) {
 // confirming: people sign up while a campaign goes out as fast as it can.
 func confirming(tb testing.TB, n int) (row, string) {
 	n *= 2
-	i := install(tb, 0, nil)
+	i := install(tb, setting{})
 	i.people(n, nil)
 	c := i.campaign("Letter", "")
 	i.sink.Config(tb, "latency", "20ms") // some 2,000 mails a second
@@ -207,31 +207,4 @@ func confirming(tb testing.TB, n int) (row, string) {
 	worst := waited[len(waited)-1]
 	mustHold(tb, worst <= 2*time.Second, "a confirmation took %s", worst)
 	return r, fmt.Sprintf("%d sign-ups; half of the mails within %s, all within %s", len(waited), max(0, waited[len(waited)/2]).Round(time.Millisecond), worst.Round(time.Millisecond))
-}
-
-// sharing: one worker, and then two, each with its connections, to a server 50
-// ms away.
-func sharing(tb testing.TB, n int) (row, string) {
-	small := max(1, min(n, 12_000)/2)
-	i := install(tb, 0, nil)
-	i.people(2*small, func(p int) string {
-		if p < small {
-			return "half"
-		}
-		return ""
-	})
-	i.sink.Config(tb, "rtt", "50ms")
-	rate := func(subject, tag string) float64 {
-		i.sink.Reset(tb)
-		c := i.campaign(subject, tag)
-		i.pass(61 * time.Second)
-		i.finish(c)
-		return i.sink.Stats(tb).PerSecond
-	}
-	one := rate("One worker", "half")
-	i.services = append(i.services, testkit.NewService(tb, i.options))
-	i.services[1].Pass(tb, i.services[0].Ahead())
-	two := rate("Two workers", "")
-	mustHold(tb, two >= 1.6*one, "two workers send %.0f a second, one %.0f", two, one)
-	return row{}, fmt.Sprintf("at 50 ms one sends %.0f a second, two %.0f: %.2f ×", one, two, two/one)
 }

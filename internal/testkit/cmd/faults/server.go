@@ -7,7 +7,7 @@ import (
 
 // misbehaving is a campaign to a mail server with a fault.
 func misbehaving(tb testing.TB, n int, atData float64, fault ...string) (row, string) {
-	i := install(tb, atData, nil)
+	i := install(tb, setting{atData: atData})
 	i.people(n, nil)
 	i.sink.Config(tb, fault...)
 	began := time.Now()
@@ -19,7 +19,7 @@ func misbehaving(tb testing.TB, n int, atData float64, fault ...string) (row, st
 
 // stalling: the server answers no mail for a minute, in the middle of it.
 func stalling(tb testing.TB, n int) (row, string) {
-	i := install(tb, 0, nil)
+	i := install(tb, setting{})
 	i.people(n, nil)
 	began := time.Now()
 	c := i.campaign("Letter", "")
