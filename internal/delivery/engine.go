@@ -41,6 +41,7 @@ type Engine struct {
 	doubt    atomic.Int32 // looks for strays that are still to be taken
 
 	pace     pace
+	haste    haste
 	backoff  backoff
 	bulk     chan struct{} // a place for each connection that bulk mail may have
 	lanes    sync.WaitGroup
@@ -190,6 +191,10 @@ func (e *Engine) Due(ctx context.Context, queue string) (yes bool, err error) {
 func (e *Engine) Deliver(ctx context.Context, queue string) error {
 	e.lanes.Add(1)
 	defer e.lanes.Done()
+	if queue == OriginCampaign.queue() {
+		e.haste.begin()
+		defer e.haste.end()
+	}
 	until := time.Now().Add(slice)
 	lane := e.openLane(ctx)
 	defer lane.close()
