@@ -447,7 +447,7 @@ func TestOddTemplates(t *testing.T) {
 		"{% for i in deep.a.b.c.d.e.f.g.h %}[{{ i }}]{% endfor %}", "{% for i in list %}{{ i.size }}{{ i[0] }}{% endfor %}", "{% for i in list %}a{% else %}b{% else %}c{% endfor %}", "{% for i in list %}{% else %}{{ i }}{{ forloop.index }}{% endfor %}",
 		"{% for i in list %}{% for i in list %}{{ i }}{{ forloop.index }}{% endfor %}{{ i }}{{ forloop.index }}{% if i == blank %}b{% endif %}{% endfor %}", "{% for empty in list %}{% if empty == x %}{{ empty }}{% endif %}{% endfor %}",
 		"{% for i in list reversed %}{{ i }}{% endfor %}", "{% for i in list limit: 1 offset: 1 %}{{ i }}{% endfor %}", "{% for i in list limit: x %}{{ i }}{% endfor %}", "{% for i in list %}{{ forloop }}{{ forloop.nothing }}{{ forloop.length.size }}{% endfor %}",
-		"{% for i in list %}{% if i == x %}{% break %}{% endif %}{{ i }}{% endfor %}", "{% for i in x %}{{ i }}{% else %}none{% endfor %}", "{% for i in map %}{{ i[1] }}{% endfor %}",
+		"{% for i in list %}{% if i == x %}{% break %}{% endif %}{{ i }}{% endfor %}", "{% for i in x %}{{ i }}{% else %}none{% endfor %}", "{% for i in map %}{{ i[1] }}{% endfor %}", "{% for i in map %}a{% endfor %}",
 		// the engine's own ways
 		`{% for i in map %}<a href="https://a.example/?a=1&amp;b=2">{{ i[0] }}</a>{% endfor %}`, "{% if books == books %}a{% endif %}", "{% if list == books %}a{% endif %}{{ 1 | divided_by: n }}", "{{ x | upcase? }}",
 		`{% if y and x == "a" or x contains "y" %}b{% elsif x == blank or x == empty %}c{% endif %}{% unless x != "a" and y %}d{% endunless %}`, "{{ x | split: ' ' | first }}{{ list.size }}{{ x.size }}{{ list.first }}", "{{ y }}{{ map }}{{ list }}",
