@@ -198,16 +198,20 @@ func (p program) literal() string {
 	return b.String()
 }
 
-// trim takes the white space off both ends; ok is false when a step that is not
-// text stands there.
+// trim takes the white space off both ends; ok is false when a step that writes
+// something but is not text stands there.
 func (p program) trim() (ok bool) {
-	if len(p) == 0 {
+	first := slices.IndexFunc(p, func(s step) bool { return s.kind != assignStep })
+	if first < 0 {
 		return true
 	}
-	first, last := &p[0], &p[len(p)-1]
-	first.text = strings.TrimLeftFunc(first.text, unicode.IsSpace)
-	last.text = strings.TrimRightFunc(last.text, unicode.IsSpace)
-	return (first.kind == textStep && first.text != "" && last.kind == textStep && last.text != "") || len(p) == 1 && first.kind == textStep
+	last := len(p) - 1
+	for p[last].kind == assignStep {
+		last--
+	}
+	p[first].text = strings.TrimLeftFunc(p[first].text, unicode.IsSpace)
+	p[last].text = strings.TrimRightFunc(p[last].text, unicode.IsSpace)
+	return p[first].text != "" && p[last].text != "" || first == last && p[first].kind == textStep
 }
 
 // tidyUntil marks where the text made from the HTML ends, after the first n

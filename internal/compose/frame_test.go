@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -22,9 +23,11 @@ func bulletin(greeting string) Content {
 }
 
 var greetings = map[string]string{
-	"name": "Good morning, {{ subscriber.name }}",
-	"if":   "Good morning{% if subscriber.name != blank %}, {{ subscriber.name }}{% else %}, reader{% endif %}",
-	"for":  "Good morning{% for n in subscriber.names %}, {{ n }}{% endfor %}",
+	"name":   "Good morning, {{ subscriber.name }}",
+	"if":     "Good morning{% if subscriber.name != blank %}, {{ subscriber.name }}{% else %}, reader{% endif %}",
+	"for":    "Good morning{% for n in subscriber.names %}, {{ n }}{% endfor %}",
+	"assign": `{% assign first = subscriber.name | split: " " | first %}Good morning, {{ first }}`,
+	"engine": `Good morning, {{ subscriber.names[0] }}{% case brand.name %}{% when "Baharan" %} again{% endcase %}`,
 }
 
 func bulletinFor(name string) (Envelope, map[string]any) {
@@ -63,6 +66,32 @@ func TestFrameBulletin(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestFrameServesManyAtOnce has them all ask for pages that are not yet made.
+func TestFrameServesManyAtOnce(t *testing.T) {
+	c := mustCompile(t, bulletin(greetings["assign"]))
+	common, values := bulletinFor("Sara Kamali")
+	f := mustFrame(t, c, common)
+	var all sync.WaitGroup
+	for n := range 32 {
+		all.Go(func() {
+			env := common
+			for bit, url := range []*string{&env.PixelURL, &env.View, &env.Why, &env.Preferences} {
+				if n>>bit&1 == 0 {
+					*url = ""
+				}
+			}
+			if n&16 == 0 {
+				env.Link = nil
+			}
+			want, wrong := c.Message(env, values)
+			if got, err := f.splice(nil, &env, values); err != nil || wrong != nil || !bytes.Equal(got, want) {
+				t.Errorf("%d: %v, %v: %s", n, err, wrong, difference(want, got))
+			}
+		})
+	}
+	all.Wait()
 }
 
 // difference shows where two mails part.

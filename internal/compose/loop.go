@@ -13,7 +13,17 @@ import (
 type scope struct {
 	data  map[string]any
 	turns []turn
+	slots [maxSlots]variable
 }
+
+// variable is what an {% assign %} sets: a value as the engine has it.
+type variable struct {
+	value any
+	set   bool
+}
+
+// maxSlots is how many variables one part may set without the engine.
+const maxSlots = 8
 
 // turn is one time through a loop's body.
 type turn struct {
@@ -46,12 +56,12 @@ var counts = map[string]func(t *turn) any{
 // are a branch, and those of its else another.
 func (c compiler) loop(n *render.BlockNode) (s step, ok bool) {
 	name := loopRE.FindStringSubmatch(n.Args)
-	if name == nil || len(n.Clauses) > 1 {
+	if name == nil || len(n.Clauses) > 1 || c.assigned[name[1]] {
 		return s, false
 	}
 	l := &loop{limit: -1}
 	e := expression{c, n.Args[len(name[0]):]}
-	if l.list, ok = e.operand(); !ok || l.list.path == nil {
+	if l.list, ok = e.operand(); !ok || l.list.path == nil || l.list.slot > 0 {
 		return s, false
 	}
 	if e.space(); e.rest != "" {
@@ -69,33 +79,19 @@ func (c compiler) loop(n *render.BlockNode) (s step, ok bool) {
 		}
 	}
 	s = step{kind: loopStep, loop: l, node: n}
-	inner := compiler{c.assigned, append(c.loops[:len(c.loops):len(c.loops)], name[1])}
+	inner := c
+	inner.loops = append(c.loops[:len(c.loops):len(c.loops)], name[1])
 	for i, b := range append([]*render.BlockNode{n}, n.Clauses...) {
 		if i > 0 {
 			inner = c
 		}
 		then, ok := inner.sequence(b.Body, false)
-		if !ok || !then.isPlain() {
+		if !ok || then.contains(func(s *step) bool { return s.kind == engineStep }) {
 			return s, false
 		}
 		s.branches = append(s.branches, branch{then: then})
 	}
 	return s, true
-}
-
-// isPlain reports whether no step needs the engine.
-func (p program) isPlain() bool {
-	for _, s := range p {
-		if s.kind == engineStep {
-			return false
-		}
-		for _, way := range s.branches {
-			if !way.then.isPlain() {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // local is the operand when its name is one that a running loop has bound.

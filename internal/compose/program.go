@@ -2,6 +2,7 @@ package compose
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -18,7 +19,7 @@ type program []step
 type step struct {
 	kind     stepKind
 	text     string
-	n        int // of a link
+	n        int // of a link; of the variable that is set, from 1
 	output   *output
 	branches []branch
 	loop     *loop
@@ -32,6 +33,7 @@ type stepKind int
 const (
 	textStep stepKind = iota
 	outputStep
+	assignStep
 	branchStep
 	loopStep
 	engineStep
@@ -57,23 +59,49 @@ type branch struct {
 // compiler reads the engine's tree of one part.
 type compiler struct {
 	assigned map[string]bool // the variables that the template sets
+	slots    map[string]int  // their numbers, from 1; nil: they are the engine's
 	loops    []string        // the variables of the loops round what is read
 }
 
 // program gives the steps of a part.
 func (p *part) program() program {
-	c := compiler{assigned: make(map[string]bool, len(p.assigned))}
+	whole := program{{kind: engineStep, node: p.root}}
+	root, ok := p.root.(*render.SeqNode)
+	if !ok {
+		return whole
+	}
+	c := compiler{assigned: map[string]bool{}, slots: map[string]int{}}
 	for _, name := range p.assigned {
 		c.assigned[name] = true
+		if _, means := nothings[name]; c.slots[name] == 0 && !means && name != "forloop" {
+			c.slots[name] = len(c.slots) + 1
+		}
 	}
-	root, ok := p.root.(*render.SeqNode)
-	if ok {
-		var steps program
-		if steps, ok = c.sequence(root.Children, true); ok {
+	if len(c.slots) <= maxSlots {
+		if steps, ok := c.sequence(root.Children, true); ok && !steps.contains(func(s *step) bool { return s.kind == engineStep && c.touches(s.node) }) {
 			return steps
 		}
 	}
-	return program{{kind: engineStep, node: p.root}}
+	c.slots = nil
+	if steps, ok := c.sequence(root.Children, true); ok {
+		return steps
+	}
+	return whole
+}
+
+// contains reports whether any step, within others too, is such a one.
+func (p program) contains(such func(s *step) bool) bool {
+	for i := range p {
+		if such(&p[i]) {
+			return true
+		}
+		for _, way := range p[i].branches {
+			if way.then.contains(such) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // sequence compiles nodes in a row; ok is false when white space control
@@ -82,9 +110,12 @@ func (c compiler) sequence(nodes []render.Node, root bool) (steps program, ok bo
 	if !trimsOnlyText(nodes, root) {
 		return nil, false
 	}
-	// what lies between the setting of a variable and its last use is one step,
-	// for only then does the engine keep it
-	first := slices.IndexFunc(nodes, c.touches)
+	// what lies between the setting of a variable of the engine's and its last use
+	// is one step, for only then does the engine keep it
+	first := -1
+	if c.slots == nil {
+		first = slices.IndexFunc(nodes, c.touches)
+	}
 	for i := 0; i < len(nodes); i++ {
 		if i == first {
 			last := i
@@ -124,7 +155,7 @@ func (c compiler) sequence(nodes []render.Node, root bool) (steps program, ok bo
 			steps = append(steps, s)
 		case *render.TagNode:
 			if n.Name != stepTag { // that is a loop's own
-				steps = append(steps, step{kind: engineStep, node: n})
+				steps = append(steps, c.tag(n))
 			}
 		default:
 			steps = append(steps, step{kind: engineStep, node: n})
@@ -140,6 +171,8 @@ func (c compiler) touches(n render.Node) bool {
 		return c.names(n.Args)
 	case *render.TagNode:
 		return c.names(n.Args)
+	case *render.SeqNode:
+		return slices.ContainsFunc(n.Children, c.touches)
 	case *render.BlockNode:
 		within := func(b *render.BlockNode) bool { return c.names(b.Args) || slices.ContainsFunc(b.Body, c.touches) }
 		return within(n) || slices.ContainsFunc(n.Clauses, within)
@@ -182,6 +215,19 @@ func (c compiler) object(n *render.ObjectNode) step {
 	}
 	return step{kind: outputStep, output: o}
 }
+
+// tag compiles an {% assign %} of a plain value.
+func (c compiler) tag(n *render.TagNode) step {
+	if name := assignRE.FindStringSubmatch(n.Args); n.Name == "assign" && name != nil && c.slots[name[1]] > 0 {
+		e := expression{c, n.Args[len(name[0]):]}
+		if o := e.chain(); o != nil {
+			return step{kind: assignStep, n: c.slots[name[1]], output: o}
+		}
+	}
+	return step{kind: engineStep, node: n}
+}
+
+var assignRE = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_-]*)[ \t\n]*=`)
 
 func (c compiler) block(n *render.BlockNode) (step, bool) {
 	compile := c.branches

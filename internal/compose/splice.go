@@ -43,6 +43,7 @@ func (f *Frame) splice(dst []byte, env *Envelope, data map[string]any) (out []by
 		if c := recover(); c != nil {
 			out, err = dst, errUncut
 		}
+		j.begin(false) // a job in the pool keeps nobody's data
 		clear(j.turns[:cap(j.turns)])
 		j.frame, j.env, j.data, j.turns, j.vars, j.subject, j.preheader = nil, nil, nil, j.turns[:0], nil, "", ""
 		jobs.Put(j)
@@ -58,6 +59,12 @@ func (f *Frame) splice(dst []byte, env *Envelope, data map[string]any) (out []by
 		return dst, err
 	}
 	return j.message(dst, email)
+}
+
+// begin begins a part.
+func (j *job) begin(escaping bool) {
+	j.run.begin(escaping)
+	j.slots = [maxSlots]variable{}
 }
 
 // message puts the pieces together.
@@ -108,14 +115,14 @@ func (j *job) field(dst []byte, name string, value []byte) []byte {
 // words fills subject and preheader.
 func (j *job) words() (err error) {
 	all := j.frame.programs
-	j.run.begin(false)
+	j.begin(false)
 	if j.subject, err = j.string(all.subject); err != nil {
 		return err
 	}
 	if j.subject = oneLine(j.subject, maxSubject); j.subject == "" {
 		return errUncut
 	}
-	j.run.begin(false)
+	j.begin(false)
 	j.preheader, err = j.string(all.preheader)
 	j.preheader = oneLine(j.preheader, maxSubject)
 	return err
@@ -123,7 +130,7 @@ func (j *job) words() (err error) {
 
 // html writes the HTML part after dst.
 func (j *job) html(dst []byte) ([]byte, error) {
-	j.run.begin(true)
+	j.begin(true)
 	key := j.links()
 	if j.env.PixelURL != "" {
 		key |= hasPixel
@@ -149,7 +156,7 @@ func (j *job) html(dst []byte) ([]byte, error) {
 func (j *job) text(dst []byte) ([]byte, error) {
 	made := j.frame.compiled.made
 	for key := j.links(); ; key |= hasWhole {
-		j.run.begin(false)
+		j.begin(false)
 		steps, err := ready(&j.frame.texts[key], key, j.frame.text)
 		if err != nil {
 			return dst, err
@@ -267,6 +274,10 @@ func (j *job) write(p *pen, steps program) error {
 			} else {
 				p.text(text, asPlain)
 			}
+		case assignStep:
+			if err := j.assign(s); err != nil {
+				return err
+			}
 		case branchStep:
 			if err := j.write(p, s.taken(&j.scope)); err != nil {
 				return err
@@ -317,6 +328,12 @@ func (j *job) own(p *pen, s *step) {
 	p.ends = 0
 }
 
+func (j *job) assign(s *step) error {
+	v, err := s.output.evaluate(&j.run, &j.scope)
+	j.slots[s.n-1] = variable{v, true}
+	return err
+}
+
 // taken are the steps of the way that the data lead.
 func (s *step) taken(in *scope) program {
 	for i := range s.branches {
@@ -355,6 +372,8 @@ func (j *job) fill(dst []byte, steps program) ([]byte, error) {
 			if text, _, err = s.output.show(&j.run, &j.scope); len(text) > maxShown {
 				err = errUncut
 			}
+		case assignStep:
+			err = j.assign(s)
 		case branchStep:
 			dst, err = j.fill(dst, s.taken(&j.scope))
 		case loopStep:

@@ -32,9 +32,9 @@ type grower struct {
 func (g grower) pick(from ...string) string { return rapid.SampledFrom(from).Draw(g.T, "pick") }
 
 func (g grower) value() string {
-	v := g.pick("name", "person.first_name", "person.city", "person.nobody", "n", "person.n", "f", "t", "'lit <&>'", `"dq"`, "42", "-1.50", "nil", "true", "list", "person", "x", "x.title", "b.title", "forloop.index", "forloop.rindex0", "deep.a.b.c.d.e.f.g.h.i")
+	v := g.pick("name", "person.first_name", "person.city", "person.nobody", "n", "person.n", "f", "t", "'lit <&>'", `"dq"`, "42", "-1.50", "nil", "true", "list", "person", "x", "x.title", "b.title", "forloop.index", "forloop.rindex0", "set", "unset", "deep.a.b.c.d.e.f.g.h.i")
 	if !g.simple {
-		v = g.pick(v, v, "list[0]", "person.size", "list.first", "list.size", "empty", "(1..3)", "blank", "set", "name.size")
+		v = g.pick(v, v, "list[0]", "person.size", "list.first", "list.size", "empty", "(1..3)", "blank", "set.size", "set[0]", "name.size")
 	}
 	return v
 }
@@ -121,6 +121,10 @@ func (g grower) block(depth int) string {
 			return ""
 		}
 		return g.pick("", "", "", "", "-")
+	}
+	if rapid.IntRange(0, 4).Draw(g.T, "assign") == 0 {
+		v, filter := g.value(), g.pick("", " | upcase", " | default: set", " | append: set", " | size", " | split: ' '")
+		return "{% assign " + g.pick("set", "set", "unset") + " = " + v + filter + " %}"
 	}
 	if rapid.IntRange(0, 2).Draw(g.T, "loop") == 0 {
 		list := g.pick("list", "person.books", "tags", "shelves", "b.tags", "nobody", "name", "deep.a.b.c.d.e.f.g.h.i")
@@ -427,8 +431,8 @@ func TestOddTemplates(t *testing.T) {
 		deep = map[string]any{name: deep}
 	}
 	people := []map[string]any{
-		{"x": "a", "y": true, "list": []any{"p ", " q"}, "map": map[string]any{"k": 1}, "books": []any{map[string]any{"t": 1}}, "deep": deep},
-		{"x": " a ", "list": []any{}}, {"x": "body", "y": true, "list": []any{"a"}}, {"x": "1\n2", "y": 1}, {"x": " y"}, {},
+		{"x": "a", "y": true, "list": []any{"p ", " q", 1}, "map": map[string]any{"k": 1}, "books": []any{map[string]any{"t": 1}}, "deep": deep},
+		{"x": " a ", "list": []any{}}, {"x": "body", "y": true, "list": []any{"a"}}, {"x": "1\n2", "y": 1}, {"x": " y"}, {"x": 1, "empty": 1}, {},
 	}
 	for _, source := range []string{
 		// white space control that reaches into values and blocks
@@ -438,6 +442,9 @@ func TestOddTemplates(t *testing.T) {
 		// variables
 		"{{ z }}{% if y %}{% assign z = x %}{% endif %}{{ z }}{% if z == x %}s{% endif %}", "{% for i in list %}{% assign z = i %}{% endfor %}{{ z }}{{ i }}", "{% assign x = x | append: '!' %}{{ x }}",
 		"{% capture z %}{{ x }}<i>{% endcapture %}{{ z }}{{ z | size }}", "{% assign z? = x %}{{ z? }}{{ z }}", "{% for z in list %}{{ z }}{% endfor %}{{ z }}", "{% assign empty = x %}{% if x == empty %}e{% endif %}",
+		"{% for i in list %}{% assign forloop = x %}{{ forloop.index }}{{ forloop }}{% endfor %}{{ forloop }}", "{% for z in list %}{% assign z = x %}{{ z }}{% endfor %}{{ z }}", "{% assign z = list %}{% for i in z %}{{ i }}{% endfor %}{{ z.first }}",
+		"{% assign z = map %}{{ z.k }}{{ z }}{% if z == map %}s{% endif %}", "{% assign z = nil %}{{ z }}{% assign x = z %}{{ x }}", "{% if y %}{% assign z = x | escape %}{% endif %}{{ z }}{{ x }}", "{% for i in list %}{% assign z = z | append: i %}{% endfor %}{{ z }}",
+		"{% assign z = x == 'a' %}{{ z }}", "{% assign blank = x %}{% if y != blank %}{{ blank }}{% endif %}", "{% assign a = 1 %}{% assign b = 2 %}{% assign c = 3 %}{% assign d = 4 %}{% assign e = 5 %}{% assign f = 6 %}{% assign g = 7 %}{% assign h = 8 %}{% assign i = 9 %}{{ a }}{{ i }}",
 		// where the tags of a document are
 		"<html><!-- <body ' --><p>a' {{ x | newline_to_br }}</p></html>", "<html><!-- <body {% if y %}>{% endif %} --><p>a</p></html>", "<html><!-- <body{{ x }} --><body><p>a</p></body></html>",
 		"<html><!-- <body{{ x }} --><p>a</p></html>", "<html><!-- <{% if y %}body{% endif %} > --><p>a</p></html>", "<html><p>a</p><!-- </{{ x }}> --></html>", "<html><p>a</p>{% for i in list %}{% cycle '</body>', 'a' %}{% endfor %}</html>",
@@ -445,11 +452,11 @@ func TestOddTemplates(t *testing.T) {
 		"<html><p>a</p>{% capture z %}</body>{% endcapture %}{{ z }}", "<html><p>a</p>{% for i in map %}</body>{% endfor %}</html>",
 		// loops
 		"{% for i in deep.a.b.c.d.e.f.g.h %}[{{ i }}]{% endfor %}", "{% for i in list %}{{ i.size }}{{ i[0] }}{% endfor %}", "{% for i in list %}a{% else %}b{% else %}c{% endfor %}", "{% for i in list %}{% else %}{{ i }}{{ forloop.index }}{% endfor %}",
-		"{% for i in list %}{% for i in list %}{{ i }}{{ forloop.index }}{% endfor %}{{ i }}{{ forloop.index }}{% if i == blank %}b{% endif %}{% endfor %}", "{% for empty in list %}{% if empty == x %}{{ empty }}{% endif %}{% endfor %}",
+		"{% for i in list %}{% for i in list %}{{ i }}{{ forloop.index }}{% endfor %}{{ i }}{{ forloop.index }}{% if i == blank %}b{% endif %}{% endfor %}", "{% for empty in list %}{% if empty == x or empty == 1 %}{{ empty }}{% endif %}{% endfor %}",
 		"{% for i in list reversed %}{{ i }}{% endfor %}", "{% for i in list limit: 1 offset: 1 %}{{ i }}{% endfor %}", "{% for i in list limit: x %}{{ i }}{% endfor %}", "{% for i in list %}{{ forloop }}{{ forloop.nothing }}{{ forloop.length.size }}{% endfor %}",
 		"{% for i in list %}{% if i == x %}{% break %}{% endif %}{{ i }}{% endfor %}", "{% for i in x %}{{ i }}{% else %}none{% endfor %}", "{% for i in map %}{{ i[1] }}{% endfor %}", "{% for i in map %}a{% endfor %}",
 		// the engine's own ways
-		`{% for i in map %}<a href="https://a.example/?a=1&amp;b=2">{{ i[0] }}</a>{% endfor %}`, "{% if books == books %}a{% endif %}", "{% if list == books %}a{% endif %}{{ 1 | divided_by: n }}", "{{ x | upcase? }}",
+		"{% if x == empty %}e{% endif %}{{ empty }}", `{% for i in map %}<a href="https://a.example/?a=1&amp;b=2">{{ i[0] }}</a>{% endfor %}`, "{% if books == books %}a{% endif %}", "{% if list == books %}a{% endif %}{{ 1 | divided_by: n }}", "{{ x | upcase? }}",
 		`{% if y and x == "a" or x contains "y" %}b{% elsif x == blank or x == empty %}c{% endif %}{% unless x != "a" and y %}d{% endunless %}`, "{{ x | split: ' ' | first }}{{ list.size }}{{ x.size }}{{ list.first }}", "{{ y }}{{ map }}{{ list }}",
 	} {
 		for _, text := range []string{"", "t"} {

@@ -28,6 +28,7 @@ type operand struct {
 	path    []string // nil: a literal
 	literal any
 	turn    int               // the loop that binds the path's first name, from 1 outside; 0 is the data
+	slot    int               // the variable that it names if that is set, from 1
 	count   func(t *turn) any // what the loop tells, instead of its item
 }
 
@@ -94,6 +95,11 @@ func (e *expression) operand() (o operand, ok bool) {
 			return o, ok
 		}
 	}
+	if e.names(o.path[0]) {
+		if o.slot = e.slots[o.path[0]]; o.slot == 0 || len(o.path) > 1 {
+			return o, false
+		}
+	}
 	for _, name := range o.path[1:] {
 		if name == "size" || name == "first" || name == "last" {
 			return o, false
@@ -110,7 +116,17 @@ func (c compiler) output(args string) *output {
 		return nil
 	}
 	e := expression{c, inner[1:]}
-	o := &output{outlet: outlets[name], place: name}
+	o := e.chain()
+	if o != nil {
+		o.outlet, o.place = outlets[name], name
+	}
+	return o
+}
+
+// chain reads a value with its filters, to the end of the expression.
+func (e *expression) chain() *output {
+	o := &output{}
+	var ok bool
 	if o.value, ok = e.operand(); !ok {
 		return nil
 	}
@@ -172,6 +188,9 @@ func (o *operand) of(s *scope) any {
 	case o.count != nil:
 		return o.count(&s.turns[o.turn-1])
 	}
+	if o.slot > 0 && s.slots[o.slot-1].set {
+		return s.slots[o.slot-1].value
+	}
 	v, depth := s.find(o)
 	if text, ok := v.(string); ok && depth <= maxDepth && clean(text) == text {
 		return v
@@ -179,9 +198,8 @@ func (o *operand) of(s *scope) any {
 	return fenced(v, depth)
 }
 
-// show is the output's text and whether it is to be escaped for HTML. It costs
-// the run what it would cost the engine.
-func (o *output) show(r *run, s *scope) (string, bool, error) {
+// evaluate is the output's value. It costs the run what it would cost the engine.
+func (o *output) evaluate(r *run, s *scope) (any, error) {
 	v := o.value.of(s)
 	for i := range o.calls {
 		c := &o.calls[i]
@@ -193,8 +211,17 @@ func (o *output) show(r *run, s *scope) (string, bool, error) {
 		}
 		var err error
 		if v, err = r.apply(c.filter, v, args); err != nil {
-			return "", false, err
+			return nil, err
 		}
+	}
+	return v, nil
+}
+
+// show is the output's text and whether it is to be escaped for HTML.
+func (o *output) show(r *run, s *scope) (string, bool, error) {
+	v, err := o.evaluate(r, s)
+	if err != nil {
+		return "", false, err
 	}
 	if err := r.spend(weigh(v)); err != nil {
 		return "", false, err
