@@ -340,7 +340,7 @@ func TestSameInputSameBytes(t *testing.T) {
 			t.Errorf("%s differs from itself", name)
 		}
 	}
-	for _, id := range []string{"", "x", "a@b@c", "a@b\r\nX: y", "<a@b>", "@b", "a@"} {
+	for _, id := range []string{"", "x", "a@b@c", "a@b\r\nX: y", "<a@b>", "@b", "a@", "a b@c", "a@\u00e9", strings.Repeat("a", 250) + "@b"} {
 		env := envelope("en")
 		env.MessageID = id
 		if _, err := mustCompile(t, letters["en"]).Message(env, nil); err == nil {

@@ -431,7 +431,7 @@ func TestOddTemplates(t *testing.T) {
 		deep = map[string]any{name: deep}
 	}
 	people := []map[string]any{
-		{"x": "a", "y": true, "list": []any{"p ", " q", 1}, "map": map[string]any{"k": 1}, "books": []any{map[string]any{"t": 1}}, "deep": deep},
+		{"x": "a", "y": true, "list": []any{"p ", " q", 1}, "map": map[string]any{"k": 1}, "books": []any{map[string]any{"t": []any{1}}}, "deep": deep},
 		{"x": " a ", "list": []any{}}, {"x": "body", "y": true, "list": []any{"a"}}, {"x": "1\n2", "y": 1}, {"x": " y"}, {"x": 1, "empty": 1}, {},
 	}
 	for _, source := range []string{
