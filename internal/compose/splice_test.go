@@ -442,7 +442,7 @@ func TestOddTemplates(t *testing.T) {
 		// variables
 		"{{ z }}{% if y %}{% assign z = x %}{% endif %}{{ z }}{% if z == x %}s{% endif %}", "{% for i in list %}{% assign z = i %}{% endfor %}{{ z }}{{ i }}", "{% assign x = x | append: '!' %}{{ x }}",
 		"{% capture z %}{{ x }}<i>{% endcapture %}{{ z }}{{ z | size }}", "{% assign z? = x %}{{ z? }}{{ z }}", "{% for z in list %}{{ z }}{% endfor %}{{ z }}", "{% assign empty = x %}{% if x == empty %}e{% endif %}",
-		"{% for i in list %}{% assign forloop = x %}{{ forloop.index }}{{ forloop }}{% endfor %}{{ forloop }}", "{% for z in list %}{% assign z = x %}{{ z }}{% endfor %}{{ z }}", "{% assign z = list %}{% for i in z %}{{ i }}{% endfor %}{{ z.first }}",
+		"{% for i in list %}{% assign forloop = x %}{{ forloop.index }}{% endfor %}", "{% for i in list %}{% assign forloop = x %}{{ forloop.index }}{{ forloop }}{% endfor %}{{ forloop }}", "{% for z in list %}{% assign z = x %}{{ z }}{% endfor %}{{ z }}", "{% assign z = list %}{% for i in z %}{{ i }}{% endfor %}{{ z.first }}",
 		"{% assign z = map %}{{ z.k }}{{ z }}{% if z == map %}s{% endif %}", "{% assign z = nil %}{{ z }}{% assign x = z %}{{ x }}", "{% if y %}{% assign z = x | escape %}{% endif %}{{ z }}{{ x }}", "{% for i in list %}{% assign z = z | append: i %}{% endfor %}{{ z }}",
 		"{% assign z = x == 'a' %}{{ z }}", "{% assign blank = x %}{% if y != blank %}{{ blank }}{% endif %}", "{% assign a = 1 %}{% assign b = 2 %}{% assign c = 3 %}{% assign d = 4 %}{% assign e = 5 %}{% assign f = 6 %}{% assign g = 7 %}{% assign h = 8 %}{% assign i = 9 %}{{ a }}{{ i }}",
 		// where the tags of a document are
@@ -505,6 +505,24 @@ func TestOddEnvelopes(t *testing.T) {
 			if got, err := f.Append(nil, env, values); !bytes.Equal(got, want) || (err == nil) != (wrong == nil) {
 				t.Errorf("%s: %v, want %v\n%s", what, err, wrong, difference(want, got))
 			}
+		}
+	}
+}
+
+// TestTheEnginesPartIsSplicedToo are letters of which the engine makes a part.
+func TestTheEnginesPartIsSplicedToo(t *testing.T) {
+	for _, source := range []string{
+		"{{ list[0] }}", "{% case x %}{% when 'a' %}b{% endcase %}", "{% for i in list %}{% cycle 'a', 'b' %}{% endfor %}", "{% capture z %}{{ x }}{% endcapture %}{{ z }}", "{% assign z = list[0] %}a{{ z }}",
+		"{% assign a = 1 %}{% assign b = 2 %}{% assign c = 3 %}{% assign d = 4 %}{% assign e = 5 %}{% assign f = 6 %}{% assign g = 7 %}{% assign h = 8 %}{% assign i = 9 %}{{ a }}{{ i }}", "{{ x -}}{{- x }}",
+	} {
+		c := mustCompile(t, Content{Subject: "s", HTML: source, Text: source})
+		env, values := envelope("en"), map[string]any{"x": "a", "list": []any{"l", 2}}
+		want, err := c.Message(env, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := mustFrame(t, c, env).splice(nil, &env, values); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %v\n%s", source, err, difference(want, got))
 		}
 	}
 }

@@ -96,7 +96,7 @@ func (e *expression) operand() (o operand, ok bool) {
 		}
 	}
 	if e.names(o.path[0]) {
-		if o.slot = e.slots[o.path[0]]; o.slot == 0 || len(o.path) > 1 {
+		if o.slot = e.slots[o.path[0]]; len(o.path) > 1 {
 			return o, false
 		}
 	}
