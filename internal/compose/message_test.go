@@ -18,6 +18,8 @@ import (
 
 	"github.com/emersion/go-msgauth/dkim"
 	"pgregory.net/rapid"
+
+	"assent/internal/i18n"
 )
 
 type tb interface{ Errorf(string, ...any) }
@@ -78,7 +80,7 @@ func TestEveryMailIsSoundOnTheWire(t *testing.T) {
 		checkWire(t, raw)
 		_, text, html := parts(t, raw)
 		for what, s := range map[string]string{"text": text, "html": html} {
-			if strings.Contains(s, "mail.") && regexp.MustCompile(`\bmail\.(confirm|already|address|footer|asked|not-me)`).MatchString(s) {
+			if strings.Contains(s, "mail.") && regexp.MustCompile(`\bmail\.(confirm|already|address|alarm|footer|asked|not-me)`).MatchString(s) {
 				t.Errorf("%s: a text of the %s is missing from the catalogue", name, what)
 			}
 			if strings.Contains(s, "<no value>") || strings.Contains(s, "ZgotmplZ") || strings.Contains(s, markBegin) {
@@ -150,6 +152,32 @@ func TestNobodyIsGreetedByAnAdvertisement(t *testing.T) {
 	}
 	if _, err := System("nonsense", "en", envelope("en"), nil); err == nil {
 		t.Error("there is no such mail")
+	}
+}
+
+// The alarm names what was counted, in the reader's digits, and what follows.
+func TestTheAlarmSaysWhatWasCounted(t *testing.T) {
+	v := map[string]any{"source": "Spring", "sent": 12345, "hard_bounces": 1340, "tried": 13685, "complaints": 67, "policy_refusals": 20}
+	for _, c := range []struct{ reason, lang, want string }{
+		{"hard-bounces", "en", "1,340 of 13,685"}, {"hard-bounces", "fa", "۱٬۳۴۰ نامه از ۱۳٬۶۸۵"},
+		{"complaints", "en", "67 of 12,345"}, {"complaints", "fa", "۶۷ نفر از ۱۲٬۳۴۵"},
+		{"policy-refusals", "en", "20 refusals in a row"}, {"policy-refusals", "fa", "۲۰ بار پشت سر هم"},
+		{"", "en", "Spring"}, {"", "fa", "Spring"},
+	} {
+		for end, other := range map[string]string{"then-stopped": "then-warned", "then-warned": "then-stopped"} {
+			v["reason"], v["stopped"] = c.reason, end == "then-stopped"
+			raw, err := System("alarm", c.lang, envelope(c.lang), v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := i18n.For(c.lang)
+			_, text, html := parts(t, raw)
+			for _, s := range []string{text, html} {
+				if !strings.Contains(s, "Spring") || !strings.Contains(s, c.want) || !strings.Contains(s, l.T("mail.alarm."+end)) || strings.Contains(s, l.T("mail.alarm."+other)) || strings.Contains(s, "<no value>") {
+					t.Errorf("%q, %s: %s", c.reason, end, s)
+				}
+			}
+		}
 	}
 }
 

@@ -34,9 +34,9 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //   - address-new, to the one that is to take its place: old_address,
 //     requested_at, confirm_url, not_me_url.
 //
-//   - alarm, to somebody of the team: source (the name of the campaign, sequence or offer),
-//     stopped (or only warned), reason (hard-bounces, complaints,
-//     policy-refusals), sent, hard_bounces, complaints, policy_refusals.
+//   - alarm, to somebody of the team: source (the name of the campaign, sequence
+//     or offer), stopped (or only warned), reason and its numbers (hard-bounces: hard_bounces
+//     of tried; complaints: complaints of sent; policy-refusals: policy_refusals).
 //
 // A value that is missing leaves out its line. They are auto-submitted
 // (RFC 3834), have no pixel, no rewritten link, no one-click header, and link
