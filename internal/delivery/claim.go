@@ -512,7 +512,7 @@ func release(tx *store.Tx, node uuid.UUID, of []*claimed) error {
 // claimsOf lists what a node has claimed, as far as the outbox tells. It reads
 // the whole outbox: for when a node has gone, or may have.
 func claimsOf(tx *store.Tx, node uuid.UUID) ([]*claimed, error) {
-	rows, err := tx.Select("SELECT o.stream_id, st.brand_id, o.due_at, o.id, o.source_id, o.epoch FROM outbox o JOIN streams st ON st.id = o.stream_id WHERE o.node_id = ?", node)
+	rows, err := tx.Select("SELECT o.stream_id, st.brand_id, o.due_at, o.id, o.source_id, o.epoch FROM outbox o JOIN streams st ON st.id = o.stream_id WHERE o.node_id = ? ORDER BY st.brand_id, o.due_at, o.id", node)
 	if err != nil {
 		return nil, fmt.Errorf("list a node's claims: %w", err)
 	}

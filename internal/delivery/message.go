@@ -25,6 +25,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm/clause"
 
+	"assent/internal/event"
 	"assent/internal/link"
 	"assent/internal/problem"
 	"assent/internal/store"
@@ -158,6 +159,38 @@ func FindMessage(tx *store.Tx, ref link.Message) (Message, error) {
 	}
 	page := []Message{m}
 	return page[0], sayClaimed(tx, page)
+}
+
+// Settle says what became of an uncertain message, by somebody who has looked it
+// up at the mail server: Sent or Failed. It is not sent again in either case; a
+// failed one gives its slot under a promise back. Any other state of it is
+// problem.Conflict.
+func Settle(tx *store.Tx, brandID uuid.UUID, ref link.Message, as State) error {
+	if as != Sent && as != Failed {
+		return problem.InvalidField("as", "problem.field.choice")
+	}
+	m, err := FindMessage(tx, ref)
+	if err != nil {
+		return err
+	}
+	if m.BrandID != brandID {
+		return unknownMessage()
+	}
+	n, err := tx.Run("UPDATE messages SET state = ?, reason = 'settled by a person', settled_at = ? WHERE source_id = ? AND id = ? AND state = 'uncertain'",
+		as, tx.Now(), ref.Source, ref.ID)
+	if err != nil {
+		return fmt.Errorf("settle a message: %w", err)
+	}
+	if n == 0 {
+		return problem.New(problem.Conflict, "delivery.not-uncertain")
+	}
+	if as == Sent {
+		return nil
+	}
+	if err := giveBack(tx, []*claimed{{Message: m, slotted: m.TopicID != nil}}); err != nil {
+		return err
+	}
+	return note(tx, m, event.MailFailed, map[string]any{"reason": "settled by a person"})
 }
 
 func unknownMessage() error { return problem.New(problem.NotFound, "delivery.message-unknown") }

@@ -234,7 +234,11 @@ func (r *Renderer) write(ctx context.Context, s *sender, m *claimed, env compose
 }
 
 // messageID stays the same at every try (RFC 5322 §3.6.4).
-func messageID(m *claimed, domain string) string {
+func messageID(m *claimed, domain string) string { return m.MessageID(domain) }
+
+// MessageID is the name in the mail's header, as logs of mail servers show it,
+// without angle brackets; domain is the sender's.
+func (m Message) MessageID(domain string) string {
 	return strings.ReplaceAll(m.ID.String(), "-", "") + "@" + domain
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"assent/internal/brand"
 	"assent/internal/consent"
+	"assent/internal/link"
+	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
 	"assent/internal/testkit"
@@ -95,6 +97,23 @@ func TestOnlyWhatMayHaveArrivedKeepsItsSlot(t *testing.T) {
 		later := w.campaign(bob)
 		w.deliver("bulk")
 		w.mustBe(later, Skipped, reasonPromise)
+
+		var ref link.Message
+		settle := func(brand uuid.UUID, as State) error {
+			return w.db.Write(t.Context(), func(tx *store.Tx) error { return Settle(tx, brand, ref, as) })
+		}
+		ref = w.message(lost).Ref()
+		if err := settle(uuid.New(), Sent); !problem.Is(err, problem.NotFound) {
+			t.Errorf("another brand settles it: %v", err)
+		}
+		w.must(settle(w.brand.ID, Failed)) // its log says that the server never had it
+		w.mustBe(lost, Failed, "settled by a person")
+		if err := settle(w.brand.ID, Sent); !problem.Is(err, problem.Conflict) {
+			t.Errorf("settled twice: %v", err)
+		}
+		freed := w.campaign(bob)
+		w.deliver("bulk")
+		w.mustBe(freed, Sent, "")
 
 		eve := w.person("eve@example.org")
 		held := w.campaign(eve)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"assent/internal/brand"
 	"assent/internal/delivery"
 	"assent/internal/link"
 	"assent/internal/problem"
@@ -17,6 +18,8 @@ func (h *house) messages() {
 	read(h, action{http.MethodGet, "/messages", "listMessages", "messages:read", "messages", "List messages", "Newest first.", 0, false}, listMessages)
 	read(h, action{http.MethodGet, "/messages/{source}/{id}", "getMessage", "messages:read", "messages", "Get a message",
 		"A message is named by its source (a campaign's edition, an enrollment, an offer's issue) and its id.", 0, false}, getMessage)
+	write(h, action{http.MethodPost, "/messages/{source}/{id}/settle", "settleMessage", "campaigns:write", "messages", "Settle an uncertain message",
+		"By what the log of the mail server says of its message_id. It is not sent again in either case.", 0, false}, settleMessage)
 }
 
 type messageAnswer struct {
@@ -30,6 +33,8 @@ type messageAnswer struct {
 	ConsentEventID *uuid.UUID     `json:"consent_event_id,omitempty" format:"uuid" doc:"The consent in force when it was claimed." example:"019a1f5c-7c00-7000-8000-000000000009"`
 	State          string         `json:"state" enum:"queued,claimed,sent,failed,skipped,uncertain" example:"sent"`
 	Reason         string         `json:"reason,omitempty" doc:"Why it was skipped or failed." example:"consent-withdrawn"`
+	WhatToDo       string         `json:"what_to_do,omitempty" doc:"Only of an uncertain one." example:"Look for message_id in the log of the mail server that took it, then settle it as sent or failed (POST …/settle)."`
+	MessageID      string         `json:"message_id" doc:"As in the mail's header and the logs of mail servers." example:"019a1f5c7c007000800000000000000e@north-tea.example"`
 	SMTPCode       int            `json:"smtp_code,omitempty" example:"250"`
 	SMTPReply      string         `json:"smtp_reply,omitempty" example:"2.0.0 queued as 4F1"`
 	TracksOpens    bool           `json:"tracks_opens" doc:"Only where the person allowed it." example:"false"`
@@ -40,7 +45,22 @@ type messageAnswer struct {
 	SettledAt      *time.Time     `json:"settled_at,omitempty" example:"2026-11-23T08:00:09Z"`
 }
 
-func showMessage(m delivery.Message) messageAnswer {
+// uncertainAdvice is what a person can do about a message of which nobody knows
+// whether the mail server took it.
+const uncertainAdvice = "Look for message_id in the log of the mail server that took it, then settle it as sent or failed (POST …/settle). It is not sent again by itself: the person may have it already."
+
+func showMessage(b brand.Brand) func(delivery.Message) messageAnswer {
+	return func(m delivery.Message) messageAnswer {
+		a := messageOf(m)
+		a.MessageID = m.MessageID(b.SenderDomain())
+		if m.State == delivery.Uncertain {
+			a.WhatToDo = uncertainAdvice
+		}
+		return a
+	}
+}
+
+func messageOf(m delivery.Message) messageAnswer {
 	return messageAnswer{ID: m.ID, SourceID: m.SourceID, StreamID: m.StreamID, SubscriberID: m.SubscriberID, Kind: string(m.Kind), Part: m.Part, Language: m.Language,
 		ConsentEventID: m.ConsentEventID, State: string(m.State), Reason: m.Reason, SMTPCode: m.SMTPCode, SMTPReply: m.SMTPReply,
 		TracksOpens: m.TracksOpens, TracksClicks: m.TracksClicks, DueAt: m.DueAt.UTC(), CreatedAt: m.CreatedAt.UTC(), SettledAt: utc(m.SettledAt)}
@@ -60,7 +80,7 @@ func listMessages(tx *store.Tx, c caller, in *struct {
 	found, err := delivery.ListMessages(tx, c.brand.ID, delivery.Query{
 		Source: in.Source, Stream: in.Stream, Subscriber: in.Subscriber, State: delivery.State(in.State), Before: before, Limit: in.Limit + 1,
 	})
-	return page(found, in.Limit, func(m delivery.Message) string { return idCursor(m.ID) }, showMessage), err
+	return page(found, in.Limit, func(m delivery.Message) string { return idCursor(m.ID) }, showMessage(c.brand)), err
 }
 
 func getMessage(tx *store.Tx, c caller, in *struct {
@@ -74,7 +94,22 @@ func getMessage(tx *store.Tx, c caller, in *struct {
 	if m.BrandID != c.brand.ID {
 		return messageAnswer{}, problem.New(problem.NotFound, "problem.not-found")
 	}
-	a := showMessage(m)
+	a := showMessage(c.brand)(m)
 	a.Data = m.Data
 	return a, nil
+}
+
+func settleMessage(tx *store.Tx, c caller, in *struct {
+	Source uuid.UUID `path:"source" format:"uuid" example:"019a1f5c-7c00-7000-8000-00000000000d"`
+	ID     uuid.UUID `path:"id" format:"uuid" example:"019a1f5c-7c00-7000-8000-00000000000e"`
+	Body   struct {
+		As string `json:"as" enum:"sent,failed" doc:"What the mail server's log says." example:"sent"`
+	}
+}) (messageAnswer, error) {
+	ref := link.Message{Source: in.Source, ID: in.ID}
+	if err := delivery.Settle(tx, c.brand.ID, ref, delivery.State(in.Body.As)); err != nil {
+		return messageAnswer{}, err
+	}
+	m, err := delivery.FindMessage(tx, ref)
+	return showMessage(c.brand)(m), err
 }
