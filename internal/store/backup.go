@@ -131,9 +131,9 @@ func (db *DB) snapshot(ctx context.Context, f func(*Tx) error) error {
 	if db.dialect == Postgres {
 		options = append(options, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	}
-	return db.reader.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+	return ended(ctx, db.reader.WithContext(ctx).Transaction(func(g *gorm.DB) error {
 		return f(&Tx{DB: g, db: db, now: db.Now()})
-	}, options...)
+	}, options...))
 }
 
 func writeBackup(tx *Tx, w io.Writer) (Summary, error) {

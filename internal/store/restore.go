@@ -82,11 +82,8 @@ func (db *DB) Restore(ctx context.Context, r io.Reader) (Summary, error) {
 			return err
 		})
 	})
-	if ended := context.Cause(ctx); err != nil && ended != nil && !errors.Is(err, ended) {
-		err = fmt.Errorf("%w: %w", ended, err) // the driver may only say that its connection is closed
-	}
 	if err != nil {
-		return Summary{}, refusal(err, "")
+		return Summary{}, refusal(ended(ctx, err), "")
 	}
 	return s, nil
 }

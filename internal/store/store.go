@@ -231,7 +231,16 @@ func (db *DB) run(ctx context.Context, session *gorm.DB, f func(*Tx) error, o *s
 		after = tx.after
 		return nil
 	}, options...)
-	return after, err
+	return after, ended(ctx, err)
+}
+
+// ended has an error that follows from the end of ctx say so: a driver may only
+// tell that its connection is closed, or its transaction over.
+func ended(ctx context.Context, err error) error {
+	if over := ctx.Err(); err != nil && over != nil && !errors.Is(err, over) {
+		return fmt.Errorf("%w: %w", over, err)
+	}
+	return err
 }
 
 // retryable: deadlock_detected, serialization_failure (PostgreSQL manual, appendix A).

@@ -410,3 +410,29 @@ func TestPartitionsAreMadeAheadAndOnce(t *testing.T) {
 		}
 	})
 }
+
+// Who asks must be able to tell "you left" from "it failed", however the driver
+// says that the transaction is over.
+func TestATransactionThatIsLeftSaysSo(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		for name, begin := range map[string]func(context.Context, func(*store.Tx) error) error{"read": db.Read, "write": db.Write} {
+			ctx, cancel := context.WithCancel(t.Context())
+			err := begin(ctx, func(tx *store.Tx) error {
+				cancel()
+				for {
+					var n int
+					if err := tx.WithContext(context.Background()).Raw("SELECT 1").Scan(&n).Error; err != nil {
+						return fmt.Errorf("ask: %w", err)
+					}
+				}
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: %v", name, err)
+			}
+			own := errors.New("no")
+			if err := begin(t.Context(), func(*store.Tx) error { return own }); err != own {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
