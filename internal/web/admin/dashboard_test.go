@@ -411,6 +411,8 @@ func TestHappened(t *testing.T) {
 		{"a topic that is archived", []fact{one(event.ConsentWithdrawn, "a@b.c", "topic_id", "x")}, []Happening{{at, "no", "a@b.c", "Permission taken back", ""}}},
 		{"why", []fact{one(event.MailSkipped, "a@b.c", "reason", "suppressed: hard-bounce")},
 			[]Happening{{at, "", "a@b.c", "Mail left out", "address blocked: there is no such mailbox"}}},
+		{"a breaker", []fact{one(event.SendingPaused, "", "reason", delivery.BreakerComplaints)},
+			[]Happening{{at, "", "", "Sending stopped by a safeguard", "too many reports as spam"}}},
 		{"a reason without words", []fact{one(event.MailSkipped, "", "reason", "full moon")}, []Happening{{at, "", "", "Mail left out", "full moon"}}},
 		{"a kind without words", []fact{one("dog.barked", "")}, []Happening{{at, "", "", "dog.barked", ""}}},
 		{"a person who was added by what they did", []fact{one(event.SubscriberCreated, "a@b.c"), one(event.ConsentRequested, "a@b.c")},

@@ -94,7 +94,8 @@ func tell(l *i18n.Localizer, f fact, topics map[string]string) Happening {
 // extra is what makes this fact this one: why, where to, which order.
 func extra(l *i18n.Localizer, f fact) string {
 	switch f.Kind {
-	case event.MailFailed, event.MailSkipped, event.MailUncertain, event.AddressSuppressed, event.AddressLifted, event.OfferRefused, event.SequenceEnded:
+	case event.MailFailed, event.MailSkipped, event.MailUncertain, event.AddressSuppressed, event.AddressLifted, event.OfferRefused, event.SequenceEnded,
+		event.SendingPaused, event.SendingWarned:
 		return reason(l, text(f.Data["reason"]))
 	case event.MailClicked:
 		return text(f.Data["url"])
