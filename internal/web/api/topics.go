@@ -32,7 +32,7 @@ type topicNew struct {
 	Slug        string               `json:"slug" maxLength:"64" example:"letters"`
 	Texts       map[string]topicText `json:"texts" minProperties:"1" doc:"By language (BCP 47); the brand's default must be there." example:"{\"en\":{\"name\":\"Tea letters\",\"wording\":\"Yes, write to me about new teas.\"}}"`
 	PromiseMax  int                  `json:"promise_max,omitempty" minimum:"0" maximum:"1000" doc:"At most so many mails …" example:"2"`
-	PromiseDays int                  `json:"promise_days,omitempty" minimum:"0" maximum:"3650" doc:"… in any so many days; both 0: no promise." example:"30"`
+	PromiseDays int                  `json:"promise_days,omitempty" minimum:"0" maximum:"366" doc:"… in any so many days; both 0: no promise." example:"30"`
 	ValidDays   int                  `json:"valid_days,omitempty" minimum:"0" maximum:"36500" doc:"A consent ends after so many days; 0: never." example:"730"`
 	Position    int                  `json:"position,omitempty" minimum:"0" maximum:"10000" doc:"The order on pages." example:"1"`
 }
@@ -85,7 +85,7 @@ func getTopic(tx *store.Tx, c caller, in *ByID) (topicAnswer, error) {
 type topicChange struct {
 	Texts       *map[string]topicText `json:"texts,omitempty" doc:"In place of all texts there are."`
 	PromiseMax  *int                  `json:"promise_max,omitempty" minimum:"0" maximum:"1000" example:"4"`
-	PromiseDays *int                  `json:"promise_days,omitempty" minimum:"0" maximum:"3650" example:"30"`
+	PromiseDays *int                  `json:"promise_days,omitempty" minimum:"0" maximum:"366" example:"30"`
 	ValidDays   *int                  `json:"valid_days,omitempty" minimum:"0" maximum:"36500" example:"365"`
 	Position    *int                  `json:"position,omitempty" minimum:"0" maximum:"10000" example:"2"`
 	Archived    *bool                 `json:"archived,omitempty" doc:"Not offered any more; permissions stay." example:"true"`
