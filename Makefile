@@ -5,7 +5,7 @@ SOURCES := cmd configs internal templates
 QUICK   := ./internal ./internal/problem ./internal/link ./internal/config ./internal/i18n ./internal/compose ./templates
 REPORT  := $(GO) run ./internal/testkit/cmd/report
 
-.PHONY: run test check lint parts bench bench-web bench-send chaos faults
+.PHONY: run test check lint parts bench bench-web bench-send chaos faults postfix
 
 run: ## the demo: everything in one process, nothing to install but Go
 	$(GO) run ./cmd/assent demo
@@ -38,6 +38,20 @@ chaos: parts ## kills the program and all it stands on while it sends, and count
 
 faults: parts ## a mail server that misbehaves, people who leave, promises; a table of what came of every mail
 	@$(GO) run ./internal/testkit/cmd/faults
+
+# Root only, and Debian: a mail server that runs for the tests alone, and two
+# programs that verify signatures. What is missing is installed, and not started.
+postfix: ## a campaign through Debian's Postfix, as the relay and as the receivers' server
+	@missing=""; \
+	command -v postfix >/dev/null || missing="$$missing postfix"; \
+	command -v opendkim-testmsg >/dev/null || missing="$$missing opendkim-tools"; \
+	/usr/bin/python3 -c 'import dkim, nacl, dns.resolver' 2>/dev/null || missing="$$missing python3-dkim python3-nacl python3-dnspython"; \
+	if [ -n "$$missing" ]; then \
+		echo "installing$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+		echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections && \
+		apt-get update >/dev/null && apt-get install -y --no-install-recommends $$missing >/dev/null || exit 1; \
+	fi
+	@$(GO) run ./internal/testkit/cmd/postfix
 
 # The real parts of the tests: what is missing is installed by root on Debian,
 # and named to everybody else.
