@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +15,8 @@ import (
 
 	"assent/internal/config"
 	"assent/internal/delivery"
+	"assent/internal/delivery/provider"
+	"assent/internal/delivery/route"
 	"assent/internal/i18n"
 	"assent/internal/jobs"
 	"assent/internal/link"
@@ -271,6 +275,9 @@ func examineRedis(ctx context.Context, s config.Settings) []Finding {
 }
 
 func examineSMTP(ctx context.Context, s config.Settings) []Finding {
+	if s.SMTP[0].Direct() {
+		return examineDirect(ctx, s)
+	}
 	var found []Finding
 	for i, server := range servers(s) {
 		if s.SMTP[i].Catcher() {
@@ -286,6 +293,43 @@ func examineSMTP(ctx context.Context, s config.Settings) []Finding {
 		found = append(found, f)
 	}
 	return found
+}
+
+// examineDirect looks whether the address to send from is this machine's, and
+// whether a mail host can be reached: one of the brands' own domains, which do
+// not mind. Who rents machines out often keeps that way closed.
+func examineDirect(ctx context.Context, s config.Settings) []Finding {
+	table, err := provider.Load(s.Providers)
+	if err != nil {
+		return []Finding{ill("smtp", "mend the file that ASSENT_PROVIDERS names", err)}
+	}
+	way, d := s.SMTP[0], direct(s, table)
+	if way.Source.IsValid() {
+		c, err := net.ListenPacket("udp", netip.AddrPortFrom(way.Source, 0).String())
+		if err != nil {
+			return []Finding{ill("smtp", "name an address of this machine as source in ASSENT_SMTP_URL", err)}
+		}
+		c.Close()
+	}
+	found := []Finding{{Part: "smtp", Detail: "mails go straight to their receivers, in the name of " + d.Hello}}
+	senders, err := readSenders(ctx, s)
+	if err != nil {
+		return found // told elsewhere
+	}
+	var closed []Finding
+	for _, one := range senders {
+		said, err := d.Probe(ctx, one.Domain)
+		var failure *route.Failure
+		switch {
+		case err == nil:
+			return append(found, Finding{Part: "smtp", Detail: "the mail host of " + one.Domain + ": " + said})
+		case errors.As(err, &failure): // told with the domain
+		default:
+			closed = []Finding{ill("smtp", fmt.Sprintf("see that this machine may connect to port %d of others; who rents it out may have to open it", s.MXPort),
+				fmt.Errorf("the mail host of %s: %w", one.Domain, err))}
+		}
+	}
+	return append(found, closed...)
 }
 
 func examineURL(_ context.Context, s config.Settings) []Finding {

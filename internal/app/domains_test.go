@@ -1,6 +1,7 @@
 package app
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
@@ -85,6 +86,50 @@ func TestExamineLooksAtTheDomains(t *testing.T) {
 	asked := names.Asked("north-tea.example")
 	if ill, warned, well := domains(Examine(t.Context(), s)); ill != nil || warned != nil || well != "" || names.Asked("north-tea.example") != asked {
 		t.Errorf("though no mail leaves: %q %q %q", ill, warned, well)
+	}
+}
+
+// TestExamineTriesTheWayToReceivers: where no server is between, a mail host of
+// a brand's own domain is asked, and no mail begun.
+func TestExamineTriesTheWayToReceivers(t *testing.T) {
+	names, mail := testkit.DNS(t), testkit.SMTP(t)
+	at, err := url.Parse(mail.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(query, port string) config.Settings {
+		return settingsOf(t, "ASSENT_DNS="+names.Addr, "ASSENT_SMTP_URL=mx://?hello=mail.example.org"+query, "ASSENT_MX_ALLOW=loopback", "ASSENT_MX_PORT="+port)
+	}
+	s := with("&source=127.0.0.1", at.Port())
+	migrate(t, s)
+	aBrand(t, s)
+	smtp := func(s config.Settings) (ill, well []string) {
+		for _, f := range Examine(t.Context(), s) {
+			if f.Part == "smtp" && f.Err != nil {
+				ill = append(ill, f.Say())
+			} else if f.Part == "smtp" {
+				well = append(well, f.Say())
+			}
+		}
+		return ill, well
+	}
+	if ill, well := smtp(s); ill != nil || len(well) != 1 || !strings.Contains(well[0], "in the name of mail.example.org") {
+		t.Errorf("nobody to ask: %q %q", ill, well)
+	}
+	names.MX("north-tea.example", "10 mx.north-tea.example")
+	names.Host("mx.north-tea.example", "127.0.0.1")
+	if ill, well := smtp(s); ill != nil || len(well) != 2 || !strings.Contains(well[1], "the mail host of north-tea.example: in clear") {
+		t.Errorf("reached: %q %q", ill, well)
+	}
+	if n := len(mail.Mails()); n != 0 {
+		t.Errorf("%d mails were sent", n)
+	}
+	s.MXPort = 1
+	if ill, _ := smtp(s); len(ill) != 1 || !strings.Contains(ill[0], "port 1 of others") {
+		t.Errorf("a closed way: %q", ill)
+	}
+	if ill, _ := smtp(with("&source=192.0.2.1", at.Port())); len(ill) != 1 || !strings.Contains(ill[0], "an address of this machine") {
+		t.Errorf("a foreign address: %q", ill)
 	}
 }
 

@@ -25,16 +25,37 @@ func Probe(ctx context.Context, s Server) (string, error) {
 		return "", err
 	}
 	defer (&conn{smtp: c}).quit()
-	said := []string{secured(c)}
+	said := agreed(c)
 	if s.User != "" {
 		said = append(said, "signed in as "+s.User)
 	}
+	return strings.Join(said, ", "), c.Noop()
+}
+
+// Probe does the same at the best of a domain's own mail hosts that can be
+// reached, as mails to it would be sent; a *route.Failure is the domain's fault.
+func (d *Direct) Probe(ctx context.Context, domain string) (string, error) {
+	r, err := d.Finder.Find(ctx, domain)
+	if err != nil {
+		return "", err
+	}
+	c, err := (&pool{direct: d}).reach(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	defer c.quit()
+	return strings.Join(agreed(c.smtp), ", "), c.smtp.Noop()
+}
+
+// agreed is how a connection is secured, and what the server can do.
+func agreed(c *smtp.Client) []string {
+	said := []string{secured(c)}
 	for _, name := range []string{"PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE"} {
 		if ok, value := c.Extension(name); ok {
 			said = append(said, strings.TrimSpace(name+" "+value))
 		}
 	}
-	return strings.Join(said, ", "), c.Noop()
+	return said
 }
 
 func secured(c *smtp.Client) string {
