@@ -8,6 +8,9 @@
 //	 │    put back, not begun: due as it was└───────────► uncertain (confirmations and service mail: queued again)
 //	 └─ the gate says no, or the source was cancelled ──► skipped, with the reason
 //
+// What the gate or the throttle holds back goes the way of 4yz: due when quiet
+// hours end, when a promise has room again, or when its receiver takes more.
+//
 // A claim is one statement that takes due rows and asks consent's question of
 // each; a claim older than half a second is asked again before its next mail
 // begins, so a withdrawal overtakes the queue. A claim belongs to a node, the
