@@ -97,6 +97,7 @@ func benchmarkSend(b *testing.B, url string) {
 	if err := w.engine.Deliver(context.Background(), "bulk"); err != nil {
 		b.Fatal(err)
 	}
+	w.engine.lanes.Wait()
 	w.settle()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "mails/s")
 	if c := w.counts(source); c.Sent != int64(b.N)+1 && c.Queued == 0 {

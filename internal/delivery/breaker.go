@@ -3,6 +3,7 @@ package delivery
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -16,8 +17,9 @@ import (
 // report it as spam, or when one refusal over policy follows another. It counts
 // from the start of the stream, or from the last time a person resumed it.
 //
-// The first two are judged by the lower end of an interval, so that three bad
-// addresses among the first five stop nothing, and 10 among 100 do.
+// The first two are judged by the lower end of an interval and from a least
+// number, so that three bad addresses among the first five stop nothing, and 10
+// among 100 do.
 
 // tally is what a breaker counts of a stream.
 type tally struct {
@@ -41,6 +43,7 @@ const (
 const (
 	bounceStop, bounceWarn       = 0.05, 0.02
 	complaintStop, complaintWarn = 0.003, 0.001
+	leastBounces                 = 10
 	leastSent                    = 500 // for complaints
 	leastComplaints              = 3
 	refusalRun                   = 20
@@ -67,11 +70,11 @@ func (t tally) judge() (stop, warn string) {
 	switch {
 	case t.Refusals >= refusalRun:
 		return BreakerRefusals, ""
-	case bounced > bounceStop:
+	case t.Hard >= leastBounces && bounced > bounceStop:
 		return BreakerBounces, ""
 	case enough && complained > complaintStop:
 		return BreakerComplaints, ""
-	case bounced > bounceWarn:
+	case t.Hard >= leastBounces && bounced > bounceWarn:
 		return "", BreakerBounces
 	case enough && complained > complaintWarn:
 		return "", BreakerComplaints
@@ -145,9 +148,11 @@ func add(tx *store.Tx, brandID uuid.UUID, t tally, anew bool) error {
 	return nil
 }
 
-// trip pauses the stream, unless it is paused already, and says so.
+// trip pauses the stream, unless it is paused already, and says so. Of a
+// campaign nothing of which is left there is nothing to pause.
 func trip(tx *store.Tx, brandID uuid.UUID, t tally, why string) error {
-	n, err := tx.Run("UPDATE streams SET paused_at = ?, paused_for = ? WHERE id = ? AND brand_id = ? AND paused_at IS NULL", tx.Now(), why, t.StreamID, brandID)
+	n, err := tx.Run(`UPDATE streams SET paused_at = ?, paused_for = ? WHERE id = ? AND brand_id = ? AND paused_at IS NULL
+		AND (origin <> 'campaign' OR EXISTS (SELECT 1 FROM outbox o WHERE o.stream_id = streams.id))`, tx.Now(), why, t.StreamID, brandID)
 	if err != nil {
 		return fmt.Errorf("pause a stream: %w", err)
 	}
@@ -169,8 +174,16 @@ func OnSuppressed(tx *store.Tx, e event.Event) error {
 	if e.Data["reason"] != consent.Complaint || e.SubscriberID == nil {
 		return nil
 	}
+	var before []event.Event
+	err := tx.Where("subscriber_id = ? AND kind = ? AND at > ? AND id <> ?", *e.SubscriberID, event.AddressSuppressed, tx.Now().AddDate(0, 0, -30), e.ID).Find(&before).Error
+	if err != nil {
+		return fmt.Errorf("look for earlier complaints: %w", err)
+	}
+	if slices.ContainsFunc(before, func(b event.Event) bool { return b.Data["reason"] == consent.Complaint }) {
+		return nil // the same one, reported again
+	}
 	var last uuid.NullUUID
-	err := one(tx, &last, `SELECT stream_id FROM messages WHERE subscriber_id = ? AND brand_id = ? AND kind = 'marketing' AND state = 'sent'
+	err = one(tx, &last, `SELECT stream_id FROM messages WHERE subscriber_id = ? AND brand_id = ? AND kind = 'marketing' AND state = 'sent'
 		AND settled_at > ? ORDER BY settled_at DESC LIMIT 1`, *e.SubscriberID, e.BrandID, tx.Now().AddDate(0, 0, -30))
 	if err != nil {
 		return fmt.Errorf("find the mail that was complained of: %w", err)

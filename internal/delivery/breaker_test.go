@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"strings"
@@ -34,7 +33,9 @@ func TestBreakersJudge(t *testing.T) {
 		tally
 		stop, warn string
 	}{
-		{tally{Sent: 4, Hard: 1}, "", BreakerBounces},             // 3.6 % at the very least
+		{tally{Hard: 1}, "", ""},          // the first of all
+		{tally{Sent: 2, Hard: 3}, "", ""}, // three of the first five
+		{tally{Hard: 9}, "", ""},
 		{tally{Sent: 97, Hard: 3}, "", ""},                        // as is usual
 		{tally{Sent: 940, Hard: 60}, "", BreakerBounces},          // 4.7 % at least
 		{tally{Sent: 900, Hard: 100}, BreakerBounces, ""},         // 8 % at least
@@ -79,8 +80,7 @@ func (w *world) stream(id uuid.UUID) (s Stream) {
 // drain delivers page by page, as if each were written before the next is claimed.
 func (w *world) drain(source uuid.UUID) {
 	w.Helper()
-	w.must(w.engine.Deliver(context.Background(), "bulk"))
-	w.settle()
+	w.deliver("bulk")
 }
 
 func TestTooManyBouncesStopAStream(t *testing.T) {
@@ -88,7 +88,7 @@ func TestTooManyBouncesStopAStream(t *testing.T) {
 		for i := range 12 {
 			w.smtp.Script(fmt.Sprintf("gone%d@example.org", i), testkit.Refuse(550, "5.1.1 no such user"))
 		}
-		bad, other := w.campaign(w.crowd(12, "gone")...), w.campaign(w.person("ana@example.org"))
+		bad, other := w.as(w.campaign(w.crowd(12, "gone")...), OriginSequence), w.campaign(w.person("ana@example.org"))
 		w.drain(bad)
 		s := w.stream(bad)
 		if s.PausedAt == nil || s.PausedFor != BreakerBounces {
@@ -122,7 +122,7 @@ func TestARunOfPolicyRefusalsStopsAStream(t *testing.T) {
 		for i := range refusalRun {
 			w.smtp.Script(fmt.Sprintf("p%d@example.org", i), testkit.RefuseData(554, "5.7.1 blocked"))
 		}
-		source := w.campaign(w.crowd(refusalRun, "p")...)
+		source := w.as(w.campaign(w.crowd(refusalRun, "p")...), OriginSequence)
 		w.drain(source)
 		if s := w.stream(source); s.PausedFor != BreakerRefusals {
 			t.Errorf("the stream goes on: %+v", s)
@@ -136,7 +136,7 @@ func TestARunOfPolicyRefusalsStopsAStream(t *testing.T) {
 func TestComplaintsCountAgainstWhatWasSentLast(t *testing.T) {
 	each(t, func(w *world) {
 		ana := w.person("ana@example.org")
-		source := w.campaign(ana)
+		source := w.as(w.campaign(ana), OriginSequence)
 		w.deliver("bulk")
 		event.Listen(w.db, event.AddressSuppressed, OnSuppressed)
 		w.write(func(tx *store.Tx) error {
@@ -155,6 +155,21 @@ func TestComplaintsCountAgainstWhatWasSentLast(t *testing.T) {
 		w.write(func(tx *store.Tx) error { return consent.Suppress(tx, w.brand, ana.AddressHash, consent.Complaint, "") })
 		if s := w.stream(source); s.PausedFor != BreakerComplaints {
 			t.Errorf("the stream goes on: %+v", s)
+		}
+
+		over := w.campaign(ana)
+		w.write(func(tx *store.Tx) error {
+			return add(tx, w.brand.ID, tally{StreamID: over, Sent: 1000, Complaints: 20}, false)
+		})
+		if s := w.stream(over); s.PausedFor == "" { // it has a mail on the way
+			t.Error("a campaign with a mail on the way goes on")
+		}
+		done := w.campaign()
+		w.write(func(tx *store.Tx) error {
+			return add(tx, w.brand.ID, tally{StreamID: done, Sent: 1000, Complaints: 20}, false)
+		})
+		if s := w.stream(done); s.PausedFor != "" {
+			t.Error("a campaign that is over was paused")
 		}
 	})
 }

@@ -3,6 +3,7 @@ package delivery
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -501,12 +502,25 @@ func release(tx *store.Tx, node uuid.UUID, of []*claimed) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Change("UPDATE outbox SET node_id = NULL FROM "+heldRows(tx, from)+" h WHERE outbox."+tx.Pick("ctid", "rowid")+" = h.at",
+	rows, err := tx.Select("UPDATE outbox SET node_id = NULL FROM "+heldRows(tx, from)+" h WHERE outbox."+tx.Pick("ctid", "rowid")+" = h.at RETURNING outbox.id",
 		append(args, node)...)
 	if err != nil {
 		return fmt.Errorf("put claimed messages back: %w", err)
 	}
-	return giveBack(tx, of)
+	freed := map[uuid.UUID]bool{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			rows.Close()
+			return fmt.Errorf("put claimed messages back: %w", err)
+		}
+		freed[id] = true
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return fmt.Errorf("put claimed messages back: %w", err)
+	}
+	// Only theirs: what is put back a second time may have been claimed again since.
+	return giveBack(tx, slices.DeleteFunc(slices.Clone(of), func(m *claimed) bool { return !freed[m.ID] }))
 }
 
 // claimsOf lists what a node has claimed, as far as the outbox tells. It reads

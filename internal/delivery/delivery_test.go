@@ -16,7 +16,6 @@ import (
 	"assent/internal/compose"
 	"assent/internal/consent"
 	"assent/internal/event"
-	"assent/internal/link"
 	"assent/internal/store"
 	"assent/internal/subscriber"
 	"assent/internal/testkit"
@@ -426,7 +425,7 @@ func TestTheJournalIsShortened(t *testing.T) {
 		if err := j.begin(m); err != nil {
 			t.Fatal(err)
 		}
-		if err := j.settled([]link.Message{m.Ref()}); err != nil {
+		if err := j.settled([]outcome{{claimed: m}}); err != nil {
 			t.Fatal(err)
 		}
 	}

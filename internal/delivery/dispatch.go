@@ -67,14 +67,19 @@ func (p *pace) room(ctx context.Context, s uuid.UUID, limits []throttle.Limit) i
 	}
 	g := p.throttle.Take(ctx, throttle.Want{Limits: limits, N: batch, UpTo: true})[0]
 	if g.N == 0 {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.rests == nil {
-			p.rests = map[uuid.UUID]time.Time{}
-		}
-		p.rests[s] = time.Now().Add(min(max(g.Wait, 10*time.Millisecond), time.Minute))
+		p.rest(s, min(max(g.Wait, 10*time.Millisecond), time.Minute))
 	}
 	return g.N
+}
+
+// rest leaves a stream alone for a while.
+func (p *pace) rest(s uuid.UUID, d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rests == nil {
+		p.rests = map[uuid.UUID]time.Time{}
+	}
+	p.rests[s] = time.Now().Add(d)
 }
 
 // giveBack returns room that was asked for and not used.
@@ -231,9 +236,8 @@ func (e *Engine) heed(ctx context.Context, m *claimed, r reply) {
 // so that a slow receiver's mails do not stand in the way of the others'.
 type lane struct {
 	engine  *Engine
-	ctx     context.Context
+	until   time.Time
 	crews   map[*line]chan job
-	done    sync.WaitGroup
 	pending atomic.Int64
 }
 
@@ -246,8 +250,8 @@ type job struct {
 // do than it can begin while the claim is young.
 const busyFor = 20 * time.Second
 
-func (e *Engine) openLane(ctx context.Context) *lane {
-	return &lane{engine: e, ctx: ctx, crews: map[*line]chan job{}}
+func (e *Engine) openLane(until time.Time) *lane {
+	return &lane{engine: e, until: until, crews: map[*line]chan job{}}
 }
 
 // crew is the line's, hired at its first mail.
@@ -265,10 +269,10 @@ func (l *lane) crew(to *line) chan job {
 	work = make(chan job, room)
 	l.crews[to] = work
 	for range hands {
-		l.done.Go(func() {
+		l.engine.lanes.Go(func() {
 			c := courier{engine: l.engine}
 			for j := range work {
-				c.carry(l.ctx, j)
+				c.carry(l.engine.sending, j)
 				l.pending.Add(-1)
 			}
 		})
@@ -278,13 +282,24 @@ func (l *lane) crew(to *line) chan job {
 
 // send hands messages to the crews, and returns when most of them have begun: so
 // that the next are claimed meanwhile, and not long before their turn.
-func (l *lane) send(b *bundle, messages []*claimed) {
-	for _, m := range messages {
+func (l *lane) send(ctx context.Context, b *bundle, messages []*claimed) {
+	over := time.NewTimer(time.Until(l.until))
+	defer over.Stop()
+	for i, m := range messages {
 		work := l.crew(m.way.line)
 		l.pending.Add(1)
 		if l.engine.pool.direct == nil {
-			work <- job{b, m}
-			continue
+			select {
+			case work <- job{b, m}:
+				continue
+			case <-ctx.Done():
+			case <-over.C: // a slow server: the lane gives its place up
+			}
+			l.pending.Add(-1)
+			for _, m := range messages[i:] {
+				l.engine.putBack(b, m)
+			}
+			return
 		}
 		select {
 		case work <- job{b, m}:
@@ -293,14 +308,14 @@ func (l *lane) send(b *bundle, messages []*claimed) {
 			l.engine.delay(b, m, l.engine.db.Now().Add(busyFor), reasonBusy)
 		}
 	}
-	for l.engine.pool.direct != nil && l.pending.Load() > batch && l.ctx.Err() == nil {
+	for l.engine.pool.direct != nil && l.pending.Load() > batch && ctx.Err() == nil && time.Now().Before(l.until) {
 		time.Sleep(busyWait)
 	}
 }
 
+// close tells the crews that nothing more comes. They finish what they have.
 func (l *lane) close() {
 	for _, work := range l.crews {
 		close(work)
 	}
-	l.done.Wait()
 }

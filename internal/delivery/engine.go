@@ -43,8 +43,10 @@ type Engine struct {
 	pace     pace
 	haste    haste
 	backoff  backoff
-	bulk     chan struct{} // a place for each connection that bulk mail may have
-	lanes    sync.WaitGroup
+	bulk     chan struct{}   // a place for each connection that bulk mail may have
+	lanes    sync.WaitGroup  // and their crews
+	sending  context.Context // of the crews, which outlive the handler that hired them
+	endSend  context.CancelFunc
 	stopBeat context.CancelFunc
 	beat     sync.WaitGroup
 }
@@ -100,6 +102,7 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 	}
 	e.bulk = make(chan struct{}, max(1, p.size()-reserve(p.size())))
 	e.book = openBook(o.DB, node, j, &e.hand, e.metrics, o.Log)
+	e.sending, e.endSend = context.WithCancel(context.Background())
 	beating, stop := context.WithCancel(context.Background())
 	e.stopBeat = stop
 	e.beat.Add(1)
@@ -117,10 +120,17 @@ func (e *Engine) Connections() int { return e.pool.size() }
 // Node is this process's name among the senders.
 func (e *Engine) Node() uuid.UUID { return e.node }
 
-// Stop waits for the lanes, whose contexts must have ended, writes the last
-// outcomes and hangs up.
+// stopTime is what the crews get at a stop: longer than a server has to answer
+// what is under way.
+const stopTime = endTime + 2*time.Second
+
+// Stop waits for the lanes, whose contexts must have ended, and for what is
+// under way, writes the last outcomes and hangs up.
 func (e *Engine) Stop() {
+	e.endSend()
+	late := time.AfterFunc(stopTime, e.book.giveUp)
 	e.lanes.Wait()
+	late.Stop()
 	e.stopBeat()
 	e.beat.Wait()
 	e.book.close()
@@ -140,6 +150,7 @@ func (e *Engine) keepBeating(ctx context.Context) {
 			if err := sayHello(ctx, e.db, e.node); err != nil && ctx.Err() == nil {
 				e.log.Warn("this node could not say that it lives", "error", err)
 			}
+			e.pool.sweep()
 			if err := e.putBackStrays(ctx); err != nil && ctx.Err() == nil {
 				e.log.Warn("claims that nobody has in hand could not be put back", "error", err)
 			}
@@ -186,8 +197,9 @@ func (e *Engine) Due(ctx context.Context, queue string) (yes bool, err error) {
 }
 
 // Deliver works as one lane of a queue: it claims and sends, stream by stream,
-// until nothing is due, its time is up, or ctx ends. Messages it has not begun
-// by then are put back.
+// until nothing is due, its time is up, or ctx ends. Messages it has handed to
+// nobody by then are put back; it does not wait for those that a slow server
+// has.
 func (e *Engine) Deliver(ctx context.Context, queue string) error {
 	e.lanes.Add(1)
 	defer e.lanes.Done()
@@ -196,7 +208,7 @@ func (e *Engine) Deliver(ctx context.Context, queue string) error {
 		defer e.haste.end()
 	}
 	until := time.Now().Add(slice)
-	lane := e.openLane(ctx)
+	lane := e.openLane(until)
 	defer lane.close()
 	for time.Now().Before(until) && ctx.Err() == nil && !e.backoff.active() {
 		b, err := e.next(ctx, queue)
@@ -206,7 +218,9 @@ func (e *Engine) Deliver(ctx context.Context, queue string) error {
 		if b == nil {
 			return nil
 		}
-		lane.send(b, e.dispatch(ctx, b))
+		ready := e.dispatch(ctx, b)
+		e.pace.giveBack(ctx, b.limits, len(b.messages)-len(ready))
+		lane.send(ctx, b, ready)
 	}
 	return nil
 }
@@ -219,7 +233,6 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 	b := &bundle{engine: e, queue: queue, asked: time.Now(), left: map[link.Message]*claimed{}}
 	var stream dueStream
 	var said answers
-	var limits []throttle.Limit
 	var room int
 	var found bool
 	e.claiming.RLock()
@@ -231,8 +244,9 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 		if stream, found, err = due(tx, queue, after, marks, e.pace.resting()); err != nil || !found {
 			return err
 		}
-		limits = e.pace.limitsOf(stream, tx.Now())
-		if room = e.pace.room(ctx, stream.ID, limits); room == 0 {
+		e.pace.giveBack(ctx, b.limits, room) // of a try before
+		b.limits = e.pace.limitsOf(stream, tx.Now())
+		if room = e.pace.room(ctx, stream.ID, b.limits); room == 0 {
 			return nil
 		}
 		b.messages, said, err = e.claimAfterMark(tx, stream, room)
@@ -243,7 +257,7 @@ func (e *Engine) next(ctx context.Context, queue string) (*bundle, error) {
 		e.turns[queue] = stream.ID
 		e.mu.Unlock()
 	}
-	e.pace.giveBack(ctx, limits, room-len(b.messages))
+	e.pace.giveBack(ctx, b.limits, room-len(b.messages))
 	if err != nil {
 		e.doubt.Store(strayLooks)
 		return nil, err
@@ -347,6 +361,7 @@ func (h *hand) has(ref link.Message) bool {
 type bundle struct {
 	engine   *Engine
 	queue    string
+	limits   []throttle.Limit // that room was asked of
 	messages []*claimed
 
 	mu    sync.Mutex
@@ -370,7 +385,10 @@ func (b *bundle) take(m *claimed) (ok bool) {
 func (b *bundle) start(ctx context.Context, m *claimed) (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if time.Since(b.asked) >= askAfter {
+	for try := 0; time.Since(b.asked) >= askAfter; try++ {
+		if try == 3 {
+			return false, errors.New("the database answers too slowly to be believed")
+		}
 		asking := time.Now()
 		var may map[link.Message]bool
 		err := b.engine.db.Write(ctx, func(tx *store.Tx) (err error) {
@@ -470,13 +488,16 @@ func (e *Engine) unreached(j job, err error) {
 	}
 }
 
+// restFor is how long a stream waits of which a mail could not be made.
+const restFor = 30 * time.Second
+
 // unfit is a message that cannot be made into a mail: its template fails for
 // these values, or its address is none. Other failures put it back.
 func (e *Engine) unfit(ctx context.Context, j job, err error) {
 	if _, expected := problem.Of(err); !expected {
 		if ctx.Err() == nil {
-			e.log.Error("a mail could not be made; it waits", "message", j.ID, "error", err)
-			e.backoff.longer()
+			e.log.Error("a mail could not be made; its stream waits", "message", j.ID, "stream", j.StreamID, "error", err)
+			e.pace.rest(j.StreamID, restFor)
 		}
 		e.putBack(j.bundle, j.claimed)
 		return

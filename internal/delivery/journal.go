@@ -160,12 +160,15 @@ func parseEntry(line string) (ref link.Message, e entry, ok bool) {
 	return ref, e, strings.HasPrefix(f[4], "-")
 }
 
-// settled forgets what the database knows now.
-func (j *journal) settled(refs []link.Message) error {
+// settled forgets what the database knows now; not what a later claim of the
+// same message has begun meanwhile.
+func (j *journal) settled(page []outcome) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for _, ref := range refs {
-		delete(j.open, ref)
+	for _, o := range page {
+		if ref := o.Ref(); j.open[ref].epoch <= o.Epoch {
+			delete(j.open, ref)
+		}
 	}
 	if j.lines < rewriteAt {
 		return nil

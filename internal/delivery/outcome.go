@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,6 +39,7 @@ type book struct {
 	in   chan outcome
 	done chan struct{}
 	stop chan struct{} // closed when nothing is waited for any longer
+	once sync.Once
 }
 
 func openBook(db *store.DB, node uuid.UUID, j *journal, h *hand, m *metrics, log *slog.Logger) *book {
@@ -47,8 +49,17 @@ func openBook(db *store.DB, node uuid.UUID, j *journal, h *hand, m *metrics, log
 }
 
 // enter hands an outcome over; it waits when the database is far behind, which
-// holds the senders back.
-func (b *book) enter(o outcome) { b.in <- o }
+// holds the senders back. When the process stops and the database is away, what
+// was answered is in the journal, and what was not is found there to be so.
+func (b *book) enter(o outcome) {
+	select {
+	case b.in <- o:
+	case <-b.stop:
+	}
+}
+
+// giveUp ends all waiting for the database.
+func (b *book) giveUp() { b.once.Do(func() { close(b.stop) }) }
 
 // closing is what the last outcomes get to be written at a stop.
 const closing = 2 * time.Second
@@ -60,7 +71,7 @@ func (b *book) close() {
 	select {
 	case <-b.done:
 	case <-time.After(closing):
-		close(b.stop)
+		b.giveUp()
 		<-b.done
 	}
 }
@@ -83,7 +94,7 @@ func (b *book) run() {
 		}
 		b.met.booked(page)
 		b.hand.letGo(refs(page)...)
-		if err := b.jour.settled(refs(page)); err != nil {
+		if err := b.jour.settled(page); err != nil {
 			b.log.Warn("the journal could not be shortened", "error", err)
 		}
 	}
@@ -142,7 +153,7 @@ func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 	if err := byIndex(tx); err != nil {
 		return err
 	}
-	var sent []outcome
+	var sent, held []outcome
 	var back []*claimed
 	var later []deferred
 	for _, o := range page {
@@ -154,8 +165,12 @@ func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 		case delayed:
 			later = append(later, deferred{o.claimed, o.until, o.text})
 		default:
-			if err := recordOne(tx, node, o); err != nil {
+			mine, err := recordOne(tx, node, o)
+			if err != nil {
 				return err
+			}
+			if mine {
+				held = append(held, o)
 			}
 		}
 	}
@@ -165,10 +180,14 @@ func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 	if err := putOff(tx, node, later); err != nil {
 		return err
 	}
-	if err := recordSent(tx, node, sent); err != nil {
+	n, err := recordSent(tx, node, sent)
+	if err != nil {
 		return err
 	}
-	return watch(tx, page)
+	if n == int64(len(sent)) { // else the page is written a second time
+		held = append(sent, held...)
+	}
+	return watch(tx, held)
 }
 
 // recordSent writes all accepted mails by two statements. That a mail was sent
@@ -176,9 +195,9 @@ func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 //
 // Cost: the key of the outbox and of messages, and no other index where the new
 // version of a row finds place in its page.
-func recordSent(tx *store.Tx, node uuid.UUID, page []outcome) error {
+func recordSent(tx *store.Tx, node uuid.UUID, page []outcome) (n int64, err error) {
 	if len(page) == 0 {
-		return nil
+		return 0, nil
 	}
 	of := make([]*claimed, len(page))
 	replies, opens, clicks := make([]string, len(page)), make([]bool, len(page)), make([]bool, len(page))
@@ -187,45 +206,45 @@ func recordSent(tx *store.Tx, node uuid.UUID, page []outcome) error {
 	}
 	from, args, err := tx.As("t", rowsOf(of).Texts("reply", replies).Bools("opens", opens).Bools("clicks", clicks))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if tx.Dialect() == store.Postgres {
-		_, err = tx.Change(`WITH gone AS (DELETE FROM outbox o USING `+heldRows(tx, from)+` t WHERE o.ctid = t.at
+		n, err = tx.Change(`WITH gone AS (DELETE FROM outbox o USING `+heldRows(tx, from)+` t WHERE o.ctid = t.at
 				RETURNING t.source_id, t.id, t.reply, t.opens, t.clicks)
 			`+sentSQL+` FROM gone t WHERE messages.source_id = t.source_id AND messages.id = t.id`, append(args, node, tx.Now())...)
 	} else {
-		_, err = tx.Change(sentSQL+` FROM `+heldRows(tx, from)+` t
+		n, err = tx.Change(sentSQL+` FROM `+heldRows(tx, from)+` t
 			WHERE messages.source_id = t.source_id AND messages.id = t.id`, append(append([]any{tx.Now()}, args...), node)...)
 		if err == nil {
 			_, err = tx.Change("DELETE FROM outbox WHERE rowid IN (SELECT h.at FROM "+heldRows(tx, from)+" h)", append(args, node)...)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("write what was sent: %w", err)
+		return 0, fmt.Errorf("write what was sent: %w", err)
 	}
-	return keepSlots(tx, of)
+	return n, keepSlots(tx, of)
 }
 
 // sentSQL is what acceptance changes; its ? is the time now.
 const sentSQL = `UPDATE messages SET state = 'sent', reason = '', settled_at = ?, smtp_code = 250, smtp_reply = t.reply,
 	tracks_opens = t.opens, tracks_clicks = t.clicks`
 
-// recordOne settles a message that was not accepted.
-func recordOne(tx *store.Tx, node uuid.UUID, o outcome) error {
+// recordOne settles a message that was not accepted; mine is false when the
+// claim is no longer the node's.
+func recordOne(tx *store.Tx, node uuid.UUID, o outcome) (mine bool, err error) {
 	change, fact := o.consequence(tx.Now())
 	due, again := change["due_at"]
 	var held int64
-	var err error
 	if again {
 		held, err = tx.Change("UPDATE outbox SET node_id = NULL, due_at = ? WHERE "+heldSQL, append([]any{due}, o.held(node)...)...)
 	} else {
 		held, err = tx.Change("DELETE FROM outbox WHERE "+heldSQL, o.held(node)...)
 	}
 	if err != nil {
-		return fmt.Errorf("write an outcome: %w", err)
+		return false, fmt.Errorf("write an outcome: %w", err)
 	}
 	if held == 0 {
-		return nil
+		return false, nil
 	}
 	if o.verdict == unknown && !again {
 		err = keepSlots(tx, []*claimed{o.claimed})
@@ -233,24 +252,24 @@ func recordOne(tx *store.Tx, node uuid.UUID, o outcome) error {
 		err = giveBack(tx, []*claimed{o.claimed})
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	change["smtp_code"], change["smtp_reply"] = o.code, o.text
 	if !again {
 		change["tracks_opens"], change["tracks_clicks"] = o.TracksOpens, o.TracksClicks
 	}
 	if err := tx.Model(&Message{}).Where("source_id = ? AND id = ?", o.SourceID, o.ID).Updates(change).Error; err != nil {
-		return fmt.Errorf("write an outcome: %w", err)
+		return false, fmt.Errorf("write an outcome: %w", err)
 	}
 	if fact == "" {
-		return nil
+		return true, nil
 	}
 	if o.hard() && o.SubscriberID != nil && o.Recipient == "" {
 		if err := suppress(tx, o); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return note(tx, o.Message, fact, map[string]any{"reason": change["reason"], "code": o.code, "reply": o.text})
+	return true, note(tx, o.Message, fact, map[string]any{"reason": change["reason"], "code": o.code, "reply": o.text})
 }
 
 // consequence is the transition out of claimed; fact is empty while the

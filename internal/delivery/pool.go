@@ -2,12 +2,13 @@ package delivery
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mail "github.com/wneessen/go-mail"
@@ -32,6 +33,7 @@ type pool struct {
 	shares *route.Shares
 	direct *Direct
 	slots  chan struct{} // a place for each connection there may be
+	idle   atomic.Int64  // connections that wait for a mail
 
 	mu     sync.Mutex
 	groups map[string]*line // of receivers
@@ -50,6 +52,7 @@ type line struct {
 	idle   []*conn
 	open   int
 	slowed bool // it asked for patience: one connection is enough
+	used   time.Time
 	downAt time.Time
 	reason error
 }
@@ -96,16 +99,52 @@ func newPool(servers []Server, direct *Direct) (*pool, error) {
 	return p, nil
 }
 
+// beneath is the network's connection under one that go-mail is opening. The
+// client minds ctx only until it stands, and leaves it open where the greeting,
+// the encryption or the sign-in fails.
+type beneath struct {
+	mu   sync.Mutex
+	conn net.Conn
+	cut  bool
+}
+
+func (b *beneath) set(c net.Conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.conn = c; b.cut && c != nil {
+		c.Close()
+	}
+}
+
+func (b *beneath) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cut = true; b.conn != nil {
+		b.conn.Close()
+	}
+}
+
+// errReached marks a failure of a server that was there.
+var errReached = errors.New("the server was reached")
+
 // connect opens, secures and authenticates a connection, within dialTime.
 func connect(ctx context.Context, client *mail.Client) (*conn, error) {
 	dialing, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	var beneath net.Conn
-	opened, err := client.DialToSMTPClientWithContext(context.WithValue(dialing, netKey{}, &beneath))
+	var under beneath
+	stop := context.AfterFunc(dialing, under.close)
+	opened, err := client.DialToSMTPClientWithContext(context.WithValue(dialing, netKey{}, &under))
+	if !stop() && err == nil {
+		err = dialing.Err()
+	}
 	if err != nil {
+		under.close()
+		if under.conn != nil {
+			err = fmt.Errorf("%w: %w", errReached, err)
+		}
 		return nil, err
 	}
-	c := &conn{smtp: opened, net: beneath, last: time.Now()}
+	c := &conn{smtp: opened, net: under.conn, last: time.Now()}
 	c.pipelines, _ = opened.Extension("PIPELINING")
 	c.sizes, _ = opened.Extension("SIZE")
 	return c, nil
@@ -117,9 +156,12 @@ func (p *pool) toward(r route.Route) *line {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if l, ok := p.groups[r.Group]; ok {
+		l.mu.Lock()
+		l.used = time.Now()
+		l.mu.Unlock()
 		return l
 	}
-	l := &line{name: r.Group, most: min(max(1, r.Connections), p.size()), perConn: max(1, r.PerConnection), idleFor: max(time.Second, r.Idle)}
+	l := &line{name: r.Group, used: time.Now(), most: min(max(1, r.Connections), p.size()), perConn: max(1, r.PerConnection), idleFor: max(time.Second, r.Idle)}
 	l.dial = func(ctx context.Context) (*conn, error) { return p.reach(ctx, r) }
 	p.groups[r.Group] = l
 	return l
@@ -139,7 +181,7 @@ func (p *pool) reach(ctx context.Context, r route.Route) (*conn, error) {
 			mode = TLSRequired
 		}
 		c, err := p.knock(ctx, target, mode)
-		if err != nil && mode == TLSOpportunistic && brokenTLS(err) {
+		if mode == TLSOpportunistic && errors.Is(err, errReached) && ctx.Err() == nil {
 			c, err = p.knock(ctx, target, TLSNone)
 		}
 		if err == nil {
@@ -169,13 +211,6 @@ func (p *pool) source(to netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-func brokenTLS(err error) bool {
-	var alert tls.AlertError
-	var record tls.RecordHeaderError
-	var certificate *tls.CertificateVerificationError
-	return errors.As(err, &alert) || errors.As(err, &record) || errors.As(err, &certificate)
-}
-
 // size is how many connections there may be at once.
 func (p *pool) size() int { return cap(p.slots) }
 
@@ -202,16 +237,21 @@ func (p *pool) get(ctx context.Context, l *line) (*conn, error) {
 		if c != nil {
 			return c, nil
 		}
-		if busy { // the slot was that of a server which is away
-			select {
-			case <-time.After(busyWait):
-				continue
-			case <-ctx.Done():
-				err = ctx.Err()
-			}
-		}
 		<-p.slots
-		return nil, err
+		if !busy {
+			return nil, err
+		}
+		// The slot was that of a server which is away, or of another receiver.
+		select {
+		case <-time.After(busyWait):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		select {
+		case p.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 
@@ -220,7 +260,7 @@ func (p *pool) get(ctx context.Context, l *line) (*conn, error) {
 func (p *pool) try(ctx context.Context, first *line) (c *conn, busy bool, err error) {
 	var reasons []error
 	ask := func(l *line) *conn {
-		c, err := l.take(ctx)
+		c, err := l.take(ctx, p)
 		switch {
 		case c != nil:
 			return c
@@ -260,11 +300,12 @@ func (l *line) slow(yes bool) {
 }
 
 // take gives an idle connection or a new one; nil, nil when the line is busy.
-func (l *line) take(ctx context.Context) (*conn, error) {
+func (l *line) take(ctx context.Context, p *pool) (*conn, error) {
 	l.mu.Lock()
 	for len(l.idle) > 0 {
 		c := l.idle[len(l.idle)-1]
 		l.idle = l.idle[:len(l.idle)-1]
+		p.idle.Add(-1)
 		if time.Since(c.last) < l.idleFor && c.sent < l.perConn {
 			l.mu.Unlock()
 			return c, nil
@@ -303,8 +344,9 @@ func (l *line) take(ctx context.Context) (*conn, error) {
 func (p *pool) put(c *conn, healthy bool) {
 	c.last = time.Now()
 	c.line.mu.Lock()
-	if healthy && c.sent < c.line.perConn {
+	if healthy && c.sent < c.line.perConn && !p.crowded() {
 		c.line.idle = append(c.line.idle, c)
+		p.idle.Add(1)
 	} else {
 		c.line.open--
 		if healthy {
@@ -316,6 +358,42 @@ func (p *pool) put(c *conn, healthy bool) {
 	c.line.mu.Unlock()
 	<-p.slots
 }
+
+// crowded tells that no more connections are to be kept for later: of relays as
+// many as there may be, and so, straight to the receivers, of all of them together.
+func (p *pool) crowded() bool { return p.idle.Load() >= int64(p.size()) }
+
+// sweep hangs up on connections that nobody wanted for long, and forgets the
+// receivers that have none.
+func (p *pool) sweep() {
+	p.mu.Lock()
+	lines := append([]*line{}, p.lines...)
+	for group, l := range p.groups {
+		l.mu.Lock()
+		if l.open == 0 && time.Since(l.used) > forgetAfter {
+			delete(p.groups, group)
+		}
+		l.mu.Unlock()
+		lines = append(lines, l)
+	}
+	p.mu.Unlock()
+	for _, l := range lines {
+		l.mu.Lock()
+		l.idle = slices.DeleteFunc(l.idle, func(c *conn) bool {
+			old := time.Since(c.last) >= l.idleFor
+			if old {
+				l.open--
+				p.idle.Add(-1)
+				go c.quit()
+			}
+			return old
+		})
+		l.mu.Unlock()
+	}
+}
+
+// forgetAfter is longer than a lane has anything to do with a line it was given.
+const forgetAfter = 15 * time.Minute
 
 // close hangs up politely on all idle connections.
 func (p *pool) close() {

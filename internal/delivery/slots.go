@@ -159,7 +159,7 @@ func readUse(tx *store.Tx, s dueStream, page []*claimed) (*use, error) {
 	}
 	var rivals []struct{ SubscriberID, TopicID uuid.UUID }
 	err := tx.Raw(`SELECT m.subscriber_id, m.topic_id FROM streams st JOIN outbox o ON o.stream_id = st.id
-		JOIN messages m ON m.source_id = o.source_id AND m.id = o.id
+		JOIN messages m ON m.source_id = o.source_id AND m.id = o.id AND m.stream_id = o.stream_id AND m.due_at = o.due_at
 		WHERE st.brand_id = ? AND st.priority > ? AND st.paused_at IS NULL AND st.closed = '' AND o.due_at <= ? AND o.node_id IS NULL
 			AND m.subscriber_id IN (?)`, s.BrandID, s.Priority, tx.Now(), people).Scan(&rivals).Error
 	if err != nil {

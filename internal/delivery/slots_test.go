@@ -248,6 +248,8 @@ func TestAPromiseIsExactUnderConcurrency(t *testing.T) {
 			}
 		}
 		both.Wait()
+		first.lanes.Wait()
+		w.engine.lanes.Wait()
 		for i := range people {
 			if got := w.smtp.To(fmt.Sprintf("p%d@example.org", i)); len(got) > 1 {
 				t.Fatalf("p%d got %d mails in a week, one was promised", i, len(got))

@@ -93,7 +93,7 @@ func authentication(mode TLSMode) mail.Option {
 	return mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover)
 }
 
-// netKey carries a *net.Conn through a dial, to keep what go-mail hides.
+// netKey carries a *beneath through a dial, to keep what go-mail hides.
 type netKey struct{}
 
 func (s Server) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -105,8 +105,8 @@ func (s Server) dial(ctx context.Context, network, addr string) (net.Conn, error
 		addr = s.at.String()
 	}
 	c, err := d.DialContext(ctx, network, addr)
-	if at, ok := ctx.Value(netKey{}).(*net.Conn); ok {
-		*at = c
+	if under, ok := ctx.Value(netKey{}).(*beneath); ok && err == nil {
+		under.set(c)
 	}
 	return c, err
 }

@@ -229,6 +229,7 @@ func (w *world) carry(ctx context.Context, j job) {
 
 // settle closes the book and opens a new one, so that all is written.
 func (w *world) settle() {
+	w.engine.lanes.Wait()
 	w.engine.book.close()
 	w.engine.book = openBook(w.db, w.engine.node, w.engine.jour, &w.engine.hand, w.engine.metrics, w.engine.log)
 }

@@ -40,7 +40,7 @@ const sendingPausedKey = "sending-paused"
 // is checked before the end: after any error, or a crash, the database is as
 // empty as before. It holds a few MiB in memory.
 //
-// Marketing mail that was due when the backup was taken may have gone out since:
+// Marketing mail that was due by now may have gone out since the backup was taken:
 // it becomes uncertain, and is not sent a second time. Confirmation and service
 // mail is queued again, under its old Message-ID; all nodes count as lost.
 // Withdrawals made since the backup are unknown here, so sending is paused
@@ -259,7 +259,6 @@ func refusal(err error, table string) error {
 // after which withdrawals may be missing. That of an earlier restore which
 // nobody had settled when the backup was taken goes on.
 func settleRestored(tx *Tx, takenAt time.Time) error {
-	backupAt := takenAt
 	if since, paused, err := sendingPaused(tx); err != nil {
 		return err
 	} else if paused && since.Before(takenAt) {
@@ -270,7 +269,11 @@ func settleRestored(tx *Tx, takenAt time.Time) error {
 		args []any
 	}{
 		{`UPDATE messages SET state = 'uncertain', reason = 'restored from a backup', settled_at = ?
-			WHERE state = 'queued' AND kind NOT IN ('confirm', 'service') AND due_at <= ?`, []any{tx.Now(), backupAt}},
+			WHERE state = 'queued' AND kind NOT IN ('confirm', 'service') AND due_at <= ?`, []any{tx.Now(), tx.Now()}},
+		{`INSERT INTO slots (subscriber_id, topic_id, id, taken_at) SELECT m.subscriber_id, m.topic_id, m.id, ` + tx.Pick("CAST(? AS timestamptz)", "?") + ` FROM messages m
+			JOIN brands b ON b.id = m.brand_id LEFT JOIN permissions p ON p.subscriber_id = m.subscriber_id AND p.topic_id = m.topic_id
+			WHERE m.state = 'uncertain' AND m.reason = 'restored from a backup' AND m.kind = 'marketing' AND (b.cap_max > 0 OR p.promise_max > 0)
+			ON CONFLICT DO NOTHING`, []any{tx.Now()}},
 		{`DELETE FROM outbox WHERE (source_id, id) IN (SELECT source_id, id FROM messages WHERE state = 'uncertain')`, nil},
 		{`UPDATE outbox SET node_id = NULL WHERE node_id IS NOT NULL`, nil},
 		{`UPDATE nodes SET lost_at = ` + tx.LeaseNow() + ` WHERE lost_at IS NULL`, nil},
