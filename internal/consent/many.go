@@ -26,8 +26,9 @@ func GrantAll(tx *store.Tx, acts []Act) (events []Event, refused []error, err er
 	if len(acts) == 0 {
 		return nil, refused, nil
 	}
-	steps := make([]step, len(acts))
-	for i, a := range acts {
+	steps, acts := make([]step, len(acts)), slices.Clone(acts)
+	for i := range acts {
+		a := &acts[i]
 		a.State = Given
 		if a.Entity == "" {
 			a.Entity = EntityOperator
@@ -53,8 +54,8 @@ func GrantAll(tx *store.Tx, acts []Act) (events []Event, refused []error, err er
 
 // step is an act with the person it is about, whose row is held.
 type step struct {
-	person
-	act Act
+	*person
+	act *Act
 }
 
 // place is what an event follows another in.
@@ -80,8 +81,12 @@ func lockAll(tx *store.Tx, steps []step, refused []error) error {
 	if err != nil {
 		return err
 	}
+	held := make(map[uuid.UUID]*person, len(people))
+	for id, s := range people {
+		held[id] = &person{b, s}
+	}
 	for i, s := range steps {
-		found, ok := people[s.act.Subscriber]
+		found, ok := held[s.act.Subscriber]
 		switch {
 		case refused[i] != nil:
 		case !ok:
@@ -89,7 +94,7 @@ func lockAll(tx *store.Tx, steps []step, refused []error) error {
 		case found.ErasedAt != nil:
 			refused[i] = problem.New(problem.Gone, "subscriber.erased")
 		default:
-			steps[i].person = person{b, found}
+			steps[i].person = found
 		}
 	}
 	return nil
@@ -135,7 +140,7 @@ func refuseLeft(tx *store.Tx, steps []step, refused []error) error {
 // entry is an event that is about to be written, with all that goes with it.
 type entry struct {
 	step
-	event         Event
+	event         *Event
 	salt, private []byte
 }
 
@@ -147,20 +152,20 @@ func moveAll(tx *store.Tx, steps []step) (events []Event, refused []error, err e
 	if err != nil {
 		return nil, nil, err
 	}
-	var written []entry
+	written := make([]entry, 0, len(steps))
 	wrong := false
 	for i, s := range steps {
-		more, e, err := s.follow(tx.Now(), last[s.place()])
+		before := len(written)
+		written, events[i], err = s.follow(written, tx.Now(), last[s.place()])
 		if _, ok := problem.Of(err); ok {
 			refused[i], wrong = err, true
 			continue
 		} else if err != nil {
 			return nil, nil, err
 		}
-		if len(more) > 0 {
-			last[s.place()] = &more[len(more)-1].event
+		if len(written) > before {
+			last[s.place()] = written[len(written)-1].event
 		}
-		written, events[i] = append(written, more...), e
 	}
 	if wrong {
 		return make([]Event, len(steps)), refused, nil
@@ -168,46 +173,49 @@ func moveAll(tx *store.Tx, steps []step) (events []Event, refused []error, err e
 	return events, refused, writeAll(tx, written)
 }
 
-// follow decides what a step adds to the last event of its place, if anything;
-// e is the event that stands then. A permission found past its time is first
-// written down as expired.
-func (s step) follow(now time.Time, last *Event) (more []entry, e Event, err error) {
+// follow adds to all what a step adds to the last event of its place, if
+// anything; e is the event that stands then. A permission found past its time
+// is first written down as expired.
+func (s step) follow(all []entry, now time.Time, last *Event) (more []entry, e Event, err error) {
+	more = all
 	if last != nil && lapsed(*last, now) {
-		x, err := step{s.person, lapse(s.person, s.act.Topic, *last)}.entry(now, last)
+		over := lapse(*s.person, s.act.Topic, *last)
+		x, err := step{s.person, &over}.entry(now, last)
 		if err != nil {
-			return nil, Event{}, err
+			return all, Event{}, err
 		}
-		more, last = append(more, x), &x.event
+		more, last = append(more, x), x.event
 	}
 	var from State
 	if last != nil {
 		from, e = last.State, *last
-		e.Fresh = len(more) > 0
+		e.Fresh = len(more) > len(all)
 	}
 	to, verdict := next(from, s.act.State)
 	switch verdict {
 	case stays:
 		return more, e, nil
 	case forbidden:
-		return nil, Event{}, problem.New(problem.Conflict, "consent.transition", "From", string(from), "To", string(s.act.State))
+		return all, Event{}, problem.New(problem.Conflict, "consent.transition", "From", string(from), "To", string(s.act.State))
 	}
 	s.act.State = to
 	x, err := s.entry(now, last)
 	if err != nil {
-		return nil, Event{}, err
+		return all, Event{}, err
 	}
-	e = x.event
+	e = *x.event
 	e.Fresh = true
 	return append(more, x), e, nil
 }
 
 // entry is the event with its final leaf.
 func (s step) entry(now time.Time, last *Event) (x entry, err error) {
-	x.step = s
-	if x.event, err = s.event(now, last, s.act); err != nil {
+	e, err := s.event(now, last, *s.act)
+	if err != nil {
 		return x, err
 	}
-	x.salt, x.private, err = s.commit(&x.event, s.act)
+	x.step, x.event = s, &e
+	x.salt, x.private, err = s.commit(x.event, *s.act)
 	return x, err
 }
 
@@ -313,7 +321,7 @@ func project(tx *store.Tx, all []entry) error {
 
 func liftAfter(tx *store.Tx, all []entry) error {
 	for _, x := range all {
-		if err := x.liftAfter(tx, x.event); err != nil {
+		if err := x.liftAfter(tx, *x.event); err != nil {
 			return err
 		}
 	}
@@ -393,7 +401,7 @@ func lastWords(tx *store.Tx, steps []step) (map[place]State, error) {
 
 // lastEvent is lastEvents for one place; nil before the first.
 func lastEvent(tx *store.Tx, b brand.Brand, s subscriber.Subscriber, t Topic) (*Event, error) {
-	at := step{person{b, s}, Act{Topic: t}}
+	at := step{&person{b, s}, &Act{Topic: t}}
 	last, err := lastEvents(tx, []step{at})
 	return last[at.place()], err
 }

@@ -89,7 +89,7 @@ func lock(tx *store.Tx, b brand.Brand, id uuid.UUID) (person, error) {
 
 // move is the one way from state to state; see moveAll.
 func (p person) move(tx *store.Tx, a Act) (Event, error) {
-	events, refused, err := moveAll(tx, []step{{p, a}})
+	events, refused, err := moveAll(tx, []step{{&p, &a}})
 	if err != nil {
 		return Event{}, err
 	}

@@ -138,7 +138,8 @@ func expire(tx *store.Tx, d Permission) (bool, error) {
 	if err != nil || last == nil || !lapsed(*last, tx.Now()) {
 		return false, err
 	}
-	x, err := step{p, lapse(p, t, *last)}.entry(tx.Now(), last)
+	over := lapse(p, t, *last)
+	x, err := step{&p, &over}.entry(tx.Now(), last)
 	if err != nil {
 		return false, err
 	}

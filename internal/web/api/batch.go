@@ -267,8 +267,12 @@ func (b *batch) tag(rows []int) error {
 
 // grant records the consents of the rows.
 func (b *batch) grant(rows []int) error {
-	var acts []consent.Act
-	var of [][2]int // row and consent
+	count := 0
+	for _, row := range rows {
+		count += len(b.rows[row].Consents)
+	}
+	acts := make([]consent.Act, 0, count)
+	of := make([][2]int, 0, count) // row and consent
 	for _, row := range rows {
 		for i, n := range b.rows[row].Consents {
 			t, known := b.topics[n.Topic]

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -79,7 +81,7 @@ func (p *place) commitTime() time.Duration {
 // where tracked says so; tags, where it is not nil, names them.
 func (p *place) invite(n int, tracked func(i int) bool, tags func(i int) []string) {
 	p.Helper()
-	began := time.Now()
+	began, before := time.Now(), p.use()
 	p.api.People(p, n, func(i int) map[string]any {
 		topics := []string{topic}
 		if tracked(i) {
@@ -91,8 +93,11 @@ func (p *place) invite(n int, tracked func(i int) bool, tags func(i int) []strin
 		}
 		return row
 	})
-	took := time.Since(began)
-	p.Logf("%d people with their consents made in %s, %.0f a second", n, took.Round(time.Second), float64(n)/took.Seconds())
+	took, parts := time.Since(began), ""
+	for label, after := range p.use() {
+		parts += fmt.Sprintf(" %s=%.3f", label, (after.CPU-before[label].CPU)/float64(n)*1000)
+	}
+	p.Logf("%d people with their consents made in %s, %.0f a second; CPU-seconds per 1,000:%s", n, took.Round(100*time.Millisecond), float64(n)/took.Seconds(), parts)
 }
 
 // campaign schedules one to those with the tag, or to everybody; its mails go
@@ -127,5 +132,32 @@ func (p *place) until(what string, limit time.Duration, done func() bool) {
 		if time.Now().After(end) {
 			p.Fatalf("%s: not within %s", what, limit)
 		}
+	}
+}
+
+// usage is what bench procstat tells of a process and its children.
+type usage struct {
+	CPU  float64 `json:"cpu_s"`
+	Peak float64 `json:"peak_rss_mb"`
+}
+
+func (p *place) use(flags ...string) map[string]usage {
+	p.Helper()
+	args := append([]string{"procstat"}, flags...)
+	args = append(args, "service="+strconv.Itoa(p.service.PID()))
+	found := map[string]usage{}
+	p.tool(&found, append(args, p.others...)...)
+	return found
+}
+
+// tool runs one of ../shared/bench and reads its line of JSON.
+func (p *place) tool(out any, args ...string) {
+	p.Helper()
+	raw, err := exec.Command(testkit.BenchTool(p), args...).Output()
+	if err == nil {
+		err = readJSON(raw, out)
+	}
+	if err != nil {
+		p.Fatalf("bench %s: %v", args[0], err)
 	}
 }

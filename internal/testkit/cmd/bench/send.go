@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -156,6 +155,10 @@ func (b *sendBench) prepare(tb testing.TB, pair string, wanted []profile) *groun
 		return tags
 	})
 	g.people = people
+	g.service.Stop() // what bringing people took is no memory of sending
+	if err := g.service.Start(); err != nil {
+		tb.Fatal(err)
+	}
 	return g
 }
 
@@ -260,21 +263,6 @@ func (b *sendBench) print() {
 	_ = w.Flush()
 }
 
-// usage is what bench procstat tells of a process and its children.
-type usage struct {
-	CPU  float64 `json:"cpu_s"`
-	Peak float64 `json:"peak_rss_mb"`
-}
-
-func (g *ground) use(flags ...string) map[string]usage {
-	g.Helper()
-	args := append([]string{"procstat"}, flags...)
-	args = append(args, "service="+strconv.Itoa(g.service.PID()))
-	found := map[string]usage{}
-	g.tool(&found, append(args, g.others...)...)
-	return found
-}
-
 // bareHead is what a mail of the bare client has before its HTML.
 const bareHead = 420
 
@@ -292,18 +280,6 @@ func (g *ground) raw(mode string, n int, size int64) (perSecond float64, bytes i
 	}
 	stats := g.sink.QuickStats(g)
 	return stats.PerSecond, stats.Bytes / max(1, stats.Messages)
-}
-
-// tool runs one of ../shared/bench and reads its line of JSON.
-func (g *ground) tool(out any, args ...string) {
-	g.Helper()
-	raw, err := exec.Command(testkit.BenchTool(g), args...).Output()
-	if err == nil {
-		err = readJSON(raw, out)
-	}
-	if err != nil {
-		g.Fatalf("bench %s: %v", args[0], err)
-	}
 }
 
 // keepProfile fetches a CPU profile of the service, from its first mail on.
