@@ -1,0 +1,230 @@
+package delivery
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"assent/internal/delivery/provider"
+	"assent/internal/delivery/route"
+	"assent/internal/dns"
+	"assent/internal/store"
+	"assent/internal/testkit"
+)
+
+// A page of put-back mails whose commit was not answered is written again, after
+// a newer claim: that one keeps its slot.
+func TestWhatIsPutBackTwiceKeepsTheNextClaimsSlot(t *testing.T) {
+	each(t, func(w *world) {
+		w.promise(1, 7)
+		w.campaign(w.person("ana@example.org"))
+		old, err := w.engine.next(t.Context(), "bulk")
+		w.must(err)
+		page := []outcome{{old.messages[0], reply{verdict: returned}}}
+		again := func() { w.write(func(tx *store.Tx) error { return record(tx, w.engine.node, page) }) }
+		again()
+		if n := w.slots(); n != 0 {
+			t.Fatalf("%d slots after it was put back", n)
+		}
+		if _, err := w.engine.next(t.Context(), "bulk"); err != nil {
+			t.Fatal(err)
+		}
+		again()
+		if n := w.slots(); n != 1 {
+			t.Errorf("%d slots, want that of the second claim", n)
+		}
+	})
+}
+
+// A page of outcomes that is written a second time is counted once.
+func TestABreakerCountsAPageOnce(t *testing.T) {
+	each(t, func(w *world) {
+		source := w.campaign(w.crowd(3, "p")...)
+		b, err := w.engine.next(t.Context(), "bulk")
+		w.must(err)
+		page := []outcome{{b.messages[0], reply{verdict: accepted, code: 250}}, {b.messages[1], reply{verdict: refused, code: 554, text: "5.7.1 no"}},
+			{b.messages[2], reply{verdict: refused, code: 550, text: "5.1.1 nobody"}}}
+		for range 2 {
+			w.write(func(tx *store.Tx) error { return record(tx, w.engine.node, page) })
+		}
+		w.write(func(tx *store.Tx) error {
+			var got tally
+			err := tx.Where("stream_id = ?", source).Take(&got).Error
+			if got.Sent != 1 || got.Hard != 1 || got.Refusals != 1 {
+				t.Errorf("counted %+v", got)
+			}
+			return err
+		})
+	})
+}
+
+// silent accepts connections and says nothing.
+func silent(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			if _, err := l.Accept(); err != nil {
+				return
+			}
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestAServerThatSaysNothingHoldsNoStopUp(t *testing.T) {
+	p := poolOf(t, silent(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	began := time.Now()
+	if _, err := p.get(ctx, p.turn()); err == nil {
+		t.Error("a connection to a server that says nothing")
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("a stop waited %s for its greeting", took)
+	}
+}
+
+// A lane gives its place up though a server has not answered; the mail goes on.
+func TestALaneDoesNotWaitForASlowServer(t *testing.T) {
+	each(t, func(w *world) {
+		w.smtp.Script("ana@example.org", testkit.StallReply(2*time.Second))
+		source := w.campaign(w.person("ana@example.org"))
+		began := time.Now()
+		w.must(w.engine.Deliver(t.Context(), "bulk"))
+		if took := time.Since(began); took > 1500*time.Millisecond {
+			t.Errorf("the lane waited %s", took)
+		}
+		w.settle()
+		w.mustBe(source, Sent, "")
+	})
+}
+
+func TestIdleConnectionsToReceiversEnd(t *testing.T) {
+	each(t, func(w *world) {
+		w.straight("")
+		w.campaign(w.person("ana@example.org"))
+		w.deliver("bulk")
+		p := w.engine.pool
+		if n := p.idle.Load(); n != 1 {
+			t.Fatalf("%d idle connections, want 1", n)
+		}
+		for _, l := range p.groups {
+			l.idleFor, l.used = 0, time.Now().Add(-2*forgetAfter)
+		}
+		p.sweep()
+		p.sweep()
+		if n := p.idle.Load(); n != 0 || len(p.groups) != 0 {
+			t.Errorf("%d idle connections and %d receivers are kept", n, len(p.groups))
+		}
+	})
+}
+
+// A mail that cannot be made for a reason of its brand's stops nobody else's.
+func TestABrokenMailRestsItsStreamOnly(t *testing.T) {
+	each(t, func(w *world) {
+		broken := w.campaign(w.person("ana@example.org"))
+		b, err := w.engine.next(t.Context(), "bulk")
+		w.must(err)
+		w.engine.unfit(t.Context(), job{b, b.messages[0]}, errors.New("the key cannot be opened"))
+		other := w.campaign(w.person("bob@example.org"))
+		w.deliver("bulk")
+		w.mustBe(broken, Queued, "")
+		w.mustBe(other, Sent, "")
+	})
+}
+
+// halfSecured offers STARTTLS and cannot do it; in clear it takes a mail.
+func halfSecured(t *testing.T) (addr string, took chan string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	took = make(chan string, 1)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go halfSecure(c, took)
+		}
+	}()
+	return l.Addr().String(), took
+}
+
+func halfSecure(c net.Conn, took chan string) {
+	defer c.Close()
+	r := bufio.NewReader(c)
+	fmt.Fprint(c, "220 half\r\n")
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		switch word := strings.ToUpper(strings.Fields(line + " x")[0]); word {
+		case "EHLO":
+			fmt.Fprint(c, "250-half\r\n250 STARTTLS\r\n")
+		case "STARTTLS":
+			fmt.Fprint(c, "220 go on\r\nthis is no handshake\r\n")
+			return
+		case "DATA":
+			fmt.Fprint(c, "354 go on\r\n")
+			for line != ".\r\n" {
+				if line, err = r.ReadString('\n'); err != nil {
+					return
+				}
+			}
+			fmt.Fprint(c, "250 taken\r\n")
+			took <- "a mail"
+		default:
+			fmt.Fprint(c, "250 ok\r\n")
+		}
+	}
+}
+
+func TestBrokenEncryptionIsDoneWithoutWhereNothingAsksForIt(t *testing.T) {
+	addr, took := halfSecured(t)
+	names := testkit.DNS(t)
+	names.Host("mx.example.org", "127.0.0.1")
+	names.MX("example.org", "10 mx.example.org")
+	table, err := provider.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	finder := route.New(route.Options{DNS: dns.New(names.Addr), Providers: table, Port: int(netip.MustParseAddrPort(addr).Port()),
+		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	p, err := newPool(nil, &Direct{Connections: 2, Hello: "mail.example.net", Finder: finder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.close)
+	r, err := finder.Find(t.Context(), "example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.get(t.Context(), p.toward(r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, healthy := c.send(t.Context(), parcel{from: "post@example.net", to: "ana@example.org", raw: []byte("Subject: x\r\n\r\nx\r\n")}, func() error { return nil })
+	p.put(c, healthy)
+	if answer.verdict != accepted || <-took == "" {
+		t.Errorf("not taken: %+v", answer)
+	}
+
+	r.TLS, r.Group = provider.Required, "strict"
+	if _, err := p.get(t.Context(), p.toward(r)); err == nil {
+		t.Error("in clear, where encryption is asked for")
+	}
+}
