@@ -147,8 +147,9 @@ func (i *installation) finish(c sent) counts {
 			return false
 		}
 		n = i.counts(c)
-		if n.State == "paused" {
-			i.Fatalf("the campaign was paused: %+v", n)
+		if n.State == "paused" { // as a breaker does
+			mustHold(i, false, "%s was stopped: %+v", c.subject, n.Messages)
+			i.must("/campaigns/"+c.id+"/resume", nil, nil)
 		}
 		if n.State == "sent" && n.Messages.Queued+n.Messages.Claimed == 0 {
 			return true
