@@ -77,19 +77,13 @@ func (w *world) stream(id uuid.UUID) (s Stream) {
 	return s
 }
 
-// drain delivers page by page, as if each were written before the next is claimed.
-func (w *world) drain(source uuid.UUID) {
-	w.Helper()
-	w.deliver("bulk")
-}
-
 func TestTooManyBouncesStopAStream(t *testing.T) {
 	each(t, func(w *world) {
 		for i := range 12 {
 			w.smtp.Script(fmt.Sprintf("gone%d@example.org", i), testkit.Refuse(550, "5.1.1 no such user"))
 		}
 		bad, other := w.as(w.campaign(w.crowd(12, "gone")...), OriginSequence), w.campaign(w.person("ana@example.org"))
-		w.drain(bad)
+		w.deliver("bulk")
 		s := w.stream(bad)
 		if s.PausedAt == nil || s.PausedFor != BreakerBounces {
 			t.Fatalf("the stream goes on: %+v", s)
@@ -123,7 +117,7 @@ func TestARunOfPolicyRefusalsStopsAStream(t *testing.T) {
 			w.smtp.Script(fmt.Sprintf("p%d@example.org", i), testkit.RefuseData(554, "5.7.1 blocked"))
 		}
 		source := w.as(w.campaign(w.crowd(refusalRun, "p")...), OriginSequence)
-		w.drain(source)
+		w.deliver("bulk")
 		if s := w.stream(source); s.PausedFor != BreakerRefusals {
 			t.Errorf("the stream goes on: %+v", s)
 		}
@@ -194,6 +188,27 @@ func TestAlarmsReachTheTeam(t *testing.T) {
 			if !strings.Contains(got[0].Text, want) || !strings.Contains(got[0].HTML, want) || !strings.Contains(got[0].Text, "80") && to[0] == 'o' {
 				t.Errorf("the alarm says\n%s", got[0].Text)
 			}
+		}
+	})
+}
+
+// Refusals with mails accepted between them are no row, in whatever page they stand.
+func TestAcceptedMailsEndARowOfRefusals(t *testing.T) {
+	each(t, func(w *world) {
+		source := w.campaign(w.crowd(2*refusalRun, "p")...)
+		b, err := w.engine.next(t.Context(), "bulk")
+		w.must(err)
+		var page []outcome
+		for i, m := range b.messages {
+			r := reply{verdict: accepted, code: 250}
+			if i%2 == 0 {
+				r = reply{verdict: refused, code: 554, text: "5.7.1 no"}
+			}
+			page = append(page, outcome{m, r})
+		}
+		w.write(func(tx *store.Tx) error { return record(tx, w.engine.node, page) })
+		if s := w.stream(source); s.PausedFor != "" {
+			t.Errorf("stopped for %s", s.PausedFor)
 		}
 	})
 }

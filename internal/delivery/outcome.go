@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -153,7 +154,8 @@ func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 	if err := byIndex(tx); err != nil {
 		return err
 	}
-	var sent, held []outcome
+	var sent []outcome
+	held := map[*claimed]bool{}
 	var back []*claimed
 	var later []deferred
 	for _, o := range page {
@@ -169,9 +171,7 @@ func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 			if err != nil {
 				return err
 			}
-			if mine {
-				held = append(held, o)
-			}
+			held[o.claimed] = mine
 		}
 	}
 	if err := release(tx, node, back); err != nil {
@@ -184,10 +184,11 @@ func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 	if err != nil {
 		return err
 	}
-	if n == int64(len(sent)) { // else the page is written a second time
-		held = append(sent, held...)
-	}
-	return watch(tx, held)
+	whole := n == int64(len(sent)) // else the page is written a second time
+	// In the order of the page: what was accepted between two refusals ends their row.
+	return watch(tx, slices.DeleteFunc(slices.Clone(page), func(o outcome) bool {
+		return !held[o.claimed] && (o.verdict != accepted || !whole)
+	}))
 }
 
 // recordSent writes all accepted mails by two statements. That a mail was sent
