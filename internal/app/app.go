@@ -194,7 +194,7 @@ func (a *App) startWork(ctx context.Context) (err error) {
 		return err
 	}
 	a.registry.MustRegister(a.engine.Collectors()...)
-	a.runner = jobs.New(jobs.Options{DB: a.DB, Doorbell: a.doorbell, Kinds: a.work(), Concurrency: concurrency, Log: a.Log})
+	a.runner = jobs.New(jobs.Options{DB: a.DB, Doorbell: a.doorbell, Kinds: a.work(), Concurrency: concurrency, Sending: sendingLanes, Log: a.Log})
 	delivery.HangBell(a.DB, a.runner.Ring)
 	return a.runner.Start()
 }

@@ -22,21 +22,28 @@ import (
 // what people wait for: the lanes of work(), and some to spare.
 const concurrency = 8
 
+// sendingLanes is how many lanes of bulk mail each process has: two, so that one
+// claims while the other's batch leaves.
+const sendingLanes = 2
+
 // sweepAtOnce is how many rows one transaction of a sweep touches.
 const sweepAtOnce = 200
 
 // work is all that happens in the background.
 func (a *App) work() []jobs.Kind {
-	lanes := func(queue string, keys ...string) jobs.Kind {
-		return jobs.Kind{Name: "deliver-" + queue, Queue: queue, Keys: keys,
+	lanes := func(n int) func(*store.Tx) (int, error) {
+		return func(*store.Tx) (int, error) { return n, nil }
+	}
+	send := func(queue, places string, lanes func(*store.Tx) (int, error)) jobs.Kind {
+		return jobs.Kind{Name: "deliver-" + queue, Queue: places, Lanes: lanes,
 			Ready:  func(ctx context.Context) (bool, error) { return a.engine.Due(ctx, queue) },
 			Handle: func(ctx context.Context, _ string) (*time.Time, error) { return a.now(), a.engine.Deliver(ctx, queue) }}
 	}
 	return []jobs.Kind{
-		lanes(jobs.QueueConfirm, "1", "2"),
-		lanes(jobs.QueueService, "1"),
-		lanes(jobs.QueueBulk, "1", "2"),
-		{Name: "sequences", Queue: jobs.QueueBulk, Keys: []string{"1", "2"}, Ready: a.enrollmentsDue, Handle: a.advance},
+		send(jobs.QueueConfirm, jobs.QueueConfirm, lanes(2)),
+		send(jobs.QueueService, jobs.QueueService, lanes(1)),
+		send(jobs.QueueBulk, jobs.QueueSending, sendingLanesOfAll),
+		{Name: "sequences", Queue: jobs.QueueBulk, Lanes: lanes(2), Ready: a.enrollmentsDue, Handle: a.advance},
 		{Name: campaign.JobKind, Queue: jobs.QueueBulk, Handle: func(ctx context.Context, key string) (*time.Time, error) { return campaign.Work(ctx, a.DB, key) }},
 		{Name: offer.JobKind, Queue: jobs.QueueBulk, Handle: a.issue},
 		{Name: "expire-consents", Queue: jobs.QueueService, Every: time.Minute, Handle: a.sweep(consent.ExpireDue)},
@@ -62,6 +69,12 @@ func (a *App) work() []jobs.Kind {
 			})
 		}},
 	}
+}
+
+// sendingLanesOfAll are those of every process that sends.
+func sendingLanesOfAll(tx *store.Tx) (int, error) {
+	n, err := delivery.Living(tx)
+	return sendingLanes * max(1, n), err
 }
 
 // now makes a lane due again at once; its Ready keeps it from being rung in vain.

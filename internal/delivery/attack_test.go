@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -140,6 +141,60 @@ func TestABrokenMailRestsItsStreamOnly(t *testing.T) {
 		w.deliver("bulk")
 		w.mustBe(broken, Queued, "")
 		w.mustBe(other, Sent, "")
+	})
+}
+
+// A mail over a connection that the server ended meanwhile goes over another, at once.
+func TestAnEndedConnectionCostsNoDelay(t *testing.T) {
+	each(t, func(w *world) {
+		w.campaign(w.person("ana@example.org"))
+		w.deliver("bulk")
+		for _, c := range w.engine.pool.lines[0].idle {
+			w.must(c.net.Close())
+		}
+		next := w.campaign(w.person("bob@example.org"))
+		w.deliver("bulk")
+		w.mustBe(next, Sent, "")
+	})
+}
+
+// A fault of the program at one mail fails that mail, and nothing else.
+func TestAPanicFailsOneMail(t *testing.T) {
+	each(t, func(w *world) {
+		source, right := w.campaign(w.person("ana@example.org")), w.engine.renderer
+		w.engine.log = slog.New(slog.DiscardHandler)
+		w.engine.renderer = nil
+		w.deliver("bulk")
+		if m := w.mustBe(source, Failed, "could not be made into a mail"); !strings.Contains(m.SMTPReply, "not sent: panic") {
+			t.Errorf("the row says %q", m.SMTPReply)
+		}
+		w.engine.renderer = right
+		other := w.campaign(w.person("bob@example.org"))
+		w.deliver("bulk")
+		w.mustBe(other, Sent, "")
+	})
+}
+
+// What a receiver bears is shared out among the nodes.
+func TestNodesShareTheConnectionsToAReceiver(t *testing.T) {
+	each(t, func(w *world) {
+		w.straight("default:\n  connections: 5\n")
+		w.campaign(w.person("ana@example.org"))
+		w.deliver("bulk")
+		p := w.engine.pool
+		for _, l := range p.groups {
+			for nodes, want := range map[int64]int{0: 4, 1: 4, 2: 2, 9: 1} { // this node may have four
+				p.nodes.Store(nodes)
+				if n := p.share(l); n != want {
+					t.Errorf("one of %d nodes may have %d connections, want %d", nodes, n, want)
+				}
+			}
+		}
+		w.must(sayHello(t.Context(), w.db, store.NewID(time.Now())))
+		w.must(w.engine.greet(t.Context()))
+		if n := p.nodes.Load(); n != 2 {
+			t.Errorf("it knows of %d nodes, want 2", n)
+		}
 	})
 }
 

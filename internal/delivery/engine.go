@@ -3,9 +3,11 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -142,20 +144,31 @@ func (e *Engine) keepBeating(ctx context.Context) {
 	defer e.beat.Done()
 	tick := time.NewTicker(beatTime)
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
+		if err := e.greet(ctx); err != nil && ctx.Err() == nil {
+			e.log.Warn("this node could not say that it lives", "error", err)
+		}
+		e.pool.sweep()
+		if err := e.putBackStrays(ctx); err != nil && ctx.Err() == nil {
+			e.log.Warn("claims that nobody has in hand could not be put back", "error", err)
+		}
 		select {
 		case <-ctx.Done():
-			return
 		case <-tick.C:
-			if err := sayHello(ctx, e.db, e.node); err != nil && ctx.Err() == nil {
-				e.log.Warn("this node could not say that it lives", "error", err)
-			}
-			e.pool.sweep()
-			if err := e.putBackStrays(ctx); err != nil && ctx.Err() == nil {
-				e.log.Warn("claims that nobody has in hand could not be put back", "error", err)
-			}
 		}
 	}
+}
+
+// greet says that this node lives, and learns how many do.
+func (e *Engine) greet(ctx context.Context) error {
+	if err := sayHello(ctx, e.db, e.node); err != nil {
+		return err
+	}
+	return e.db.Read(ctx, func(tx *store.Tx) error {
+		n, err := Living(tx)
+		e.pool.nodes.Store(int64(n))
+		return err
+	})
 }
 
 // strayLooks is how often strays are looked for after a claim failed: a commit
@@ -417,6 +430,14 @@ func (b *bundle) start(ctx context.Context, m *claimed) (bool, error) {
 	return true, nil
 }
 
+// again puts a message that start let begin, and that did not, back into the
+// bundle, so that it is asked for anew.
+func (b *bundle) again(m *claimed) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left[m.Ref()] = m
+}
+
 // courier brings one message after the other to the server.
 type courier struct {
 	engine *Engine
@@ -432,12 +453,11 @@ func (co *courier) carry(ctx context.Context, j job) {
 		e.putBack(j.bundle, j.claimed)
 		return
 	}
-	mail, err := e.renderer.parcel(ctx, j.claimed, co.mail[:0])
+	mail, err := co.write(ctx, j.claimed)
 	if err != nil {
 		e.unfit(ctx, j, err)
 		return
 	}
-	co.mail = mail.raw
 	if j.queue == OriginCampaign.queue() {
 		select {
 		case e.bulk <- struct{}{}:
@@ -447,35 +467,74 @@ func (co *courier) carry(ctx context.Context, j job) {
 			return
 		}
 	}
+	for {
+		c := e.connection(ctx, j)
+		if c == nil {
+			return
+		}
+		may, err := j.start(ctx, j.claimed)
+		if err != nil || !may {
+			e.pool.put(c, true)
+			if err != nil {
+				e.putBack(j.bundle, j.claimed)
+			}
+			return
+		}
+		r, healthy := c.send(ctx, mail, func() error { return e.jour.begin(j.claimed) })
+		e.pool.put(c, healthy)
+		if r.verdict == hungUp {
+			j.again(j.claimed)
+			continue
+		}
+		if err := e.jour.end(j.claimed, r); err != nil {
+			e.log.Warn("the journal could not be written", "error", err)
+		}
+		e.book.enter(outcome{j.claimed, r})
+		e.heed(ctx, j.claimed, r)
+		return
+	}
+}
+
+// write makes the mail. A panic over one person's values is an error like
+// another: it ends neither the process nor the mails of all the others.
+func (co *courier) write(ctx context.Context, m *claimed) (mail parcel, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &crash{p, debug.Stack()}
+		}
+	}()
+	if mail, err = co.engine.renderer.parcel(ctx, m, co.mail[:0]); err == nil {
+		co.mail = mail.raw
+	}
+	return mail, err
+}
+
+// crash is a panic as an error.
+type crash struct {
+	value any
+	stack []byte
+}
+
+func (c *crash) Error() string { return fmt.Sprintf("panic: %v", c.value) }
+
+// connection gives one to the receivers of a message, or settles the message:
+// then it is nil.
+func (e *Engine) connection(ctx context.Context, j job) *conn {
 	c, err := e.pool.get(ctx, j.way.line)
-	if err != nil && e.pool.direct != nil && ctx.Err() == nil {
-		e.unreached(j, err)
-		return
-	}
-	if err != nil {
-		if ctx.Err() == nil {
-			e.log.Warn("mail waits: no mail server can be reached", "error", err)
-			e.backoff.longer()
-		}
+	switch {
+	case err == nil:
+		e.backoff.reset()
+		return c
+	case ctx.Err() != nil:
 		e.putBack(j.bundle, j.claimed)
-		return
+	case e.pool.direct != nil:
+		e.unreached(j, err)
+	default:
+		e.log.Warn("mail waits: no mail server can be reached", "error", err)
+		e.backoff.longer()
+		e.putBack(j.bundle, j.claimed)
 	}
-	e.backoff.reset()
-	may, err := j.start(ctx, j.claimed)
-	if err != nil || !may {
-		e.pool.put(c, true)
-		if err != nil {
-			e.putBack(j.bundle, j.claimed)
-		}
-		return
-	}
-	r, healthy := c.send(ctx, mail, func() error { return e.jour.begin(j.claimed) })
-	e.pool.put(c, healthy)
-	if err := e.jour.end(j.claimed, r); err != nil {
-		e.log.Warn("the journal could not be written", "error", err)
-	}
-	e.book.enter(outcome{j.claimed, r})
-	e.heed(ctx, j.claimed, r)
+	return nil
 }
 
 // unreached is a mail whose receivers could not be connected to.
@@ -494,7 +553,10 @@ const restFor = 30 * time.Second
 // unfit is a message that cannot be made into a mail: its template fails for
 // these values, or its address is none. Other failures put it back.
 func (e *Engine) unfit(ctx context.Context, j job, err error) {
-	if _, expected := problem.Of(err); !expected {
+	var c *crash
+	if errors.As(err, &c) {
+		e.log.Error("a mail could not be made for a fault in the program", "message", j.ID, "stream", j.StreamID, "error", err, "stack", string(c.stack))
+	} else if _, expected := problem.Of(err); !expected {
 		if ctx.Err() == nil {
 			e.log.Error("a mail could not be made; its stream waits", "message", j.ID, "stream", j.StreamID, "error", err)
 			e.pace.rest(j.StreamID, restFor)

@@ -34,6 +34,7 @@ type pool struct {
 	direct *Direct
 	slots  chan struct{} // a place for each connection there may be
 	idle   atomic.Int64  // connections that wait for a mail
+	nodes  atomic.Int64  // that send, this one among them; 0: not known yet
 
 	mu     sync.Mutex
 	groups map[string]*line // of receivers
@@ -42,7 +43,7 @@ type pool struct {
 // line is a relay or a group of receivers, and its connections.
 type line struct {
 	name      string
-	most      int // connections at once
+	most      int // connections at once: of a relay to this node, of receivers to all nodes together
 	perConn   int // messages on one connection
 	idleFor   time.Duration
 	perSecond float64
@@ -68,6 +69,7 @@ type conn struct {
 	pipelines bool   // it offers PIPELINING
 	sizes     bool   // it offers SIZE
 	out       []byte // commands that are said and not sent
+	heard     int    // answers since the mail under way began
 
 	mu  sync.Mutex
 	end time.Time // set when the process stops: no answer is waited for any longer
@@ -317,7 +319,7 @@ func (l *line) take(ctx context.Context, p *pool) (*conn, error) {
 		l.mu.Unlock()
 		return nil, l.reason
 	}
-	if l.open >= l.most || l.slowed && l.open >= 1 {
+	if l.open >= p.share(l) || l.slowed && l.open >= 1 {
 		l.mu.Unlock()
 		return nil, nil
 	}
@@ -344,7 +346,7 @@ func (l *line) take(ctx context.Context, p *pool) (*conn, error) {
 func (p *pool) put(c *conn, healthy bool) {
 	c.last = time.Now()
 	c.line.mu.Lock()
-	if healthy && c.sent < c.line.perConn && !p.crowded() {
+	if healthy && c.sent < c.line.perConn && c.line.open <= p.share(c.line) && !p.crowded() {
 		c.line.idle = append(c.line.idle, c)
 		p.idle.Add(1)
 	} else {
@@ -357,6 +359,15 @@ func (p *pool) put(c *conn, healthy bool) {
 	}
 	c.line.mu.Unlock()
 	<-p.slots
+}
+
+// share is how many of a line's connections this node may have. What receivers
+// bear is shared out evenly among the nodes, and each has one at least.
+func (p *pool) share(l *line) int {
+	if p.direct == nil {
+		return l.most
+	}
+	return max(1, l.most/max(1, int(p.nodes.Load())))
 }
 
 // crowded tells that no more connections are to be kept for later: of relays as

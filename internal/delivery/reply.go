@@ -20,6 +20,7 @@ const (
 	unknown                   // the connection broke after it: the server may have it
 	returned                  // it was never begun: back into the queue as it was
 	delayed                   // it was never begun: back into the queue, for later
+	hungUp                    // it was never begun, for the connection had ended: over another, at once
 )
 
 // reply is the server's last word on a message.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/textproto"
+	"os"
 	"strconv"
 	"time"
 )
@@ -20,12 +21,21 @@ type parcel struct {
 // and before a byte of it goes out; if it fails the message is not sent. healthy
 // tells whether the connection may carry another. When ctx ends, the server has
 // endTime left to answer.
+//
+// The verdict is hungUp where the connection had carried mails before, and the
+// server ended it since, with 421 or without a word: many take only so many
+// mails over one. That says nothing of this mail, which goes over another.
 func (c *conn) send(ctx context.Context, p parcel, begin func() error) (r reply, healthy bool) {
 	c.sent++
+	c.heard = 0
 	stop := context.AfterFunc(ctx, c.hurry)
 	defer func() { healthy = stop() && healthy }()
 	if err := c.offer(p); err != nil {
-		return c.afterFailure(err)
+		r, healthy = c.afterFailure(err)
+		if c.sent > 1 && c.gone(err) && ctx.Err() == nil {
+			r.verdict = hungUp
+		}
+		return r, healthy
 	}
 	if err := begin(); err != nil {
 		return reply{verdict: unanswered, text: clip(err.Error())}, false
@@ -44,6 +54,15 @@ func (c *conn) send(ctx context.Context, p parcel, begin func() error) (r reply,
 		r.verdict = unknown
 	}
 	return r, clean
+}
+
+// gone tells of a failed offer that the first thing heard was the connection's end.
+func (c *conn) gone(err error) bool {
+	var e *textproto.Error
+	if errors.As(err, &e) {
+		return c.heard == 1 && e.Code == 421
+	}
+	return c.heard == 0 && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // offer says who writes to whom, and that the mail follows. Where the server
@@ -173,6 +192,7 @@ func (c *conn) answer() (code int, text string, err error) {
 			text += string(line[4:])
 		}
 		if !more {
+			c.heard++
 			return code, text, nil
 		}
 	}

@@ -138,3 +138,40 @@ func TestAnswers(t *testing.T) {
 		})
 	}
 }
+
+// Many servers take only so many mails over one connection.
+func TestAConnectionThatEndedIsNoAnswerToTheNextMail(t *testing.T) {
+	const fine, over = "250 a\r\n250 b\r\n354 c\r\n", "250 taken\r\n"
+	for name, c := range map[string]struct {
+		answers []string
+		verdict verdict
+	}{
+		"421 at the first mail":   {[]string{"421 4.7.0 too many\r\n"}, postponed},
+		"nothing at the first":    {nil, unanswered},
+		"421 at the second":       {[]string{fine, over, "421 4.7.0 too many\r\n"}, hungUp},
+		"nothing at the second":   {[]string{fine, over}, hungUp},
+		"421 over the second":     {[]string{fine, over, "250 a\r\n421 4.7.0 slow down\r\n"}, postponed},
+		"nonsense at the second":  {[]string{fine, over, "hello\r\n"}, hungUp},
+		"the second is put off":   {[]string{fine, over, "450 4.2.1 later\r\n503 b\r\n503 c\r\n", "250 reset\r\n"}, postponed},
+		"gone after a first word": {[]string{fine, over, "250 a\r\n"}, unanswered},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := play(t, []string{"PIPELINING"}, c.answers...)
+			p := poolOf(t, s.addr)
+			conn, err := p.get(t.Context(), p.turn())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.put(conn, false)
+			mail := parcel{from: "post@example.net", to: "ana@example.org", raw: []byte("Subject: x\r\n\r\nx\r\n")}
+			begun := 0
+			r, _ := conn.send(t.Context(), mail, func() error { begun++; return nil })
+			if r.verdict == accepted {
+				r, _ = conn.send(t.Context(), mail, func() error { begun++; return nil })
+			}
+			if r.verdict != c.verdict || begun > 1 {
+				t.Errorf("verdict %d (%s) after %d began, want %d", r.verdict, r.text, begun, c.verdict)
+			}
+		})
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,10 +28,13 @@ import (
 
 // The lines that work waits in: an asked-for confirmation overtakes a service
 // mail, and bulk work has workers of its own, so that it keeps neither waiting.
+// The lanes that send bulk mail have their own again, a few in each process: so
+// that every process takes its share of them.
 const (
 	QueueConfirm = "confirm"
 	QueueService = "service"
 	QueueBulk    = "bulk"
+	QueueSending = "sending"
 
 	weightConfirm = 6
 	weightService = 3
@@ -50,8 +54,9 @@ type Kind struct {
 	// many processes schedule it. 0: only what is scheduled by hand.
 	Every time.Duration
 
-	// Keys are rows that always exist: lanes that work for ever.
-	Keys []string
+	// Lanes tells how many rows there always are: lanes that work for ever, with
+	// the keys "1", "2" and so on. nil: none.
+	Lanes func(tx *store.Tx) (int, error)
 
 	// Ready, where given, is asked before a row of this kind is claimed; while
 	// it says no, rows wait without being rung.
@@ -163,16 +168,29 @@ func backoff(attempts int) time.Duration {
 	return min(time.Second<<min(attempts-1, 20), maxDelay)
 }
 
-// plan makes the rows of periodic work for the current slot, and the lanes.
+// plan makes the rows of periodic work for the current slot, and as many lanes
+// as there are to be.
 func plan(tx *store.Tx, kinds []Kind) error {
 	for _, k := range kinds {
-		keys := k.Keys
+		var keys []string
+		if k.Lanes != nil {
+			n, err := k.Lanes(tx)
+			if err != nil {
+				return fmt.Errorf("ask for the lanes of %s: %w", k.Name, err)
+			}
+			for i := range n {
+				keys = append(keys, strconv.Itoa(i+1))
+			}
+			if _, err := tx.Run("DELETE FROM jobs WHERE kind = ? AND state = 'waiting' AND key NOT IN (?)", k.Name, append(keys, "")); err != nil {
+				return fmt.Errorf("close lanes of %s: %w", k.Name, err)
+			}
+		}
 		if k.Every > 0 {
 			keys = append(keys, tx.Now().Truncate(k.Every).Format(time.RFC3339))
 		}
 		for _, key := range keys {
 			_, err := tx.Run(`INSERT INTO jobs (id, kind, key, queue, due_at, state, created_at, updated_at)
-				VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (kind, key) DO NOTHING`,
+				VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (kind, key) DO UPDATE SET queue = excluded.queue WHERE jobs.queue <> excluded.queue`,
 				tx.NewID(), k.Name, key, k.Queue, tx.Now(), tx.Now(), tx.Now())
 			if err != nil {
 				return fmt.Errorf("plan %s: %w", k.Name, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -62,7 +63,7 @@ func (b *bench) doorbell() *Doorbell {
 
 // start runs a process's worth of work; stop ends it.
 func (b *bench) start(d *Doorbell, kinds ...Kind) (r *Runner, stop func()) {
-	r = New(Options{DB: b.db, Doorbell: d, Kinds: kinds, Concurrency: 8, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))})
+	r = New(Options{DB: b.db, Doorbell: d, Kinds: kinds, Concurrency: 8, Sending: 2, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))})
 	b.must(r.Start())
 	var once sync.Once
 	stop = func() { once.Do(r.Stop) }
@@ -90,6 +91,10 @@ func (b *bench) job(kind, key string) (j Job) {
 	b.Helper()
 	b.must(b.db.Read(context.Background(), func(tx *store.Tx) error { return tx.Where("kind = ? AND key = ?", kind, key).Take(&j).Error }))
 	return j
+}
+
+func always(n int) func(*store.Tx) (int, error) {
+	return func(*store.Tx) (int, error) { return n, nil }
 }
 
 func counting(n *atomic.Int64) func(context.Context, string) (*time.Time, error) {
@@ -244,7 +249,7 @@ func TestWorkThatIsNotReadyIsNotRung(t *testing.T) {
 	each(t, func(b *bench) {
 		var n atomic.Int64
 		var ready atomic.Bool
-		b.start(b.doorbell(), Kind{Name: "lane", Queue: QueueBulk, Keys: []string{"1"}, Ready: func(context.Context) (bool, error) { return ready.Load(), nil },
+		b.start(b.doorbell(), Kind{Name: "lane", Queue: QueueBulk, Lanes: always(1), Ready: func(context.Context) (bool, error) { return ready.Load(), nil },
 			Handle: func(context.Context, string) (*time.Time, error) {
 				n.Add(1)
 				ready.Store(false)
@@ -306,6 +311,54 @@ func TestBulkWorkKeepsNoConfirmationWaiting(t *testing.T) {
 		b.eventually("the confirmation", func() bool { return asked.Load() == 1 })
 		if took := time.Since(began); took > 3*time.Second {
 			t.Errorf("it waited %s", took)
+		}
+	})
+}
+
+// Each process takes as many lanes of bulk mail as it has places for, and no
+// process takes all.
+func TestProcessesShareTheSendingLanes(t *testing.T) {
+	each(t, func(b *bench) {
+		d := b.doorbell()
+		var at [2]atomic.Int64
+		for i := range at {
+			b.start(d, Kind{Name: "lane", Queue: QueueSending, Lanes: always(4), Handle: func(ctx context.Context, _ string) (*time.Time, error) {
+				at[i].Add(1)
+				defer at[i].Add(-1)
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}})
+		}
+		b.eventually("both have theirs", func() bool { return at[0].Load() == 2 && at[1].Load() == 2 })
+		time.Sleep(2 * lookEvery)
+		if n, m := at[0].Load(), at[1].Load(); n != 2 || m != 2 {
+			t.Errorf("%d and %d lanes, want 2 each", n, m)
+		}
+	})
+}
+
+func TestThereAreAsManyLanesAsThereAreToBe(t *testing.T) {
+	each(t, func(b *bench) {
+		lanes := func() (keys []string) {
+			b.must(b.db.Read(context.Background(), func(tx *store.Tx) error {
+				return tx.Raw("SELECT key FROM jobs WHERE kind = 'lane' ORDER BY key").Scan(&keys).Error
+			}))
+			return keys
+		}
+		for _, n := range []int{2, 4, 1, 0} {
+			b.must(b.db.Write(context.Background(), func(tx *store.Tx) error {
+				return plan(tx, []Kind{{Name: "lane", Queue: QueueSending, Lanes: always(n)}})
+			}))
+			if got, want := lanes(), []string{"1", "2", "3", "4"}[:n]; !slices.Equal(got, want) {
+				t.Errorf("lanes %q, want %q", got, want)
+			}
+		}
+		b.must(b.db.Write(context.Background(), func(tx *store.Tx) error { return Schedule(tx, "lane", "1", QueueBulk, tx.Now()) }))
+		b.must(b.db.Write(context.Background(), func(tx *store.Tx) error {
+			return plan(tx, []Kind{{Name: "lane", Queue: QueueSending, Lanes: always(1)}})
+		}))
+		if q := b.job("lane", "1").Queue; q != QueueSending {
+			t.Errorf("a lane of before waits in %q", q)
 		}
 	})
 }

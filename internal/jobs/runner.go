@@ -22,18 +22,18 @@ type Options struct {
 	Doorbell    *Doorbell
 	Kinds       []Kind
 	Concurrency int // handlers at once of bulk work, and as many again of what people wait for
+	Sending     int // lanes of bulk mail at once; 0: this process takes none
 	Log         *slog.Logger
 }
 
 // Runner is the relay and the workers of one process.
 type Runner struct {
 	Options
-	kinds  map[string]Kind
-	client *asynq.Client
-	prompt *asynq.Server // confirmations and service: their places are never taken by bulk work
-	bulk   *asynq.Server
-	bell   chan struct{}
-	planAt time.Time
+	kinds   map[string]Kind
+	client  *asynq.Client
+	servers []*asynq.Server // one's places are never taken by the work of another
+	bell    chan struct{}
+	planAt  time.Time
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -57,14 +57,19 @@ func New(o Options) *Runner {
 	}
 	o.DB.Attach(bellKey{}, func() { r.Ring() })
 	r.client = asynq.NewClientFromRedisClient(o.Doorbell.client)
-	r.prompt = r.newServer(map[string]int{QueueConfirm: weightConfirm, QueueService: weightService})
-	r.bulk = r.newServer(map[string]int{QueueBulk: 1})
+	r.servers = []*asynq.Server{
+		r.newServer(map[string]int{QueueConfirm: weightConfirm, QueueService: weightService}, r.Concurrency),
+		r.newServer(map[string]int{QueueBulk: 1}, r.Concurrency),
+	}
+	if r.Sending > 0 {
+		r.servers = append(r.servers, r.newServer(map[string]int{QueueSending: 1}, r.Sending))
+	}
 	return r
 }
 
-func (r *Runner) newServer(queues map[string]int) *asynq.Server {
+func (r *Runner) newServer(queues map[string]int, places int) *asynq.Server {
 	return asynq.NewServerFromRedisClient(r.Doorbell.client, asynq.Config{
-		Concurrency:              r.Concurrency,
+		Concurrency:              places,
 		Queues:                   queues,
 		TaskCheckInterval:        100 * time.Millisecond,
 		DelayedTaskCheckInterval: time.Minute, // nothing is parked in Redis
@@ -87,7 +92,7 @@ func (r *Runner) Ring() {
 func (r *Runner) Start() error {
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
-	for _, server := range []*asynq.Server{r.prompt, r.bulk} {
+	for _, server := range r.servers {
 		if err := server.Start(asynq.HandlerFunc(func(_ context.Context, t *asynq.Task) error { return r.perform(ctx, t) })); err != nil {
 			stop()
 			return fmt.Errorf("start the workers: %w", err)
@@ -104,7 +109,7 @@ func (r *Runner) Stop() {
 	r.stop()
 	r.done.Wait()
 	var ending sync.WaitGroup
-	for _, server := range []*asynq.Server{r.prompt, r.bulk} {
+	for _, server := range r.servers {
 		ending.Go(server.Shutdown)
 	}
 	ending.Wait()
