@@ -149,7 +149,18 @@ func (a *App) Start(ctx context.Context) error {
 		}
 	}
 	if slices.Contains(a.Roles, RoleWeb) {
-		return a.startWeb(ctx)
+		handler, err := a.handler()
+		if err != nil {
+			return err
+		}
+		return a.serve(ctx, handler, a.Settings.Listen, "ASSENT_LISTEN")
+	}
+	if a.Settings.WorkerListen != "" {
+		handler, err := a.probes()
+		if err != nil {
+			return err
+		}
+		return a.serve(ctx, handler, a.Settings.WorkerListen, "ASSENT_WORKER_LISTEN")
 	}
 	return nil
 }
@@ -236,13 +247,10 @@ func servers(s config.Settings) []delivery.Server {
 	return all
 }
 
-func (a *App) startWeb(ctx context.Context) error {
-	handler, err := a.handler()
-	if err != nil {
-		return err
-	}
-	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.Settings.Listen); err != nil {
-		return fmt.Errorf("ASSENT_LISTEN: %w; choose a free port", err)
+// serve begins to answer HTTP at an address, which the setting gave.
+func (a *App) serve(ctx context.Context, handler http.Handler, address, setting string) (err error) {
+	if a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", address); err != nil {
+		return fmt.Errorf("%s: %w; choose a free port", setting, err)
 	}
 	a.server = web.Server(handler)
 	a.server.RegisterOnShutdown(func() { close(a.stopping) })
@@ -254,7 +262,7 @@ func (a *App) startWeb(ctx context.Context) error {
 	return nil
 }
 
-// Addr is where HTTP is served.
+// Addr is where HTTP is served; "" is nowhere.
 func (a *App) Addr() string {
 	if a.listener == nil {
 		return ""

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/labstack/echo/v4"
+
 	"assent/internal/compose"
 	"assent/internal/signup"
 	"assent/internal/tracking"
@@ -15,7 +17,7 @@ import (
 
 // handler puts all that HTTP reaches in one place.
 func (a *App) handler() (http.Handler, error) {
-	e, err := web.New(web.Options{URLs: a.URLs, TrustedProxies: a.Settings.TrustedProxies, Log: a.Log, Metrics: a.Settings.Metrics, Registry: a.registry, Ready: a.ready, ErrorPage: public.ErrorPage})
+	e, err := a.echo()
 	if err != nil {
 		return nil, err
 	}
@@ -32,6 +34,15 @@ func (a *App) handler() (http.Handler, error) {
 		a.mountDemo(e)
 	}
 	return e, nil
+}
+
+// probes is what a process without pages answers: whether it lives and reaches
+// its database, and its figures.
+func (a *App) probes() (http.Handler, error) { return a.echo() }
+
+func (a *App) echo() (*echo.Echo, error) {
+	return web.New(web.Options{URLs: a.URLs, TrustedProxies: a.Settings.TrustedProxies, Log: a.Log, Metrics: a.Settings.Metrics,
+		Registry: a.registry, Ready: a.ready, ErrorPage: public.ErrorPage})
 }
 
 // ready is what /readyz asks: without the database nothing can be promised.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,5 +25,35 @@ func TestAStartThatFailsSaysWhy(t *testing.T) {
 		if text := err.Error(); !strings.HasPrefix(text, "ASSENT_PROVIDERS: "+own+":2: ") || strings.Contains(text, "\n") {
 			t.Errorf("it says %q", text)
 		}
+	}
+}
+
+// TestAWorkerAnswersProbes: a process without pages tells how it is, and only that.
+func TestAWorkerAnswersProbes(t *testing.T) {
+	s := settingsOf(t, "ASSENT_WORKER_LISTEN=127.0.0.1:0")
+	a, err := Open(t.Context(), s, Options{Roles: []Role{RoleWorker}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200, "/sign-in": 404, "/api/v1/brands": 404} {
+		answer, body := get(t, a, path)
+		if answer.StatusCode != want {
+			t.Errorf("%s: %s", path, answer.Status)
+		}
+		if path == "/metrics" && !strings.Contains(body, "assent_mail_connections 4") {
+			t.Errorf("the figures are without those of sending:\n%s", body)
+		}
+	}
+	quiet, err := Open(t.Context(), settingsOf(t), Options{Roles: []Role{RoleWorker}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer quiet.Close()
+	if err := quiet.Start(t.Context()); err != nil || quiet.Addr() != "" {
+		t.Errorf("it listens at %q (%v), and nobody asked for it", quiet.Addr(), err)
 	}
 }

@@ -38,6 +38,7 @@ type Settings struct {
 	Secrets        [][]byte       // ring of keys, newest first, each ≥ 32 bytes
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	Log            string         // text or json
+	WorkerListen   string         // where a process without pages answers probes; "" is nowhere
 	Metrics        string         // who may read /metrics: local, open or off
 	SignupPerIP    int            // sign-ups a minute from one address; an IPv6 client counts by its /64
 	SignupPerForm  int            // sign-ups a minute at one form

@@ -185,6 +185,7 @@ func TestWrongSettingsAreNamedOnOneLine(t *testing.T) {
 		"ASSENT_DNS=localhost:53":                                         {"ASSENT_DNS", "no address"},
 		"ASSENT_DNS=[::1]:0":                                              {"ASSENT_DNS", "65535"},
 		"ASSENT_LISTEN=8080":                                              {"ASSENT_LISTEN", ":8080"},
+		"ASSENT_WORKER_LISTEN=9090":                                       {"ASSENT_WORKER_LISTEN", ":8080"},
 		"ASSENT_LISTEN=:99999":                                            {"ASSENT_LISTEN", "65535"},
 		"ASSENT_PUBLIC_URL=mail.example.org":                              {"ASSENT_PUBLIC_URL", "https://"},
 		"ASSENT_PUBLIC_URL=https://a/?x=1":                                {"ASSENT_PUBLIC_URL", "query"},

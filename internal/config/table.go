@@ -34,6 +34,7 @@ var table = []setting{
 	{"redis_url", always("embedded"), parseRedis, func(s Settings) string { return redact(s.RedisURL) }},
 	{"smtp_url", always("catcher"), parseSMTPs, showSMTPs},
 	{"listen", always(":8080"), parseListen, func(s Settings) string { return s.Listen }},
+	{"worker_listen", always(""), parseWorkerListen, func(s Settings) string { return s.WorkerListen }},
 	{"public_url", ownAddress, parsePublic, func(s Settings) string { return s.PublicURL.String() }},
 	{"secret", always(""), parseSecret, func(s Settings) string { return fmt.Sprintf("(%d keys)", len(s.Secrets)) }},
 	{"trusted_proxies", always(""), parseProxies, func(s Settings) string { return fmt.Sprint(s.TrustedProxies) }},
@@ -111,6 +112,19 @@ func parseRedis(s *Settings, text string) error {
 }
 
 func parseListen(s *Settings, text string) error {
+	s.Listen = text
+	return listenable(text)
+}
+
+func parseWorkerListen(s *Settings, text string) error {
+	s.WorkerListen = text
+	if text == "" {
+		return nil
+	}
+	return listenable(text)
+}
+
+func listenable(text string) error {
 	_, port, err := net.SplitHostPort(text)
 	if err != nil {
 		return wrong(fmt.Sprintf("is %q, which is no address", text), "give host:port, such as :8080 or 127.0.0.1:8080")
@@ -118,7 +132,6 @@ func parseListen(s *Settings, text string) error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return wrong(fmt.Sprintf("has the port %q", port), "give a port from 0 to 65535")
 	}
-	s.Listen = text
 	return nil
 }
 

@@ -18,8 +18,10 @@ import (
 // from the start of the stream, or from the last time a person resumed it.
 //
 // The first two are judged by the lower end of an interval and from a least
-// number, so that three bad addresses among the first five stop nothing, and 10
-// among 100 do.
+// number, so that three bad addresses among the first five stop nothing, and 20
+// among 100 do. A stream is judged after every batch, hundreds of times: an end
+// of 95 % would sooner or later stop a stream that is just at the threshold, so
+// stopping asks for 99.9 %.
 
 // tally is what a breaker counts of a stream.
 type tally struct {
@@ -47,36 +49,44 @@ const (
 	leastSent                    = 500 // for complaints
 	leastComplaints              = 3
 	refusalRun                   = 20
-	confidence                   = 1.96 // standard deviations: 95 %
 )
 
-// Interval is the Wilson score interval of k among n, at 95 % (Wilson 1927,
-// J. Am. Stat. Assoc. 22:209, eq. for the roots); 0 to 1 where n is 0.
-func Interval(k, n int64) (low, high float64) {
+// Of intervals, in standard deviations.
+const (
+	likely = 1.96 // 95 %
+	sure   = 3.29 // 99.9 %
+)
+
+// interval is the Wilson score interval of k among n (Wilson 1927, J. Am. Stat.
+// Assoc. 22:209, eq. for the roots); 0 to 1 where n is 0.
+func interval(k, n int64, z float64) (low, high float64) {
 	if n <= 0 {
 		return 0, 1
 	}
-	p, m, z2 := float64(k)/float64(n), float64(n), confidence*confidence
+	p, m, z2 := float64(k)/float64(n), float64(n), z*z
 	middle := p + z2/(2*m)
-	spread := confidence * math.Sqrt(p*(1-p)/m+z2/(4*m*m))
+	spread := z * math.Sqrt(p*(1-p)/m+z2/(4*m*m))
 	return max(0, (middle-spread)/(1+z2/m)), min(1, (middle+spread)/(1+z2/m))
 }
 
 // judge tells whether the stream must stop, or people should be warned, and why.
 func (t tally) judge() (stop, warn string) {
-	bounced, _ := Interval(t.Hard, t.Sent+t.Hard)
-	complained, _ := Interval(t.Complaints, t.Sent)
+	above := func(k, n int64, share, z float64) bool {
+		low, _ := interval(k, n, z)
+		return low > share
+	}
+	tried := t.Sent + t.Hard
 	enough := t.Sent >= leastSent && t.Complaints >= leastComplaints
 	switch {
 	case t.Refusals >= refusalRun:
 		return BreakerRefusals, ""
-	case t.Hard >= leastBounces && bounced > bounceStop:
+	case t.Hard >= leastBounces && above(t.Hard, tried, bounceStop, sure):
 		return BreakerBounces, ""
-	case enough && complained > complaintStop:
+	case enough && above(t.Complaints, t.Sent, complaintStop, sure):
 		return BreakerComplaints, ""
-	case t.Hard >= leastBounces && bounced > bounceWarn:
+	case t.Hard >= leastBounces && above(t.Hard, tried, bounceWarn, likely):
 		return "", BreakerBounces
-	case enough && complained > complaintWarn:
+	case enough && above(t.Complaints, t.Sent, complaintWarn, likely):
 		return "", BreakerComplaints
 	}
 	return "", ""

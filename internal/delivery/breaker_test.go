@@ -3,6 +3,7 @@ package delivery
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -21,7 +22,7 @@ func TestInterval(t *testing.T) {
 		k, n      int64
 		low, high float64
 	}{{0, 10, 0, 0.2775}, {5, 10, 0.2366, 0.7634}, {10, 10, 0.7225, 1}, {1, 100, 0.00177, 0.05449}, {30, 1000, 0.02109, 0.04252}, {0, 0, 0, 1}} {
-		low, high := Interval(c.k, c.n)
+		low, high := interval(c.k, c.n, likely)
 		if math.Abs(low-c.low) > 1e-4 || math.Abs(high-c.high) > 1e-4 {
 			t.Errorf("%d of %d: %.5f to %.5f, want %.5f to %.5f", c.k, c.n, low, high, c.low, c.high)
 		}
@@ -37,20 +38,54 @@ func TestBreakersJudge(t *testing.T) {
 		{tally{Sent: 2, Hard: 3}, "", ""}, // three of the first five
 		{tally{Hard: 9}, "", ""},
 		{tally{Sent: 97, Hard: 3}, "", ""},                        // as is usual
-		{tally{Sent: 940, Hard: 60}, "", BreakerBounces},          // 4.7 % at least
-		{tally{Sent: 900, Hard: 100}, BreakerBounces, ""},         // 8 % at least
+		{tally{Sent: 940, Hard: 60}, "", BreakerBounces},          // 3.9 % at least
+		{tally{Sent: 900, Hard: 100}, BreakerBounces, ""},         // 7.3 % at least
 		{tally{Sent: 40, Hard: 10}, BreakerBounces, ""},           // in the first 50
 		{tally{Sent: 499, Complaints: 40}, "", ""},                // too few mails to say
 		{tally{Sent: 500, Complaints: 2}, "", ""},                 // two people
 		{tally{Sent: 600, Complaints: 3}, "", BreakerComplaints},  // 0.17 % at least
-		{tally{Sent: 1000, Complaints: 8}, BreakerComplaints, ""}, // 0.4 % at least
+		{tally{Sent: 1000, Complaints: 9}, BreakerComplaints, ""}, // 0.32 % at least
 		{tally{Sent: 1e6, Complaints: 900}, "", ""},
 		{tally{Sent: 1e6, Refusals: refusalRun - 1}, "", ""},
 		{tally{Sent: 1e6, Refusals: refusalRun}, BreakerRefusals, ""},
 	} {
 		if stop, warn := c.judge(); stop != c.stop || warn != c.warn {
-			low, _ := Interval(c.Hard, c.Sent+c.Hard)
+			low, _ := interval(c.Hard, c.Sent+c.Hard, sure)
 			t.Errorf("%+v: stop %q, warn %q, want %q and %q (bounces at least %.4f)", c.tally, stop, warn, c.stop, c.warn, low)
+		}
+	}
+}
+
+// A stream that is judged again and again, and is just at the threshold, goes on;
+// one well above it does not come far.
+func TestABreakerBearsBeingAskedOften(t *testing.T) {
+	chance := rand.New(rand.NewPCG(1, 2))
+	for _, c := range []struct {
+		share        float64
+		least, most  int // of 200 streams are stopped
+		within, sent int
+	}{{0.05, 0, 6, 0, 20_000}, {0.10, 200, 200, 3000, 20_000}} {
+		stopped := 0
+		for range 200 {
+			var t tally
+			for range c.sent / batch {
+				for range batch {
+					if chance.Float64() < c.share {
+						t.Hard++
+					} else {
+						t.Sent++
+					}
+				}
+				if stop, _ := t.judge(); stop != "" {
+					if c.within == 0 || int(t.Sent+t.Hard) <= c.within {
+						stopped++
+					}
+					break
+				}
+			}
+		}
+		if stopped < c.least || stopped > c.most {
+			t.Errorf("at %.0f %% %d of 200 streams are stopped, want %d to %d", 100*c.share, stopped, c.least, c.most)
 		}
 	}
 }

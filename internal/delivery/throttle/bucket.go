@@ -188,6 +188,8 @@ func (c *call) takeOne(now float64, w Want, which []int, buckets []*bucket) (g G
 		if subject := buckets[which[0]]; subject != b {
 			subject.held, subject.heldAt, subject.by, subject.free = subject.held+int64(w.N-granted), now, g.By, false
 		}
+	} else if granted == 0 { // it keeps whoever asked waiting, and reserves no turns
+		b.held, b.heldAt, b.by = b.held+1, now, ""
 	}
 	g.Wait, g.Gap = microseconds(int64(wait+0.5)), microseconds(int64(gap+0.5))
 	return g

@@ -84,7 +84,13 @@ for _ = 1, arg() do
       if by == 0 or w > longest + 1000 then longest, by = w, i end -- of two alike the first
     end
     gap = 1e6 / pace(buckets[by], now)
-    if kind < 2 then longest, gap = hold(limits, by, n - granted, longest) end
+    if kind < 2 then
+      longest, gap = hold(limits, by, n - granted, longest)
+    elseif granted == 0 then -- it keeps whoever asked waiting, and reserves no turns
+      local b = buckets[by]
+      b.held, b.heldat, b.by = b.held + 1, now, ''
+      list(index, names[by])
+    end
   end
   say(granted) say(longest) say(gap) say(by) say(below)
 end

@@ -41,7 +41,7 @@ type Want struct {
 	Limits []Limit
 	N      int  // not negative
 	Urgent bool // people wait for it: a fifth of each burst is kept for such mails
-	UpTo   bool // as many as there may be, at most N: having fewer holds nothing back
+	UpTo   bool // as many as there may be, at most N: having fewer reserves no turns
 }
 
 // Grant is what a Want got.

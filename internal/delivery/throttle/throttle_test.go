@@ -304,14 +304,14 @@ func TestHeldMailsGetTheirTurns(t *testing.T) {
 				t.Fatalf("the last waits %s", g.After(want.N-g.N-1))
 			}
 		}
-		// Asking what there may be holds nothing back.
+		// Asking what there may be reserves no turns; only that nothing was left is told.
 		g := w.take(0, Want{Limits: []Limit{{Key: "brand/fresh", Rate: 0.5}}, N: 200, UpTo: true})
 		again := w.take(0, Want{Limits: []Limit{{Key: "brand/fresh", Rate: 0.5}}, N: 200, UpTo: true})
 		if g.N != 1 || again.N != 0 || again.Wait != 2*time.Second {
 			t.Errorf("up to 200: %+v, %+v", g, again)
 		}
 		held, err := w.nodes[0].Held(t.Context())
-		if err != nil || len(held) != 1 || held[0].Key != hundred.Key {
+		if err != nil || len(held) != 2 || held[0].Key != "brand/fresh" || held[0].Times != 1 || held[0].Ahead != 0 || held[1].Key != hundred.Key {
 			t.Errorf("%+v, %v", held, err)
 		}
 	})

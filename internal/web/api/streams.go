@@ -7,13 +7,14 @@ import (
 	"github.com/google/uuid"
 
 	"assent/internal/delivery"
+	"assent/internal/delivery/throttle"
 	"assent/internal/store"
 )
 
 // streams: what mails flow from, and what holds them back.
 func (h *house) streams() {
 	read(h, action{http.MethodGet, "/streams", "listStreams", "messages:read", "messages", "List what is being sent",
-		"Each campaign, sequence and offer with mails on the way, and what is paused; with the reasons why mails wait.", 0, false}, listStreams)
+		"Each campaign, sequence and offer with mails on the way, and what is paused; with the reasons why mails wait.", 0, false}, h.listStreams)
 	write(h, action{http.MethodPatch, "/streams/{id}", "updateStream", "campaigns:write", "messages", "Say how a stream stands against others",
 		"The id is that of the campaign, sequence or offer, once it was scheduled or started.", 0, false}, updateStream)
 }
@@ -30,6 +31,7 @@ type streamAnswer struct {
 	Active      int64            `json:"active" doc:"In the hands of a worker." example:"200"`
 	Later       int64            `json:"later" doc:"Due later." example:"14"`
 	HeldFor     map[string]int64 `json:"held_for,omitempty" doc:"Of those due later, how many were put off for which reason." example:"{\"quiet-hours\":14}"`
+	PacedBy     []string         `json:"paced_by,omitempty" enum:"stream,brand,warm-up" doc:"Of those waiting: the limits that lately left no room; listLimits tells their pace." example:"[\"warm-up\"]"`
 	Oldest      *time.Time       `json:"oldest,omitempty" doc:"When the oldest of the waiting was due." example:"2026-11-22T09:00:00Z"`
 	Sent        int64            `json:"sent" doc:"Since it began, or was resumed; so are the next three, which the circuit breaker judges." example:"48000"`
 	HardBounces int64            `json:"hard_bounces" example:"12"`
@@ -43,9 +45,38 @@ func showFlow(f delivery.Flow) streamAnswer {
 		Sent: f.Sent, HardBounces: f.HardBounces, Complaints: f.Complaints, Refusals: f.Refusals}
 }
 
-func listStreams(tx *store.Tx, c caller, _ *noInput) (list[streamAnswer], error) {
+func (h *house) listStreams(tx *store.Tx, c caller, _ *noInput) (list[streamAnswer], error) {
 	found, err := delivery.Flows(tx, c.brand.ID)
-	return all(found, showFlow), err
+	if err != nil {
+		return list[streamAnswer]{}, err
+	}
+	answer := all(found, showFlow)
+	held, err := h.Held(tx.Context())
+	if err != nil {
+		return list[streamAnswer]{}, err
+	}
+	for i, f := range answer.Items {
+		if f.Waiting > 0 && f.PausedAt == nil && f.Closed == "" {
+			answer.Items[i].PacedBy = pacedBy(held, c.brand.ID, f.ID)
+		}
+	}
+	return answer, nil
+}
+
+// lately is how long ago a limit may have held a mail back to count as what
+// holds back those that wait now: a stream without room is left alone for a
+// minute at most.
+const lately = 90 * time.Second
+
+// pacedBy gives the kinds of limits that lately held mails of a stream back.
+func pacedBy(held []throttle.Held, brand, stream uuid.UUID) (kinds []string) {
+	for _, l := range held {
+		about := map[string]string{"stream": stream.String(), "brand": brand.String(), "warm-up": brand.String()}[l.Kind()]
+		if about != "" && about == l.About() && l.By == "" && l.Since >= 0 && l.Since < lately {
+			kinds = append(kinds, l.Kind())
+		}
+	}
+	return kinds
 }
 
 type streamChange struct {

@@ -34,11 +34,12 @@ import (
 
 // world is the API on a database with its own clock.
 type world struct {
-	t   testing.TB
-	db  *store.DB
-	e   *echo.Echo
-	dns *testkit.NameServer
-	now atomic.Int64 // microseconds
+	t        testing.TB
+	db       *store.DB
+	e        *echo.Echo
+	dns      *testkit.NameServer
+	throttle *throttle.Throttle
+	now      atomic.Int64 // microseconds
 }
 
 func migrate(url string) error {
@@ -85,7 +86,7 @@ func open(t testing.TB, dsn string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dns: testkit.DNS(t)}
+	w := &world{t: t, dns: testkit.DNS(t), throttle: throttle.New(throttle.Options{})}
 	w.now.Store(time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC).UnixMicro())
 	w.db, err = store.Open(context.Background(), dsn, store.Options{Ring: ring, Clock: func() time.Time { return time.UnixMicro(w.now.Load()) }})
 	if err != nil {
@@ -98,7 +99,7 @@ func open(t testing.TB, dsn string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := api.Mount(w.e, api.Deps{DB: w.db, URLs: urls, GenerateKey: keyOf, Held: throttle.New(throttle.Options{}).Held, Checker: w.checker()}); err != nil {
+	if err := api.Mount(w.e, api.Deps{DB: w.db, URLs: urls, GenerateKey: keyOf, Held: w.throttle.Held, Checker: w.checker()}); err != nil {
 		t.Fatal(err)
 	}
 	return w
