@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -113,4 +114,13 @@ func queueFor(tx *store.Tx, w *world, like Message, p subscriber.Subscriber) err
 	_, _, err = Queue(tx, Draft{Source: like.SourceID, Stream: like.StreamID, Brand: w.brand.ID, Subscriber: &p.ID, Kind: Marketing,
 		Topic: &w.topic.ID, ConsentEvent: &e.ID, Content: like.ContentID, Language: "en", Due: tx.Now()})
 	return err
+}
+
+func BenchmarkStuff(b *testing.B) {
+	raw := bytes.Repeat([]byte("A line of a letter, as long as lines of a letter are in quoted-printable.\r\n.x\r\n"), 100)
+	var out []byte
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		out = stuff(out[:0], raw)
+	}
 }

@@ -68,7 +68,7 @@ type conn struct {
 
 	pipelines bool   // it offers PIPELINING
 	sizes     bool   // it offers SIZE
-	out       []byte // commands that are said and not sent
+	out       []byte // commands that are said and not sent, or the mail
 	heard     int    // answers since the mail under way began
 
 	mu  sync.Mutex

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/textproto"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -146,24 +147,28 @@ func (c *conn) body(raw []byte) error {
 	if err := c.within(stepTime); err != nil {
 		return err
 	}
-	if bytes.HasPrefix(raw, dot) || bytes.Contains(raw, lineDot) {
-		raw = stuff(raw)
-	}
-	raw = append(raw, ".\r\n"...)
-	if _, err := c.smtp.Text.W.Write(raw); err != nil {
+	c.out = append(stuff(c.out[:0], raw), ".\r\n"...)
+	if _, err := c.smtp.Text.W.Write(c.out); err != nil {
 		return err
 	}
 	return c.smtp.Text.W.Flush()
 }
 
-var dot, lineDot = []byte("."), []byte("\r\n.")
-
-func stuff(raw []byte) []byte {
-	out := make([]byte, 0, len(raw)+64)
-	if bytes.HasPrefix(raw, dot) {
-		out = append(out, '.')
+// stuff appends a mail whose lines end in CRLF to out, and a dot before each
+// that a line begins with.
+func stuff(out, raw []byte) []byte {
+	out = slices.Grow(out, len(raw)+64)
+	for len(raw) > 0 {
+		if raw[0] == '.' {
+			out = append(out, '.')
+		}
+		end := bytes.IndexByte(raw, '\n') + 1
+		if end == 0 {
+			end = len(raw)
+		}
+		out, raw = append(out, raw[:end]...), raw[end:]
 	}
-	return append(out, bytes.ReplaceAll(raw, lineDot, []byte("\r\n.."))...)
+	return out
 }
 
 const maxAnswerLines = 100

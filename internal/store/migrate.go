@@ -119,22 +119,28 @@ func (db *DB) MakePartitions(ctx context.Context) error {
 }
 
 func (db *DB) makeMonth(ctx context.Context, from, to time.Time) error {
-	bounds := map[string][2]string{
-		"messages": {FirstID(from).String(), FirstID(to).String()},
-		"hits":     {from.Format(time.RFC3339), to.Format(time.RFC3339)},
-		"events":   {from.Format(time.RFC3339), to.Format(time.RFC3339)},
-	}
-	for table, b := range bounds {
-		name := table + from.Format("_2006_01")
-		if err := db.makePartition(ctx, table, name, b[0], b[1]); err != nil {
-			return fmt.Errorf("make partition %s: %w", name, err)
+	first, last := from.Format(time.RFC3339), to.Format(time.RFC3339)
+	for _, p := range []partition{
+		{"messages", "source_id", FirstID(from).String(), FirstID(to).String(), " WITH (fillfactor = 50)"}, // as messages_default
+		{"hits", "at", first, last, ""},
+		{"events", "at", first, last, ""},
+	} {
+		if err := db.makePartition(ctx, p, from.Format("_2006_01")); err != nil {
+			return fmt.Errorf("make a partition of %s: %w", p.table, err)
 		}
 	}
 	return nil
 }
 
+// partition is a table's part from a value of its key up to another.
+type partition struct {
+	table, key, from, to string
+	with                 string // how it is stored
+}
+
 // makePartition takes a lock first, so that two processes do not collide.
-func (db *DB) makePartition(ctx context.Context, table, name, from, to string) error {
+func (db *DB) makePartition(ctx context.Context, p partition, suffix string) error {
+	name := p.table + suffix
 	return db.Write(ctx, func(tx *Tx) error {
 		if _, err := tx.Run("SELECT pg_advisory_xact_lock(hashtext(?))", "assent partitions"); err != nil {
 			return err
@@ -143,12 +149,11 @@ func (db *DB) makePartition(ctx context.Context, table, name, from, to string) e
 		if err := tx.Raw("SELECT to_regclass(?) IS NOT NULL", name).Scan(&there).Error; err != nil || there {
 			return err
 		}
-		key := map[string]string{"messages": "source_id", "hits": "at", "events": "at"}[table]
 		var taken bool
-		if err := tx.Raw(fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s_default WHERE %s >= ? AND %s < ?)", table, key, key), from, to).Scan(&taken).Error; err != nil || taken {
+		if err := tx.Raw(fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s_default WHERE %s >= ? AND %s < ?)", p.table, p.key, p.key), p.from, p.to).Scan(&taken).Error; err != nil || taken {
 			return err
 		}
-		_, err := tx.Run(fmt.Sprintf("CREATE TABLE %s PARTITION OF %s FOR VALUES FROM ('%s') TO ('%s')", name, table, from, to))
+		_, err := tx.Run(fmt.Sprintf("CREATE TABLE %s PARTITION OF %s FOR VALUES FROM ('%s') TO ('%s')%s", name, p.table, p.from, p.to, p.with))
 		return err
 	})
 }
