@@ -169,7 +169,7 @@ func TestComplaintsCountAgainstWhatWasSentLast(t *testing.T) {
 		w.deliver("bulk")
 		event.Listen(w.db, event.AddressSuppressed, OnSuppressed)
 		w.write(func(tx *store.Tx) error {
-			_, err := tx.Run("UPDATE tallies SET sent = 1000, complaints = 7 WHERE stream_id = ?", source)
+			_, err := tx.Run("UPDATE tallies SET sent = 1000, complaints = 8 WHERE stream_id = ?", source)
 			if err != nil {
 				return err
 			}

@@ -45,7 +45,7 @@ type Engine struct {
 	pace     pace
 	haste    haste
 	backoff  backoff
-	bulk     chan struct{}   // a place for each connection that bulk mail may have
+	bulk     chan struct{}   // a place for each connection: bulk mail waits here, so that none stands in line for one before what people wait for
 	lanes    sync.WaitGroup  // and their crews
 	sending  context.Context // of the crews, which outlive the handler that hired them
 	endSend  context.CancelFunc
@@ -102,7 +102,7 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 			return nil, err
 		}
 	}
-	e.bulk = make(chan struct{}, max(1, p.size()-reserve(p.size())))
+	e.bulk = make(chan struct{}, p.size())
 	e.book = openBook(o.DB, node, j, &e.hand, e.metrics, o.Log)
 	e.sending, e.endSend = context.WithCancel(context.Background())
 	beating, stop := context.WithCancel(context.Background())
@@ -111,10 +111,6 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 	go e.keepBeating(beating)
 	return e, nil
 }
-
-// reserve is how many of so many connections are kept free of bulk mail, so that
-// a confirmation leaves at once though a campaign's mails wait for a slow server.
-func reserve(connections int) int { return connections / 10 }
 
 // Connections is how many mails can be under way at once.
 func (e *Engine) Connections() int { return e.pool.size() }

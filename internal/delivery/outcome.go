@@ -25,7 +25,7 @@ type outcome struct {
 
 const (
 	bookAtOnce = 500
-	bookEvery  = 30 * time.Millisecond
+	bookEvery  = 100 * time.Millisecond
 )
 
 // book writes outcomes into the database, many at once. While the database is

@@ -312,8 +312,9 @@ func (l *line) take(ctx context.Context, p *pool) (*conn, error) {
 			l.mu.Unlock()
 			return c, nil
 		}
-		l.open--
-		go c.quit()
+		l.mu.Unlock()
+		l.retire(c)
+		l.mu.Lock()
 	}
 	if time.Since(l.downAt) < downFor {
 		l.mu.Unlock()
@@ -341,23 +342,33 @@ func (l *line) take(ctx context.Context, p *pool) (*conn, error) {
 	return c, nil
 }
 
+// retire says goodbye. The connection counts until the server has heard it: so
+// there are never more than there may be.
+func (l *line) retire(c *conn) {
+	c.quit()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+}
+
 // put gives a connection back. A broken one, or one out of step, is closed: its
 // next answer would belong to the message before.
 func (p *pool) put(c *conn, healthy bool) {
 	c.last = time.Now()
-	c.line.mu.Lock()
-	if healthy && c.sent < c.line.perConn && c.line.open <= p.share(c.line) && !p.crowded() {
-		c.line.idle = append(c.line.idle, c)
+	l := c.line
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case !healthy:
+		c.smtp.Close()
+		l.open--
+	case c.sent < l.perConn && l.open <= p.share(l) && !p.crowded():
+		l.idle = append(l.idle, c)
 		p.idle.Add(1)
-	} else {
-		c.line.open--
-		if healthy {
-			go c.quit()
-		} else {
-			c.smtp.Close()
-		}
+	default:
+		go func() { l.retire(c); <-p.slots }()
+		return
 	}
-	c.line.mu.Unlock()
 	<-p.slots
 }
 
@@ -393,9 +404,8 @@ func (p *pool) sweep() {
 		l.idle = slices.DeleteFunc(l.idle, func(c *conn) bool {
 			old := time.Since(c.last) >= l.idleFor
 			if old {
-				l.open--
 				p.idle.Add(-1)
-				go c.quit()
+				go l.retire(c)
 			}
 			return old
 		})

@@ -6,12 +6,15 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // script is a mail server that says what a test wants, and keeps what it hears.
 type script struct {
 	addr  string
 	heard chan string // one group of commands, or one mail, at a time
+
+	before func() // each answer, after what it answers was heard; nil: nothing
 }
 
 // play greets, offers the extensions, and answers the n-th thing it hears with
@@ -44,6 +47,9 @@ func play(t *testing.T, extensions []string, answers ...string) *script {
 		}
 		for _, a := range answers {
 			s.heard <- hear(r)
+			if s.before != nil {
+				s.before()
+			}
 			fmt.Fprint(c, a)
 		}
 		close(s.heard)
@@ -173,5 +179,37 @@ func TestAConnectionThatEndedIsNoAnswerToTheNextMail(t *testing.T) {
 				t.Errorf("verdict %d (%s) after %d began, want %d", r.verdict, r.text, begun, c.verdict)
 			}
 		})
+	}
+}
+
+// While a connection says goodbye it counts, and no other takes its place.
+func TestAConnectionCountsUntilItHasSaidGoodbye(t *testing.T) {
+	answer, answered := make(chan bool), make(chan bool)
+	s := play(t, []string{"PIPELINING"}, "")
+	s.before = func() { <-answer; close(answered) }
+	p := poolOf(t, s.addr)
+	c, err := p.get(t.Context(), p.turn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func() int {
+		c.line.mu.Lock()
+		defer c.line.mu.Unlock()
+		return c.line.open
+	}
+	c.sent = c.line.perConn
+	p.put(c, true)
+	if got := <-s.heard; got != "QUIT\r\n" {
+		t.Errorf("heard %q", got)
+	}
+	if open() != 1 || len(p.slots) != 1 {
+		t.Errorf("%d connections are open and %d places taken, want one each", open(), len(p.slots))
+	}
+	close(answer)
+	<-answered
+	for end := time.Now().Add(10 * time.Second); open() != 0 || len(p.slots) != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d connections are open and %d places taken, want none", open(), len(p.slots))
+		}
 	}
 }
