@@ -45,12 +45,12 @@ func Flows(tx *store.Tx, brandID uuid.UUID) ([]Flow, error) {
 			coalesce(q.later, 0) AS later, q.oldest, coalesce(t.sent, 0) AS sent, coalesce(t.hard, 0) AS hard,
 			coalesce(t.complaints, 0) AS complaints, coalesce(t.refusals, 0) AS refusals
 		FROM streams st LEFT JOIN tallies t ON t.stream_id = st.id
-		LEFT JOIN (SELECT o.stream_id, CASE WHEN o.due_at > ? THEN m.reason ELSE '' END AS reason,
+		LEFT JOIN (SELECT o.stream_id, CASE WHEN o.due_at > ? THEN (SELECT m.reason FROM messages m WHERE m.source_id = o.source_id AND m.id = o.id) ELSE '' END AS reason,
 				sum(CASE WHEN o.node_id IS NULL AND o.due_at <= ? THEN 1 ELSE 0 END) AS waiting,
 				sum(CASE WHEN o.node_id IS NOT NULL THEN 1 ELSE 0 END) AS active,
 				sum(CASE WHEN o.node_id IS NULL AND o.due_at > ? THEN 1 ELSE 0 END) AS later,
 				`+tx.Pick("CAST(floor(extract(epoch FROM min(o.due_at))) AS bigint)", "unixepoch(min(o.due_at))")+` AS oldest
-			FROM streams s JOIN outbox o ON o.stream_id = s.id JOIN messages m ON m.source_id = o.source_id AND m.id = o.id
+			FROM streams s JOIN outbox o ON o.stream_id = s.id
 			WHERE s.brand_id = ? GROUP BY o.stream_id, 2) q ON q.stream_id = st.id
 		WHERE st.brand_id = ? AND (q.stream_id IS NOT NULL OR st.paused_at IS NOT NULL) ORDER BY st.id DESC`,
 		now, now, now, brandID, brandID).Scan(&rows).Error

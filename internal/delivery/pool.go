@@ -437,9 +437,21 @@ func (p *pool) close() {
 	wait.Wait()
 }
 
+// quit says goodbye, and waits until the server hangs up: to a server that
+// counts, the connection is there until then.
 func (c *conn) quit() {
-	if c.smtp.UpdateDeadline(quitTime) == nil && c.smtp.Quit() == nil {
+	defer c.smtp.Close()
+	if err := c.net.SetDeadline(time.Now().Add(quitTime)); err != nil {
 		return
 	}
-	c.smtp.Close()
+	c.out = c.out[:0]
+	c.say("QUIT")
+	if err := c.ask(221); err != nil {
+		return
+	}
+	for {
+		if _, _, err := c.answer(); err != nil {
+			return
+		}
+	}
 }
