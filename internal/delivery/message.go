@@ -287,7 +287,7 @@ func SourceCounts(tx *store.Tx, brandID, sourceID uuid.UUID) (Counts, error) {
 		return c, err
 	}
 	var stream uuid.UUID // all of a source flows in one
-	if err := tx.Raw("SELECT stream_id FROM messages WHERE source_id = ? AND brand_id = ? LIMIT 1", sourceID, brandID).Scan(&stream).Error; err != nil {
+	if err := one(tx, &stream, "SELECT stream_id FROM messages WHERE source_id = ? AND brand_id = ? LIMIT 1", sourceID, brandID); err != nil {
 		return Counts{}, fmt.Errorf("look for a source's stream: %w", err)
 	}
 	err = c.tellClaims(tx, "stream_id = ? AND source_id = ?", stream, sourceID)
