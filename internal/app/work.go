@@ -34,8 +34,8 @@ func (a *App) work() []jobs.Kind {
 	lanes := func(n int) func(*store.Tx) (int, error) {
 		return func(*store.Tx) (int, error) { return n, nil }
 	}
-	send := func(queue, places string, lanes func(*store.Tx) (int, error)) jobs.Kind {
-		return jobs.Kind{Name: "deliver-" + queue, Queue: places, Lanes: lanes,
+	send := func(queue, line string, open func(*store.Tx) (int, error)) jobs.Kind {
+		return jobs.Kind{Name: "deliver-" + queue, Queue: line, Lanes: open,
 			Ready:  func(ctx context.Context) (bool, error) { return a.engine.Due(ctx, queue) },
 			Handle: func(ctx context.Context, _ string) (*time.Time, error) { return a.now(), a.engine.Deliver(ctx, queue) }}
 	}

@@ -12,10 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"assent/internal/delivery/provider"
 	"assent/internal/delivery/route"
 	"assent/internal/dns"
 	"assent/internal/store"
+	"assent/internal/subscriber"
 	"assent/internal/testkit"
 )
 
@@ -87,7 +90,7 @@ func TestAServerThatSaysNothingHoldsNoStopUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
 	began := time.Now()
-	if _, err := p.get(ctx, p.turn()); err == nil {
+	if _, err := p.get(ctx, p.turn(), false); err == nil {
 		t.Error("a connection to a server that says nothing")
 	}
 	if took := time.Since(began); took > 5*time.Second {
@@ -160,6 +163,71 @@ func TestAnEndedConnectionCostsNoDelay(t *testing.T) {
 	})
 }
 
+// Whoever left while their mail's first connection ended is not written to over
+// another, though others of the batch were asked for meanwhile.
+func TestAMailThatBeginsAgainIsAskedForAgain(t *testing.T) {
+	each(t, func(w *world) {
+		ana, bob := w.person("ana@example.org"), w.person("bob@example.org")
+		w.campaign(ana, bob)
+		b, err := w.engine.next(t.Context(), "bulk")
+		w.must(err)
+		first, second := b.messages[0], b.messages[1]
+		begin := func(m *claimed) bool {
+			may, err := b.start(t.Context(), m)
+			w.must(err)
+			return may
+		}
+		if !begin(first) {
+			t.Fatal("the first may not begin")
+		}
+		time.Sleep(askAfter)
+		w.leave(map[uuid.UUID]subscriber.Subscriber{ana.ID: ana, bob.ID: bob}[*first.SubscriberID])
+		if !begin(second) {
+			t.Fatal("the second may not begin")
+		}
+		b.again(first)
+		if begin(first) {
+			t.Error("a mail begins to somebody who has left")
+		}
+	})
+}
+
+// Of two that wait for a connection, what people wait for goes first.
+func TestWhatPeopleWaitForGoesFirst(t *testing.T) {
+	each(t, func(w *world) {
+		w.straight("default:\n  connections: 1\n")
+		w.campaign(w.person("ana@example.org"))
+		w.deliver("bulk")
+		p := w.engine.pool
+		var l *line
+		for _, l = range p.groups {
+		}
+		c, err := p.get(t.Context(), l, false)
+		w.must(err)
+		served := make(chan *conn)
+		go func() {
+			c, err := p.get(t.Context(), l, true)
+			if err != nil {
+				t.Error(err)
+			}
+			served <- c
+		}()
+		wanted := func() int {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.urgent
+		}
+		for wanted() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		p.put(c, true)
+		if taken, err := l.take(t.Context(), p, false); taken != nil || err != nil {
+			t.Errorf("bulk mail took the connection (%v)", err)
+		}
+		p.put(<-served, true)
+	})
+}
+
 // A fault of the program at one mail fails that mail, and nothing else.
 func TestAPanicFailsOneMail(t *testing.T) {
 	each(t, func(w *world) {
@@ -169,6 +237,14 @@ func TestAPanicFailsOneMail(t *testing.T) {
 		w.deliver("bulk")
 		if m := w.mustBe(source, Failed, "could not be made into a mail"); !strings.Contains(m.SMTPReply, "not sent: panic") {
 			t.Errorf("the row says %q", m.SMTPReply)
+		}
+		asked := w.confirmation(w.person("cyr@example.org"))
+		w.deliver("confirm")
+		w.mustBe(asked, Queued, "put off")
+		many := w.campaign(w.crowd(crashesMost+5, "many")...)
+		w.deliver("bulk")
+		if c := w.counts(many); c.Failed != crashesMost || c.Queued != 5 {
+			t.Errorf("of a stream whose mails all crash: %+v", c)
 		}
 		w.engine.renderer = right
 		other := w.campaign(w.person("bob@example.org"))
@@ -270,7 +346,7 @@ func TestBrokenEncryptionIsDoneWithoutWhereNothingAsksForIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := p.get(t.Context(), p.toward(r))
+	c, err := p.get(t.Context(), p.toward(r), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +357,7 @@ func TestBrokenEncryptionIsDoneWithoutWhereNothingAsksForIt(t *testing.T) {
 	}
 
 	r.TLS, r.Group = provider.Required, "strict"
-	if _, err := p.get(t.Context(), p.toward(r)); err == nil {
+	if _, err := p.get(t.Context(), p.toward(r), false); err == nil {
 		t.Error("in clear, where encryption is asked for")
 	}
 }

@@ -57,36 +57,32 @@ const (
 	sure   = 3.29 // 99.9 %
 )
 
-// interval is the Wilson score interval of k among n (Wilson 1927, J. Am. Stat.
-// Assoc. 22:209, eq. for the roots); 0 to 1 where n is 0.
-func interval(k, n int64, z float64) (low, high float64) {
+// atLeast is the lower end of the Wilson score interval of k among n (Wilson
+// 1927, J. Am. Stat. Assoc. 22:209, eq. for the roots); 0 where n is 0.
+func atLeast(k, n int64, z float64) float64 {
 	if n <= 0 {
-		return 0, 1
+		return 0
 	}
 	p, m, z2 := float64(k)/float64(n), float64(n), z*z
 	middle := p + z2/(2*m)
 	spread := z * math.Sqrt(p*(1-p)/m+z2/(4*m*m))
-	return max(0, (middle-spread)/(1+z2/m)), min(1, (middle+spread)/(1+z2/m))
+	return max(0, (middle-spread)/(1+z2/m))
 }
 
 // judge tells whether the stream must stop, or people should be warned, and why.
 func (t tally) judge() (stop, warn string) {
-	above := func(k, n int64, share, z float64) bool {
-		low, _ := interval(k, n, z)
-		return low > share
-	}
 	tried := t.Sent + t.Hard
 	enough := t.Sent >= leastSent && t.Complaints >= leastComplaints
 	switch {
 	case t.Refusals >= refusalRun:
 		return BreakerRefusals, ""
-	case t.Hard >= leastBounces && above(t.Hard, tried, bounceStop, sure):
+	case t.Hard >= leastBounces && atLeast(t.Hard, tried, sure) > bounceStop:
 		return BreakerBounces, ""
-	case enough && above(t.Complaints, t.Sent, complaintStop, sure):
+	case enough && atLeast(t.Complaints, t.Sent, sure) > complaintStop:
 		return BreakerComplaints, ""
-	case t.Hard >= leastBounces && above(t.Hard, tried, bounceWarn, likely):
+	case t.Hard >= leastBounces && atLeast(t.Hard, tried, likely) > bounceWarn:
 		return "", BreakerBounces
-	case enough && above(t.Complaints, t.Sent, complaintWarn, likely):
+	case enough && atLeast(t.Complaints, t.Sent, likely) > complaintWarn:
 		return "", BreakerComplaints
 	}
 	return "", ""

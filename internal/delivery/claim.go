@@ -33,6 +33,7 @@ type claimed struct {
 	gate    gateAnswer
 	slotted bool // it has a slot under a promise or cap, or may have
 	way     way
+	asked   time.Time // when the gate was asked whose answer let it begin
 }
 
 // gateAnswer is what the gate said of a message.

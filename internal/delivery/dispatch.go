@@ -217,10 +217,10 @@ func (e *Engine) delay(b *bundle, m *claimed, until time.Time, reason string) {
 // Held lists the limits that hold mails back, or did lately, and why.
 func (e *Engine) Held(ctx context.Context) ([]throttle.Held, error) { return e.pace.throttle.Held(ctx) }
 
-// heed obeys a refusal that asks for another pace.
-func (e *Engine) heed(ctx context.Context, m *claimed, r reply) {
+// heed obeys a refusal that asks for another pace; false: it asks for none.
+func (e *Engine) heed(ctx context.Context, m *claimed, r reply) bool {
 	if r.code < 400 || len(m.way.limits) < 2 { // a relay's limit is what people set
-		return
+		return false
 	}
 	rule := e.pace.table.Judge(m.way.route.Provider, r.code, r.text)
 	limit := m.way.limits[1]
@@ -230,6 +230,7 @@ func (e *Engine) heed(ctx context.Context, m *claimed, r reply) {
 	if e.pace.throttle.Slow(ctx, throttle.Setback{Limit: limit, Rule: rule, Said: r.text}) {
 		e.log.Info("a receiver asks for patience", "limit", limit.Key, "effect", rule.Effect, "said", r.text)
 	}
+	return rule.Effect != provider.Ignore
 }
 
 // lane is the senders that share the work of one handler: a crew for each line,
@@ -263,7 +264,7 @@ func (l *lane) crew(to *line) chan job {
 	hands := l.engine.pool.size()
 	room := batch
 	if l.engine.pool.direct != nil {
-		hands = min(hands, to.most)
+		hands = min(hands, l.engine.pool.share(to))
 		room = min(batch, 20*hands)
 	}
 	work = make(chan job, room)

@@ -34,9 +34,10 @@ type Engine struct {
 	log      *slog.Logger
 	metrics  *metrics
 
-	mu    sync.Mutex
-	turns map[string]uuid.UUID // queue → the stream whose turn it was
-	marks map[uuid.UUID]mark   // stream → where its line was when it was last claimed from
+	mu      sync.Mutex
+	turns   map[string]uuid.UUID // queue → the stream whose turn it was
+	marks   map[uuid.UUID]mark   // stream → where its line was when it was last claimed from
+	crashes map[uuid.UUID]int    // stream → mails over which the program panicked
 
 	claiming sync.RWMutex // read-held by claims; held while looking for strays
 	hand     hand
@@ -45,7 +46,6 @@ type Engine struct {
 	pace     pace
 	haste    haste
 	backoff  backoff
-	bulk     chan struct{}   // a place for each connection: bulk mail waits here, so that none stands in line for one before what people wait for
 	lanes    sync.WaitGroup  // and their crews
 	sending  context.Context // of the crews, which outlive the handler that hired them
 	endSend  context.CancelFunc
@@ -89,7 +89,7 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{db: o.DB, renderer: o.Renderer, pool: p, jour: j, node: node, log: o.Log, metrics: newMetrics(), turns: map[string]uuid.UUID{}, marks: map[uuid.UUID]mark{}}
+	e := &Engine{db: o.DB, renderer: o.Renderer, pool: p, jour: j, node: node, log: o.Log, metrics: newMetrics(), turns: map[string]uuid.UUID{}, marks: map[uuid.UUID]mark{}, crashes: map[uuid.UUID]int{}}
 	e.pace = pace{throttle: o.Pacing.Throttle, table: o.Pacing.Table, warmUp: o.Pacing.WarmUpFrom}
 	if o.Direct != nil {
 		e.pace.source = o.Direct.Finder.Source.String()
@@ -102,7 +102,6 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 			return nil, err
 		}
 	}
-	e.bulk = make(chan struct{}, p.size())
 	e.book = openBook(o.DB, node, j, &e.hand, e.metrics, o.Log)
 	e.sending, e.endSend = context.WithCancel(context.Background())
 	beating, stop := context.WithCancel(context.Background())
@@ -162,7 +161,9 @@ func (e *Engine) greet(ctx context.Context) error {
 	}
 	return e.db.Read(ctx, func(tx *store.Tx) error {
 		n, err := Living(tx)
-		e.pool.nodes.Store(int64(n))
+		if err == nil {
+			e.pool.nodes.Store(int64(n))
+		}
 		return err
 	})
 }
@@ -423,15 +424,20 @@ func (b *bundle) start(ctx context.Context, m *claimed) (bool, error) {
 		return false, nil
 	}
 	delete(b.left, ref)
+	m.asked = b.asked
 	return true, nil
 }
 
 // again puts a message that start let begin, and that did not, back into the
-// bundle, so that it is asked for anew.
+// bundle. It was not among those that were asked for since, so the answer is as
+// old for all as it is for this one.
 func (b *bundle) again(m *claimed) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.left[m.Ref()] = m
+	if m.asked.Before(b.asked) {
+		b.asked = m.asked
+	}
 }
 
 // courier brings one message after the other to the server.
@@ -454,15 +460,6 @@ func (co *courier) carry(ctx context.Context, j job) {
 		e.unfit(ctx, j, err)
 		return
 	}
-	if j.queue == OriginCampaign.queue() {
-		select {
-		case e.bulk <- struct{}{}:
-			defer func() { <-e.bulk }()
-		case <-ctx.Done():
-			e.putBack(j.bundle, j.claimed)
-			return
-		}
-	}
 	for {
 		c := e.connection(ctx, j)
 		if c == nil {
@@ -477,16 +474,22 @@ func (co *courier) carry(ctx context.Context, j job) {
 			return
 		}
 		r, healthy := c.send(ctx, mail, func() error { return e.jour.begin(j.claimed) })
-		e.pool.put(c, healthy)
-		if r.verdict == hungUp {
+		if r.verdict == hungUp && !e.heed(ctx, j.claimed, r) {
+			e.pool.put(c, healthy)
+			e.metrics.outcomes.WithLabelValues(verdictNames[hungUp]).Inc()
 			j.again(j.claimed)
 			continue
+		}
+		if r.verdict == hungUp {
+			r.verdict = postponed
+		} else {
+			e.heed(ctx, j.claimed, r)
 		}
 		if err := e.jour.end(j.claimed, r); err != nil {
 			e.log.Warn("the journal could not be written", "error", err)
 		}
 		e.book.enter(outcome{j.claimed, r})
-		e.heed(ctx, j.claimed, r)
+		e.pool.put(c, healthy) // not before the journal has the end: so no more are uncertain than there are connections
 		return
 	}
 }
@@ -516,7 +519,7 @@ func (c *crash) Error() string { return fmt.Sprintf("panic: %v", c.value) }
 // connection gives one to the receivers of a message, or settles the message:
 // then it is nil.
 func (e *Engine) connection(ctx context.Context, j job) *conn {
-	c, err := e.pool.get(ctx, j.way.line)
+	c, err := e.pool.get(ctx, j.way.line, j.queue != OriginCampaign.queue())
 	switch {
 	case err == nil:
 		e.backoff.reset()
@@ -551,8 +554,10 @@ const restFor = 30 * time.Second
 func (e *Engine) unfit(ctx context.Context, j job, err error) {
 	var c *crash
 	if errors.As(err, &c) {
-		e.log.Error("a mail could not be made for a fault in the program", "message", j.ID, "stream", j.StreamID, "error", err, "stack", string(c.stack))
-	} else if _, expected := problem.Of(err); !expected {
+		e.crashed(j, c)
+		return
+	}
+	if _, expected := problem.Of(err); !expected {
 		if ctx.Err() == nil {
 			e.log.Error("a mail could not be made; its stream waits", "message", j.ID, "stream", j.StreamID, "error", err)
 			e.pace.rest(j.StreamID, restFor)
@@ -562,6 +567,36 @@ func (e *Engine) unfit(ctx context.Context, j job, err error) {
 	}
 	if j.take(j.claimed) {
 		e.book.enter(outcome{j.claimed, reply{verdict: refused, text: clip("not sent: " + err.Error())}})
+	}
+}
+
+// crashesMost is how many mails of a stream may fail for a fault of the program
+// before the fault counts as the stream's.
+const crashesMost = 20
+
+// crashed is a message over which the program panicked. Marketing has failed; but
+// where a stream's mails fail one after the other, the stream waits for a program
+// without the fault. Mail that people wait for is tried again.
+func (e *Engine) crashed(j job, c *crash) {
+	e.mu.Lock()
+	e.crashes[j.StreamID]++
+	n := e.crashes[j.StreamID]
+	e.mu.Unlock()
+	if n == 1 {
+		e.log.Error("a mail could not be made for a fault in the program", "message", j.ID, "stream", j.StreamID, "error", c, "stack", string(c.stack))
+	}
+	if n > crashesMost {
+		e.log.Error("too many mails could not be made for a fault in the program; their stream waits", "stream", j.StreamID, "error", c)
+		e.pace.rest(j.StreamID, restFor)
+		e.putBack(j.bundle, j.claimed)
+		return
+	}
+	r := reply{verdict: refused, text: clip("not sent: " + c.Error())}
+	if j.Kind == Confirm || j.Kind == Service {
+		r.verdict = postponed
+	}
+	if j.take(j.claimed) {
+		e.book.enter(outcome{j.claimed, r})
 	}
 }
 

@@ -280,7 +280,8 @@ func (c *Counts) add(s State, n int64) {
 	c.Total += n
 }
 
-// SourceCounts counts one campaign edition, enrollment or offer issue, by its primary key's range.
+// SourceCounts counts one campaign edition, enrollment or offer issue, by its
+// primary key's range, and while anything of it is on the way the outbox of its stream.
 func SourceCounts(tx *store.Tx, brandID, sourceID uuid.UUID) (Counts, error) {
 	c, err := counts(tx, "source_id", brandID, sourceID)
 	if err != nil || c.Queued == 0 {

@@ -21,10 +21,10 @@ func newMetrics() *metrics {
 }
 
 var verdictNames = map[verdict]string{accepted: "accepted", refused: "refused", postponed: "postponed",
-	unanswered: "unanswered", unknown: "unknown", returned: "returned", delayed: "delayed"}
+	unanswered: "unanswered", unknown: "unknown", returned: "returned", delayed: "delayed", hungUp: "hung-up"}
 
 func (m *metrics) booked(page []outcome) {
-	var n [delayed + 1]int
+	var n [hungUp + 1]int
 	for _, o := range page {
 		n[o.verdict]++
 	}

@@ -33,6 +33,7 @@ type pool struct {
 	shares *route.Shares
 	direct *Direct
 	slots  chan struct{} // a place for each connection there may be
+	bulk   chan struct{} // and one for each that bulk mail may have: who waits here stands in nobody's way
 	idle   atomic.Int64  // connections that wait for a mail
 	nodes  atomic.Int64  // that send, this one among them; 0: not known yet
 
@@ -49,13 +50,15 @@ type line struct {
 	perSecond float64
 	dial      func(ctx context.Context) (*conn, error)
 
-	mu     sync.Mutex
-	idle   []*conn
-	open   int
-	slowed bool // it asked for patience: one connection is enough
-	used   time.Time
-	downAt time.Time
-	reason error
+	mu      sync.Mutex
+	idle    []*conn
+	open    int
+	leaving int  // of the open: they say goodbye
+	urgent  int  // mails that people wait for, waiting for a connection
+	slowed  bool // it asked for patience: one connection is enough
+	used    time.Time
+	downAt  time.Time
+	reason  error
 }
 
 // conn is one SMTP connection, used by one message at a time.
@@ -70,6 +73,9 @@ type conn struct {
 	sizes     bool   // it offers SIZE
 	out       []byte // commands that are said and not sent, or the mail
 	heard     int    // answers since the mail under way began
+	first     int    // code of the first of them
+	rested    bool   // it was idle before the mail under way
+	bulk      bool   // it has a place of bulk mail's
 
 	mu  sync.Mutex
 	end time.Time // set when the process stops: no answer is waited for any longer
@@ -78,7 +84,7 @@ type conn struct {
 func newPool(servers []Server, direct *Direct) (*pool, error) {
 	p := &pool{direct: direct, groups: map[string]*line{}}
 	if direct != nil {
-		p.slots = make(chan struct{}, direct.Connections)
+		p.places(direct.Connections, direct.Connections/10)
 		return p, nil
 	}
 	total := 0
@@ -97,8 +103,16 @@ func newPool(servers []Server, direct *Direct) (*pool, error) {
 		return nil, fmt.Errorf("set up mail servers: none given")
 	}
 	p.shares = route.NewShares(weights...)
-	p.slots = make(chan struct{}, total)
+	p.places(total, 0)
 	return p, nil
+}
+
+// places are as many as there may be connections. Straight to the receivers some
+// are kept free of bulk mail, for a place is taken for as long as a receiver who
+// does not answer is called. A relay's come free all the time.
+func (p *pool) places(n, reserved int) {
+	p.slots = make(chan struct{}, n)
+	p.bulk = make(chan struct{}, max(1, n-reserved))
 }
 
 // beneath is the network's connection under one that go-mail is opening. The
@@ -227,19 +241,23 @@ func (p *pool) turn() *line {
 
 // get gives a connection of a line that is ready for a message, waiting for a
 // free one; of relays, that of another where the one asked for is away or busy.
+// Bulk mail leaves the next connection of a line to mail that people wait for.
 // errNoServer means that nothing was begun.
-func (p *pool) get(ctx context.Context, l *line) (*conn, error) {
-	select {
-	case p.slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+func (p *pool) get(ctx context.Context, l *line, urgent bool) (*conn, error) {
+	if urgent {
+		l.wanted(1)
+		defer l.wanted(-1)
 	}
 	for {
-		c, busy, err := p.try(ctx, l)
+		if err := p.enter(ctx, urgent); err != nil {
+			return nil, err
+		}
+		c, busy, err := p.try(ctx, l, urgent)
 		if c != nil {
+			c.bulk = !urgent
 			return c, nil
 		}
-		<-p.slots
+		p.leave(!urgent)
 		if !busy {
 			return nil, err
 		}
@@ -249,20 +267,49 @@ func (p *pool) get(ctx context.Context, l *line) (*conn, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// enter waits for a place, and leave gives it back.
+func (p *pool) enter(ctx context.Context, urgent bool) error {
+	if !urgent {
 		select {
-		case p.slots <- struct{}{}:
+		case p.bulk <- struct{}{}:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		if !urgent {
+			<-p.bulk
+		}
+		return ctx.Err()
+	}
+}
+
+func (p *pool) leave(bulk bool) {
+	<-p.slots
+	if bulk {
+		<-p.bulk
+	}
+}
+
+// wanted counts the mails that people wait for and that wait for the line.
+func (l *line) wanted(by int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.urgent += by
 }
 
 // try asks the line, and the other relays, once each; busy tells that one could
 // be reached, and has all its connections in use.
-func (p *pool) try(ctx context.Context, first *line) (c *conn, busy bool, err error) {
+func (p *pool) try(ctx context.Context, first *line, urgent bool) (c *conn, busy bool, err error) {
 	var reasons []error
 	ask := func(l *line) *conn {
-		c, err := l.take(ctx, p)
+		c, err := l.take(ctx, p, urgent)
 		switch {
 		case c != nil:
 			return c
@@ -301,20 +348,25 @@ func (l *line) slow(yes bool) {
 	l.slowed = yes
 }
 
-// take gives an idle connection or a new one; nil, nil when the line is busy.
-func (l *line) take(ctx context.Context, p *pool) (*conn, error) {
+// take gives an idle connection or a new one; nil, nil when the line is busy, or
+// wanted by mail that people wait for.
+func (l *line) take(ctx context.Context, p *pool, urgent bool) (*conn, error) {
 	l.mu.Lock()
+	if !urgent && l.urgent > 0 {
+		l.mu.Unlock()
+		return nil, nil
+	}
 	for len(l.idle) > 0 {
 		c := l.idle[len(l.idle)-1]
 		l.idle = l.idle[:len(l.idle)-1]
 		p.idle.Add(-1)
 		if time.Since(c.last) < l.idleFor && c.sent < l.perConn {
 			l.mu.Unlock()
+			c.rested = true
 			return c, nil
 		}
-		l.mu.Unlock()
-		l.retire(c)
-		l.mu.Lock()
+		l.leaving++
+		go l.retire(c) // it counts until then; whoever finds the line busy for it looks again
 	}
 	if time.Since(l.downAt) < downFor {
 		l.mu.Unlock()
@@ -342,34 +394,38 @@ func (l *line) take(ctx context.Context, p *pool) (*conn, error) {
 	return c, nil
 }
 
-// retire says goodbye. The connection counts until the server has heard it: so
-// there are never more than there may be.
+// retire says goodbye to a connection that is among the leaving. It counts until
+// the server has hung up, so that a line never has more than it may have.
 func (l *line) retire(c *conn) {
 	c.quit()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open--
+	l.leaving--
 }
 
 // put gives a connection back. A broken one, or one out of step, is closed: its
-// next answer would belong to the message before.
+// next answer would belong to the message before. One that is used up is parted
+// from first, which takes a second at most.
 func (p *pool) put(c *conn, healthy bool) {
+	defer p.leave(c.bulk)
 	c.last = time.Now()
 	l := c.line
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	switch {
 	case !healthy:
 		c.smtp.Close()
 		l.open--
-	case c.sent < l.perConn && l.open <= p.share(l) && !p.crowded():
+	case c.sent < l.perConn && l.open-l.leaving <= p.share(l) && !p.crowded():
 		l.idle = append(l.idle, c)
 		p.idle.Add(1)
 	default:
-		go func() { l.retire(c); <-p.slots }()
+		l.leaving++
+		l.mu.Unlock()
+		l.retire(c)
 		return
 	}
-	<-p.slots
+	l.mu.Unlock()
 }
 
 // share is how many of a line's connections this node may have. What receivers
@@ -405,6 +461,7 @@ func (p *pool) sweep() {
 			old := time.Since(c.last) >= l.idleFor
 			if old {
 				p.idle.Add(-1)
+				l.leaving++
 				go l.retire(c)
 			}
 			return old
@@ -441,7 +498,7 @@ func (p *pool) close() {
 // counts, the connection is there until then.
 func (c *conn) quit() {
 	defer c.smtp.Close()
-	if err := c.net.SetDeadline(time.Now().Add(quitTime)); err != nil {
+	if err := c.smtp.UpdateDeadline(quitTime); err != nil {
 		return
 	}
 	c.out = c.out[:0]

@@ -73,6 +73,9 @@ func (r *Renderer) sender(ctx context.Context, brandID uuid.UUID) (*sender, erro
 	if old != nil && !old.lookAgain(r.freshFor) {
 		return old, nil
 	}
+	if old != nil {
+		defer old.looked()
+	}
 	var s *sender
 	err := r.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		s, err = readSender(tx, brandID)
@@ -80,9 +83,6 @@ func (r *Renderer) sender(ctx context.Context, brandID uuid.UUID) (*sender, erro
 	})
 	if err == nil && old != nil && old.same(s) {
 		s = old
-	}
-	if old != nil {
-		old.looked()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the sender: %w", err)

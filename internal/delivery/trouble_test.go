@@ -49,7 +49,7 @@ func TestAStopIsNotHeldUpByASlowAnswer(t *testing.T) {
 	p := poolOf(t, server.Addr)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	c, err := p.get(ctx, p.turn())
+	c, err := p.get(ctx, p.turn(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,19 +79,19 @@ func TestABusyServerIsWaitedForWhileAnotherIsAway(t *testing.T) {
 	l.Close()
 	server := testkit.SMTP(t)
 	p := poolOf(t, away, server.Addr)
-	first, err := p.get(t.Context(), p.turn())
+	first, err := p.get(t.Context(), p.turn(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	time.AfterFunc(200*time.Millisecond, func() { p.put(first, true) })
-	second, err := p.get(t.Context(), p.turn())
+	second, err := p.get(t.Context(), p.turn(), false)
 	if err != nil {
 		t.Fatalf("no connection, though one came free: %v", err)
 	}
 	p.put(second, true)
 
 	p = poolOf(t, away)
-	if _, err := p.get(t.Context(), p.turn()); err == nil {
+	if _, err := p.get(t.Context(), p.turn(), false); err == nil {
 		t.Error("a connection to nowhere")
 	}
 }

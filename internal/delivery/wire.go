@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/textproto"
-	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -23,9 +24,9 @@ type parcel struct {
 // tells whether the connection may carry another. When ctx ends, the server has
 // endTime left to answer.
 //
-// The verdict is hungUp where the connection had carried mails before, and the
-// server ended it since, with 421 or without a word: many take only so many
-// mails over one. That says nothing of this mail, which goes over another.
+// The verdict is hungUp where the connection was idle before, and the server ended
+// it since, with 421 or without a word: many take only so many mails over one, and
+// leave none idle for long. That says nothing of this mail, which may go over another.
 func (c *conn) send(ctx context.Context, p parcel, begin func() error) (r reply, healthy bool) {
 	c.sent++
 	c.heard = 0
@@ -33,7 +34,7 @@ func (c *conn) send(ctx context.Context, p parcel, begin func() error) (r reply,
 	defer func() { healthy = stop() && healthy }()
 	if err := c.offer(p); err != nil {
 		r, healthy = c.afterFailure(err)
-		if c.sent > 1 && c.gone(err) && ctx.Err() == nil {
+		if c.rested && c.gone(err) && ctx.Err() == nil {
 			r.verdict = hungUp
 		}
 		return r, healthy
@@ -57,13 +58,13 @@ func (c *conn) send(ctx context.Context, p parcel, begin func() error) (r reply,
 	return r, clean
 }
 
-// gone tells of a failed offer that the first thing heard was the connection's end.
+// gone tells of a failed offer that the connection's end was the first thing heard.
 func (c *conn) gone(err error) bool {
-	var e *textproto.Error
-	if errors.As(err, &e) {
-		return c.heard == 1 && e.Code == 421
+	if c.heard > 0 {
+		return c.first == 421
 	}
-	return c.heard == 0 && !errors.Is(err, os.ErrDeadlineExceeded)
+	var broken net.Error
+	return errors.Is(err, io.EOF) || errors.As(err, &broken) && !broken.Timeout()
 }
 
 // offer says who writes to whom, and that the mail follows. Where the server
@@ -197,7 +198,9 @@ func (c *conn) answer() (code int, text string, err error) {
 			text += string(line[4:])
 		}
 		if !more {
-			c.heard++
+			if c.heard++; c.heard == 1 {
+				c.first = code
+			}
 			return code, text, nil
 		}
 	}

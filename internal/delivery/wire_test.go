@@ -71,7 +71,7 @@ func hear(r *bufio.Reader) string {
 func (s *script) send(t *testing.T, raw string) (r reply, healthy, begun bool) {
 	t.Helper()
 	p := poolOf(t, s.addr)
-	c, err := p.get(t.Context(), p.turn())
+	c, err := p.get(t.Context(), p.turn(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,23 +157,28 @@ func TestAConnectionThatEndedIsNoAnswerToTheNextMail(t *testing.T) {
 		"421 at the second":       {[]string{fine, over, "421 4.7.0 too many\r\n"}, hungUp},
 		"nothing at the second":   {[]string{fine, over}, hungUp},
 		"421 over the second":     {[]string{fine, over, "250 a\r\n421 4.7.0 slow down\r\n"}, postponed},
-		"nonsense at the second":  {[]string{fine, over, "hello\r\n"}, hungUp},
+		"421 to each command":     {[]string{fine, over, "421 4.7.0 too many\r\n421 bye\r\n421 bye\r\n"}, hungUp},
+		"nonsense at the second":  {[]string{fine, over, "hello\r\n"}, unanswered},
 		"the second is put off":   {[]string{fine, over, "450 4.2.1 later\r\n503 b\r\n503 c\r\n", "250 reset\r\n"}, postponed},
 		"gone after a first word": {[]string{fine, over, "250 a\r\n"}, unanswered},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := play(t, []string{"PIPELINING"}, c.answers...)
 			p := poolOf(t, s.addr)
-			conn, err := p.get(t.Context(), p.turn())
+			conn, err := p.get(t.Context(), p.turn(), false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer p.put(conn, false)
 			mail := parcel{from: "post@example.net", to: "ana@example.org", raw: []byte("Subject: x\r\n\r\nx\r\n")}
 			begun := 0
-			r, _ := conn.send(t.Context(), mail, func() error { begun++; return nil })
+			r, healthy := conn.send(t.Context(), mail, func() error { begun++; return nil })
+			p.put(conn, healthy)
 			if r.verdict == accepted {
+				if conn, err = p.get(t.Context(), p.turn(), false); err != nil {
+					t.Fatal(err)
+				}
 				r, _ = conn.send(t.Context(), mail, func() error { begun++; return nil })
+				p.put(conn, false)
 			}
 			if r.verdict != c.verdict || begun > 1 {
 				t.Errorf("verdict %d (%s) after %d began, want %d", r.verdict, r.text, begun, c.verdict)
@@ -188,7 +193,7 @@ func TestAConnectionCountsUntilItHasSaidGoodbye(t *testing.T) {
 	s := play(t, []string{"PIPELINING"}, "")
 	s.before = func() { <-answer; close(answered) }
 	p := poolOf(t, s.addr)
-	c, err := p.get(t.Context(), p.turn())
+	c, err := p.get(t.Context(), p.turn(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +203,7 @@ func TestAConnectionCountsUntilItHasSaidGoodbye(t *testing.T) {
 		return c.line.open
 	}
 	c.sent = c.line.perConn
-	p.put(c, true)
+	go p.put(c, true)
 	if got := <-s.heard; got != "QUIT\r\n" {
 		t.Errorf("heard %q", got)
 	}

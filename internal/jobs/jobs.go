@@ -6,6 +6,7 @@
 //	                       ▲                               │  │
 //	                       │   due again, or failed (later)│  │ lease lapsed: claimed again,
 //	                       └───────────────────────────────┘  └─► epoch+1
+//	  a lane too many: waiting ──► gone
 //
 // The row is the truth and Redis a doorbell. A task carries the row's id and
 // epoch, never data; it is rung once (MaxRetry 0), and what it did counts only

@@ -25,7 +25,7 @@ const (
 
 // Limits is what one destination bears.
 type Limits struct {
-	Connections   int           // at once, from each node
+	Connections   int           // at once, from all nodes together
 	PerConnection int           // messages
 	PerSecond     float64       // messages, over all nodes; 0 is without limit
 	Idle          time.Duration // of a connection, until it is closed

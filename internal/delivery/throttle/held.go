@@ -18,7 +18,7 @@ type Held struct {
 	Slow      time.Duration // still to go, until the pace begins to rise again
 	Said      string        // the server's words that slowed it
 	Sent      int64         // mails let out since it was first heard of, lately
-	Times     int64         // how often a mail had to wait
+	Times     int64         // how often a mail had to wait, or a whole stream
 	Since     time.Duration // since a mail last had to; negative: none did
 	By        string        // the other limit that made it wait; "" is this one
 	Ahead     time.Duration // until the last of those that wait may come

@@ -30,7 +30,7 @@ type limitAnswer struct {
 	SlowFor    float64 `json:"slow_for,omitempty" doc:"Seconds until the pace begins to rise again." example:"31.5"`
 	Said       string  `json:"said,omitempty" doc:"The server's words that slowed it." example:"4.7.28 unusual rate of mail"`
 	Sent       int64   `json:"sent" doc:"Mails let out lately." example:"48000"`
-	HeldTimes  int64   `json:"held_times" doc:"How often a mail had to wait." example:"120"`
+	HeldTimes  int64   `json:"held_times" doc:"How often a mail had to wait, or a whole stream." example:"120"`
 	HeldBy     string  `json:"held_by,omitempty" doc:"The other limit that made it wait." example:"brand/019a1f5c-7c00-7000-8000-000000000001"`
 	AheadFor   float64 `json:"ahead_for,omitempty" doc:"Seconds until the last of those that wait may come." example:"12"`
 	HeldBefore float64 `json:"held_before,omitempty" doc:"Seconds since a mail last had to wait." example:"3"`
