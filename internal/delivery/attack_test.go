@@ -222,7 +222,7 @@ func TestWhatPeopleWaitForGoesFirst(t *testing.T) {
 		}
 		p.put(c, true)
 		if taken, err := l.take(t.Context(), p, false); taken != nil || err != nil {
-			t.Errorf("bulk mail took the connection (%v)", err)
+			t.Fatalf("bulk mail took the connection (%v)", err)
 		}
 		p.put(<-served, true)
 	})
