@@ -110,6 +110,22 @@ func InCharge(tx *store.Tx, brandID uuid.UUID) ([]User, error) {
 	return all, nil
 }
 
+// Names are those of everybody who has, or had, to do with a brand: its members,
+// and who stands in its log.
+func Names(tx *store.Tx, brandID uuid.UUID) (map[uuid.UUID]string, error) {
+	var all []User
+	err := tx.Where(`id IN (SELECT user_id FROM memberships WHERE brand_id = ?) OR id IN (SELECT user_id FROM deeds WHERE brand_id = ?)`, brandID, brandID).
+		Find(&all).Error
+	if err != nil {
+		return nil, fmt.Errorf("list the names of a brand's people: %w", err)
+	}
+	names := make(map[uuid.UUID]string, len(all))
+	for _, u := range all {
+		names[u.ID] = u.Name
+	}
+	return names, nil
+}
+
 // Find gives a user by id.
 func Find(tx *store.Tx, id uuid.UUID) (User, error) {
 	var u User

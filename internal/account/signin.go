@@ -201,5 +201,5 @@ func Sweep(tx *store.Tx) error {
 	if err != nil {
 		return fmt.Errorf("delete forgotten sign-in failures: %w", err)
 	}
-	return nil
+	return sweepDesk(tx)
 }

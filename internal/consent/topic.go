@@ -139,6 +139,11 @@ func set[T any](field *T, value *T) {
 	}
 }
 
+// LockTopic is FindTopic, with the topic kept as it is until the transaction ends.
+func LockTopic(tx *store.Tx, brandID, id uuid.UUID) (Topic, error) {
+	return oneTopic(tx, tx.ForUpdate(), brandID, "id = ?", id)
+}
+
 // FindTopic reads a topic of the brand; problem.NotFound for another brand's.
 func FindTopic(tx *store.Tx, brandID, id uuid.UUID) (Topic, error) {
 	return oneTopic(tx, "", brandID, "id = ?", id)

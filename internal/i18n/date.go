@@ -81,3 +81,17 @@ func in(t time.Time, loc *time.Location) time.Time {
 	}
 	return t.In(loc)
 }
+
+// ASCIIDigits writes Persian and Arabic digits as 0 to 9: people type numbers
+// with the keyboard that they have.
+func ASCIIDigits(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= '۰' && r <= '۹':
+			return '0' + r - '۰'
+		case r >= '٠' && r <= '٩':
+			return '0' + r - '٠'
+		}
+		return r
+	}, s)
+}

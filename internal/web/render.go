@@ -122,6 +122,7 @@ func functions(l *i18n.Localizer) template.FuncMap {
 			return l.Number(n), err
 		},
 		"list":    func(values ...any) []any { return values },
+		"pack":    pack,
 		"digits":  l.Digits,
 		"seconds": func(d time.Duration) int64 { return int64(d.Round(time.Second) / time.Second) },
 		"dir":     l.Dir,
@@ -131,6 +132,20 @@ func functions(l *i18n.Localizer) template.FuncMap {
 		"auto":    func(s string) template.HTML { return wrap(`<bdi>`, s, `</bdi>`) },
 		"strong":  func(s string) template.HTML { return wrap(`<b><bdi>`, s, `</bdi></b>`) },
 	}
+}
+
+// pack gives a part of a page its values, as name, value pairs. A name that is
+// not packed is asked for by index.
+func pack(pairs ...any) (map[string]any, error) {
+	m := make(map[string]any, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		name, is := pairs[i].(string)
+		if !is || i+1 == len(pairs) {
+			return nil, fmt.Errorf("pack wants names and values, not %v", pairs)
+		}
+		m[name] = pairs[i+1]
+	}
+	return m, nil
 }
 
 func assetURL(name string) (string, error) {

@@ -41,7 +41,6 @@ const (
 	homePath    = "/admin"
 	signInPath  = "/admin/sign-in"
 	signOutPath = "/admin/sign-out"
-	livePath    = "/admin/live"
 	mailboxPath = "/mailbox"
 	apiPath     = "/api/docs"
 	demoPath    = "/demo"
@@ -68,8 +67,10 @@ func Mount(e *echo.Echo, d Deps) error {
 	e.GET(signInPath, h.askSignIn)
 	e.POST(signInPath, h.signIn)
 	e.POST(signOutPath, h.signOut)
-	e.GET(homePath, h.page(h.dashboard))
-	e.GET(livePath, h.dashboardLive)
+	e.GET(homePath, h.page(h.home))
+	for _, a := range actions() {
+		e.Add(a.method, brandPath+":brand"+a.path, h.at(a))
+	}
 	if d.Mailbox != nil {
 		e.GET(mailboxPath, h.page(h.mails))
 		e.GET(mailboxPath+"/live", h.mailboxLive)
@@ -202,7 +203,9 @@ func to(c echo.Context, path string, pairs ...string) string {
 func (h *house) frame(c echo.Context, v visit, zone *time.Location) Frame {
 	l, here := web.Localizer(c), c.Request().URL.Path
 	f := Frame{Zone: zone, Languages: languages(c)}
-	f.Nav = append(f.Nav, NavItem{Label: l.T("admin.nav.overview"), URL: to(c, homePath), Current: here == homePath})
+	if here == homePath || isMailbox(c) {
+		f.Nav = append(f.Nav, NavItem{Label: l.T("admin.nav.overview"), URL: to(c, homePath), Current: here == homePath})
+	}
 	if h.Mailbox != nil && v.all {
 		f.Nav = append(f.Nav, NavItem{Label: l.T("admin.nav.mailbox"), URL: to(c, mailboxPath), Current: isMailbox(c)})
 	}

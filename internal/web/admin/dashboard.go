@@ -18,31 +18,41 @@ import (
 	"assent/internal/web"
 )
 
-// dashboard tells how a brand stands today.
-func (h *house) dashboard(c echo.Context, v visit) error {
+func overviewActions() []action {
+	return []action{
+		look("", account.Reader, dashboard),
+		look("/live", account.Reader, dashboardLive),
+	}
+}
+
+// home leads to the first brand of the visitor, or says that there is none.
+func (h *house) home(c echo.Context, v visit) error {
 	b, ok, err := v.at(c)
 	if err != nil {
 		return err
 	}
-	if !ok {
-		page := Dashboard{Frame: h.frame(c, v, time.UTC), Now: h.DB.Now()}
-		page.Notice = web.Localizer(c).T("admin.dashboard.no-brand")
-		return web.Page(c, http.StatusOK, "admin/dashboard", page)
+	if ok {
+		return web.SeeOther(c, to(c, brandPath+b.Slug))
 	}
-	n, facts, err := h.look(c, b)
+	page := Dashboard{Frame: h.frame(c, v, time.UTC), Now: h.DB.Now()}
+	page.Notice = web.Localizer(c).T("admin.dashboard.no-brand")
+	return web.Page(c, http.StatusOK, "admin/dashboard", page)
+}
+
+// dashboard tells how a brand stands today.
+func dashboard(d *desk) error {
+	n, facts, err := d.h.look(d.c, d.brand)
 	if err != nil {
 		return err
 	}
-	l := web.Localizer(c)
 	page := Dashboard{
-		Frame: h.frame(c, v, b.Location()), Brand: b.In(l.Lang()).Name, Now: h.DB.Now(),
+		Frame: d.frame("overview"), Brand: d.brand.In(d.l.Lang()).Name, Now: d.h.DB.Now(),
 		People: n.People, Writable: n.Writable, New: n.New, Left: n.Left, Messages: n.Messages,
-		Topics: topicLines(l, b, n.Topics), Queues: queueLines(l, n.Queues, h.DB.Now()),
-		Events: happened(l, facts, topicNames(b, l.Lang(), n.Topics), v.Role(b.ID).Includes(account.Analyst)),
-		Live:   to(c, livePath, "brand", b.Slug, "seen", fingerprint(n, facts)),
+		Topics: topicLines(d.l, d.brand, n.Topics), Queues: queueLines(d.l, n.Queues, d.h.DB.Now()),
+		Events: happened(d.l, facts, topicNames(d.brand, d.l.Lang(), n.Topics), d.may(account.Analyst)),
+		Live:   d.to("/live", "seen", fingerprint(n, facts)),
 	}
-	page.Brands = brandLines(c, v, b)
-	return web.Page(c, http.StatusOK, "admin/dashboard", page)
+	return d.draw("dashboard", page)
 }
 
 // look reads what the page shows.
@@ -71,18 +81,6 @@ func fingerprint(n numbers, facts []fact) string {
 	}
 	sum := sha256.Sum256(shown)
 	return hex.EncodeToString(sum[:8])
-}
-
-// brandLines is the switch between the user's brands.
-func brandLines(c echo.Context, v visit, here brand.Brand) []NavItem {
-	if len(v.brands) < 2 {
-		return nil
-	}
-	var all []NavItem
-	for _, b := range v.brands {
-		all = append(all, NavItem{Label: b.In(web.Localizer(c).Lang()).Name, URL: to(c, homePath, "brand", b.Slug), Current: b.ID == here.ID})
-	}
-	return all
 }
 
 func topicNames(b brand.Brand, lang string, topics []topicNumbers) map[string]string {

@@ -17,27 +17,17 @@ const pingEvery = 25 * time.Second
 // dashboardLive tells a dashboard that it is out of date: whenever the brand's
 // numbers or newest events are not those of ?seen=, or of the telling before.
 // The session is asked for at every look, so the stream ends with it.
-func (h *house) dashboardLive(c echo.Context) error {
-	v, err := h.visit(c)
-	if err != nil {
-		return err
-	}
-	if _, ok, err := v.at(c); err != nil {
-		return err
-	} else if !ok {
-		return problem.New(problem.NotFound, "brand.unknown")
-	}
-	seen := c.QueryParam("seen")
-	return h.stream(c, nil, func() (changed bool, err error) {
-		v, err := h.visit(c)
+func dashboardLive(d *desk) error {
+	seen := d.c.QueryParam("seen")
+	return d.h.stream(d.c, nil, func() (changed bool, err error) {
+		v, err := d.h.visit(d.c)
 		if err != nil {
 			return false, err
 		}
-		b, _, err := v.at(c)
-		if err != nil {
+		if _, err := d.h.desk(d.c, v); err != nil {
 			return false, err
 		}
-		n, facts, err := h.look(c, b)
+		n, facts, err := d.h.look(d.c, d.brand)
 		if err != nil {
 			return false, err
 		}

@@ -28,7 +28,8 @@ type NavItem struct {
 	Label   string
 	URL     string
 	Current bool
-	Count   int64 // shown from 1 on
+	Count   int64  // shown from 1 on
+	Heading string // stands before it; may be empty
 }
 
 // SignIn is the page admin/signin. It posts email, password and next.

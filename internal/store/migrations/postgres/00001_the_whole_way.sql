@@ -105,6 +105,38 @@ CREATE TABLE api_keys (
   revoked_at   timestamptz
 );
 
+-- What somebody has typed into a form and not saved yet.
+CREATE TABLE drafts (
+  user_id  uuid NOT NULL REFERENCES users (id),
+  page     text NOT NULL,                   -- the address of the form
+  fields   jsonb NOT NULL,
+  saved_at timestamptz NOT NULL,
+  PRIMARY KEY (user_id, page)
+);
+
+-- Forms that were sent, so that a second click does nothing more.
+CREATE TABLE sent_forms (
+  user_id uuid NOT NULL REFERENCES users (id),
+  once    uuid NOT NULL,
+  next    text NOT NULL,                    -- where it led
+  sent_at timestamptz NOT NULL,
+  PRIMARY KEY (user_id, once)
+);
+
+-- Who did what.
+CREATE TABLE deeds (
+  id         uuid PRIMARY KEY,
+  brand_id   uuid NOT NULL REFERENCES brands (id),
+  user_id    uuid REFERENCES users (id),
+  key_id     uuid,
+  at         timestamptz NOT NULL,
+  what       text NOT NULL,
+  subject_id uuid,
+  detail     jsonb NOT NULL,
+  CHECK ((user_id IS NULL) <> (key_id IS NULL))
+);
+CREATE INDEX deeds_brand ON deeds (brand_id, id);
+
 CREATE TABLE idempotency_keys (
   owner       text NOT NULL,                -- the API key that asked
   key         text NOT NULL,

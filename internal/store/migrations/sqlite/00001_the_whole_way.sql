@@ -96,6 +96,38 @@ CREATE TABLE api_keys (
   revoked_at   datetime
 );
 
+-- What somebody has typed into a form and not saved yet.
+CREATE TABLE drafts (
+  user_id  text NOT NULL REFERENCES users (id),
+  page     text NOT NULL,                   -- the address of the form
+  fields   text NOT NULL,
+  saved_at datetime NOT NULL,
+  PRIMARY KEY (user_id, page)
+);
+
+-- Forms that were sent, so that a second click does nothing more.
+CREATE TABLE sent_forms (
+  user_id text NOT NULL REFERENCES users (id),
+  once    text NOT NULL,
+  next    text NOT NULL,                    -- where it led
+  sent_at datetime NOT NULL,
+  PRIMARY KEY (user_id, once)
+);
+
+-- Who did what.
+CREATE TABLE deeds (
+  id         text PRIMARY KEY NOT NULL,
+  brand_id   text NOT NULL REFERENCES brands (id),
+  user_id    text REFERENCES users (id),
+  key_id     text,
+  at         datetime NOT NULL,
+  what       text NOT NULL,
+  subject_id text,
+  detail     text NOT NULL,
+  CHECK ((user_id IS NULL) <> (key_id IS NULL))
+);
+CREATE INDEX deeds_brand ON deeds (brand_id, id);
+
 CREATE TABLE idempotency_keys (
   owner       text NOT NULL,                -- the API key that asked
   key         text NOT NULL,

@@ -1,0 +1,169 @@
+package admin
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"assent/internal/account"
+	"assent/internal/brand"
+	"assent/internal/i18n"
+	"assent/internal/problem"
+	"assent/internal/store"
+	"assent/internal/web"
+)
+
+// brandPath is where the pages of a brand begin; its slug follows.
+const brandPath = "/admin/b/"
+
+// action is a page of a brand, or something that is done there. Each may be
+// done from a role on; to the others, and at another brand, it is not there.
+type action struct {
+	method string
+	path   string // below the brand
+	least  account.Role
+	do     func(*desk) error
+}
+
+// look is a page that may be looked at.
+func look(path string, least account.Role, do func(*desk) error) action {
+	return action{http.MethodGet, path, least, do}
+}
+
+// act is a form that is sent.
+func act(path string, least account.Role, do func(*desk) error) action {
+	return action{http.MethodPost, path, least, do}
+}
+
+// actions are all that there are.
+func actions() []action {
+	return slices.Concat(overviewActions(), topicActions(), auditActions(), partsActions())
+}
+
+// desk is one visit to a page of a brand.
+type desk struct {
+	visit
+	c     echo.Context
+	h     *house
+	l     *i18n.Localizer
+	brand brand.Brand
+	role  account.Role
+}
+
+// at asks who comes, and whether they may, before the action.
+func (h *house) at(a action) echo.HandlerFunc {
+	return h.page(func(c echo.Context, v visit) error {
+		d, err := h.desk(c, v)
+		if err != nil {
+			return err
+		}
+		if !d.role.Includes(a.least) {
+			return problem.New(problem.Forbidden, "admin.forbidden", "Role", d.l.T("admin.role."+string(a.least)))
+		}
+		return a.do(d)
+	})
+}
+
+// desk is the visit at the brand that the address names. A brand at which they
+// have no role is not there.
+func (h *house) desk(c echo.Context, v visit) (*desk, error) {
+	slug := c.Param("brand")
+	i := slices.IndexFunc(v.brands, func(b brand.Brand) bool { return b.Slug == slug })
+	if i < 0 {
+		return nil, problem.New(problem.NotFound, "brand.unknown")
+	}
+	b := v.brands[i]
+	return &desk{visit: v, c: c, h: h, l: web.Localizer(c), brand: b, role: v.Role(b.ID)}, nil
+}
+
+// to is the address of a page of the brand: path below it, then name, value
+// pairs as in the function to.
+func (d *desk) to(path string, pairs ...string) string {
+	return to(d.c, brandPath+d.brand.Slug+path, pairs...)
+}
+
+// id is the id in the address; one that is none is not there.
+func (d *desk) id(name string) (uuid.UUID, error) { return web.ID(d.c, name) }
+
+// may tells whether the visitor has the role, or one above it.
+func (d *desk) may(least account.Role) bool { return d.role.Includes(least) }
+
+// read reads in one transaction.
+func (d *desk) read(f func(*store.Tx) error) error { return d.h.DB.Read(d.c.Request().Context(), f) }
+
+// draw answers with a page.
+func (d *desk) draw(page string, data any) error { return web.Page(d.c, http.StatusOK, "admin/"+page, data) }
+
+// done is what came of a form: what it was about, and the page to go to.
+type done struct {
+	subject uuid.UUID // nil: the brand
+	next    string    // below the brand
+	detail  map[string]any
+}
+
+// change does what a form asks, in one transaction: once however often the form
+// is sent, with an entry in the audit log, and without the draft of what is now
+// saved. Then it goes on to a page, which tells what was done.
+//
+// A failure that somebody can do something about is given back; a page with the
+// form tells it (see redraw).
+func (d *desk) change(what string, do func(tx *store.Tx, form *Sheet) (done, error)) error {
+	form, err := d.sent()
+	if err != nil {
+		return err
+	}
+	var next string
+	err = d.h.DB.Write(d.c.Request().Context(), func(tx *store.Tx) error {
+		if form.Once != uuid.Nil {
+			before, yes, err := account.SentBefore(tx, d.User.ID, form.Once)
+			if err != nil || yes {
+				next = before
+				return err
+			}
+		}
+		came, err := do(tx, form)
+		if err != nil {
+			return err
+		}
+		next = d.to(came.next, "did", what)
+		deed := account.Deed{BrandID: d.brand.ID, UserID: &d.User.ID, What: what, Detail: came.detail}
+		if came.subject != uuid.Nil {
+			deed.SubjectID = &came.subject
+		}
+		if err := account.Note(tx, deed); err != nil {
+			return err
+		}
+		if err := account.DropDraft(tx, d.User.ID, form.Page); err != nil || form.Once == uuid.Nil {
+			return err
+		}
+		return account.Sent(tx, d.User.ID, form.Once, next)
+	})
+	if err != nil {
+		return err
+	}
+	return web.SeeOther(d.c, next)
+}
+
+// errNoForm is a bug of ours: a page posts nothing that can be read.
+var errNoForm = errors.New("the form names no page of its own")
+
+// sent is the form that was sent.
+func (d *desk) sent() (*Sheet, error) {
+	values, err := web.Form(d.c)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sheet{Action: d.c.Request().URL.Path, Values: values, Version: values.Get("version"), Page: values.Get("page")}
+	if s.Page == "" {
+		s.Page = s.Action
+	}
+	if !strings.HasPrefix(s.Page, brandPath+d.brand.Slug+"/") && s.Page != brandPath+d.brand.Slug {
+		return nil, problem.New(problem.Malformed, "problem.malformed").Because(errNoForm)
+	}
+	s.Once, _ = uuid.Parse(values.Get("once"))
+	return s, nil
+}

@@ -1,0 +1,70 @@
+package admin
+
+import (
+	"assent/internal/account"
+	"assent/internal/web"
+)
+
+// section is a line of the side navigation, by the address below the brand.
+type section struct {
+	name, path string
+	least      account.Role
+	group      string // a heading goes before the first of a group
+}
+
+// sections are all pages that one gets to from everywhere, in their order.
+var sections = []section{
+	{"overview", "", account.Reader, ""},
+	{"topics", "/topics", account.Reader, "permission"},
+	{"log", "/log", account.Owner, "house"},
+}
+
+// frame is what stands around a page of the brand; current is its section.
+func (d *desk) frame(current string) Frame {
+	f := d.h.frame(d.c, d.visit, d.brand.Location())
+	extra := f.Nav
+	f.Nav = nil
+	group := ""
+	for _, s := range sections {
+		if !d.may(s.least) {
+			continue
+		}
+		item := NavItem{Label: d.l.T("admin.nav." + s.name), URL: d.to(s.path), Current: s.name == current}
+		if s.group != group {
+			group = s.group
+			item.Heading = d.l.T("admin.nav.group." + group)
+		}
+		f.Nav = append(f.Nav, item)
+	}
+	f.Nav = append(f.Nav, extra...)
+	f.Brands = d.brandLines()
+	f.Notice = d.told()
+	return f
+}
+
+// brandLines is the switch between the user's brands.
+func (d *desk) brandLines() []NavItem {
+	if len(d.brands) < 2 {
+		return nil
+	}
+	var all []NavItem
+	for _, b := range d.brands {
+		all = append(all, NavItem{Label: b.In(d.l.Lang()).Name, URL: to(d.c, brandPath+b.Slug), Current: b.ID == d.brand.ID})
+	}
+	return all
+}
+
+// told is what the form did that led here: one of the sentences of the
+// catalogue, for whoever makes up an address can choose among those only.
+func (d *desk) told() string {
+	key := "admin.done." + d.c.QueryParam("did")
+	if !d.l.Has(key) {
+		return ""
+	}
+	return d.l.T(key)
+}
+
+// drawAs answers with a page and a status.
+func (d *desk) drawAs(status int, page string, data any) error {
+	return web.Page(d.c, status, "admin/"+page, data)
+}
