@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,7 +13,7 @@ import (
 func auditActions() []action {
 	return []action{
 		look("/log", account.Owner, auditLog),
-		act("/drafts", account.Marketer, keepDraft),
+		behind(http.MethodPost, "/drafts", account.Marketer, keepDraft),
 	}
 }
 

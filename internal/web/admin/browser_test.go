@@ -113,7 +113,9 @@ func TestPagesAreSound(t *testing.T) {
 		p := w.tab()
 		p.sound("signin", lang, "/admin/sign-in?lang="+lang)
 		p.signInByKeyboard(homePath)
-		for name, path := range map[string]string{"dashboard": "/admin?brand=baharan&lang=", "empty-dashboard": "/admin?brand=marble&lang=", "mailbox": "/mailbox?lang=",
+		for name, path := range map[string]string{"dashboard": "/admin/b/baharan?lang=", "empty-dashboard": "/admin/b/marble?lang=", "mailbox": "/mailbox?lang=",
+			"topics": "/admin/b/baharan/topics?lang=", "no-topics": "/admin/b/marble/topics?lang=", "topic-new": "/admin/b/baharan/topics/new?lang=",
+			"topic": "/admin/b/baharan/topics/" + w.topic.ID.String() + "?lang=", "log": "/admin/b/baharan/log?lang=", "parts": "/admin/b/baharan/parts?lang=",
 			"mail-html": "/mailbox/2?lang=", "mail-text": "/mailbox/1?lang=", "mail-headers": "/mailbox/2?view=headers&lang=", "mail-source": "/mailbox/2?view=source&lang=",
 			"mail-none": "/mailbox?q=nothing&lang="} {
 			p.sound(name, lang, path+lang)

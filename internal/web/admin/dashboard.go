@@ -21,7 +21,7 @@ import (
 func overviewActions() []action {
 	return []action{
 		look("", account.Reader, dashboard),
-		look("/live", account.Reader, dashboardLive),
+		behind(http.MethodGet, "/live", account.Reader, dashboardLive),
 	}
 }
 

@@ -135,7 +135,7 @@ func TestDashboard(t *testing.T) {
 	each(t, func(w *world) {
 		w.crowd()
 		b := w.in(email)
-		page := b.mustShow(homePath, "may be written to today", "of 6 people", "Letter of Baharan", "at most 2 mails in 30 days",
+		page := b.mustShow(overview, "may be written to today", "of 6 people", "Letter of Baharan", "at most 2 mails in 30 days",
 			"Permission taken back: Letter of Baharan", "left@example.org", "Address blocked", "there is no such mailbox")
 		if strings.Contains(page.body, "Marble") || strings.Contains(page.body, `class="brands"`) {
 			w.Error("there is a switch between one brand, or another brand in sight")
@@ -143,12 +143,12 @@ func TestDashboard(t *testing.T) {
 		if answer, topics := strings.Index(page.body, `<b class="num">3</b>`), strings.Index(page.body, "Letter of Baharan"); answer < 0 || answer > topics {
 			w.Error("the page does not begin with its answer")
 		}
-		fa := b.mustShow("/admin?lang=fa", `dir="rtl"`, "از ۶ نفر", "نامهٔ Baharan", "اجازه پس گرفته شد", `href="/admin?lang=fa"`, "برند Baharan")
+		fa := b.mustShow("/admin/b/baharan?lang=fa", `dir="rtl"`, "از ۶ نفر", "نامهٔ Baharan", "اجازه پس گرفته شد", `href="/admin/b/baharan?lang=fa"`, "برند Baharan")
 		if strings.Contains(fa.body, "admin.") {
 			w.Error("a text is missing in Persian")
 		}
 		w.role(w.newUser("sara@baharan.example", "سارا", "fa"), w.brand, account.Analyst)
-		w.in("sara@baharan.example").mustShow(homePath, `lang="fa"`, "left@example.org")
+		w.in("sara@baharan.example").mustShow(overview, `lang="fa"`, "left@example.org")
 	})
 }
 
@@ -158,7 +158,7 @@ func TestReaderSeesNoAddresses(t *testing.T) {
 		w.crowd()
 		w.role(w.newUser("reza@baharan.example", "Reza", "en"), w.brand, account.Reader)
 		b := w.in("reza@baharan.example")
-		page := b.mustShow(homePath, "of 6 people", "Permission taken back: Letter of Baharan")
+		page := b.mustShow(overview, "of 6 people", "Permission taken back: Letter of Baharan")
 		if strings.Contains(page.body, "example.org") {
 			w.Error("an address is shown")
 		}
@@ -180,20 +180,20 @@ func TestBrandsAreWalls(t *testing.T) {
 			w.mail(w.marble, topic, p)
 		}
 		b := w.in(email)
-		page := b.mustShow(homePath, "of 0 people", "Nothing yet")
+		page := b.mustShow(overview, "of 0 people", "Nothing yet")
 		for _, theirs := range []string{"secret", "Marble", "marble", `>7<`} {
 			if strings.Contains(page.body, theirs) {
 				w.Errorf("the dashboard shows %q of another brand", theirs)
 			}
 		}
-		for _, path := range []string{"/admin?brand=marble", "/admin/live?brand=marble", "/admin?brand=nowhere"} {
+		for _, path := range []string{"/admin/b/marble", "/admin/b/marble/live", "/admin/b/nowhere"} {
 			if got := b.get(path); got.status != http.StatusNotFound || strings.Contains(got.body, "Marble") {
 				w.Errorf("%s answered %d", path, got.status)
 			}
 		}
 		w.role(w.mina, w.marble, account.Reader)
-		b.mustShow(homePath, "of 0 people", `href="/admin?brand=marble"`)
-		if theirs := b.mustShow("/admin?brand=marble", "of 7 people"); strings.Contains(theirs.body, "secret") {
+		b.mustShow(overview, "of 0 people", `href="/admin/b/marble"`)
+		if theirs := b.mustShow("/admin/b/marble", "of 7 people"); strings.Contains(theirs.body, "secret") {
 			w.Error("a reader there sees addresses, as an owner here")
 		}
 	})
@@ -256,7 +256,7 @@ func liveOf(page answer) string {
 func TestDashboardLive(t *testing.T) {
 	each(t, func(w *world) {
 		b := w.in(email)
-		live := liveOf(b.mustShow(homePath))
+		live := liveOf(b.mustShow(overview))
 		events := b.stream(live)
 		if got := next(events, quiet); got != "-" {
 			w.Fatalf("nothing happened, and %q came", got)
@@ -288,7 +288,7 @@ func TestStoppingServerEndsStreams(t *testing.T) {
 	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
 	w.role(w.mina, w.marble, account.Owner)
 	b := w.in(email)
-	dashboard, mailbox := b.stream(liveOf(b.mustShow(homePath))), b.stream("/mailbox/live?after=0")
+	dashboard, mailbox := b.stream(liveOf(b.mustShow(overview))), b.stream("/mailbox/live?after=0")
 	close(w.done)
 	if next(dashboard, soon) != "" || next(mailbox, soon) != "" {
 		t.Error("a stream outlives the server")

@@ -27,16 +27,22 @@ type action struct {
 	path   string // below the brand
 	least  account.Role
 	do     func(*desk) error
+	silent bool // no person sees the answer: who is not signed in is told so, and led nowhere
 }
 
 // look is a page that may be looked at.
 func look(path string, least account.Role, do func(*desk) error) action {
-	return action{http.MethodGet, path, least, do}
+	return action{method: http.MethodGet, path: path, least: least, do: do}
 }
 
 // act is a form that is sent.
 func act(path string, least account.Role, do func(*desk) error) action {
-	return action{http.MethodPost, path, least, do}
+	return action{method: http.MethodPost, path: path, least: least, do: do}
+}
+
+// behind is what a page asks for by itself.
+func behind(method, path string, least account.Role, do func(*desk) error) action {
+	return action{method: method, path: path, least: least, do: do, silent: true}
 }
 
 // actions are all that there are.
@@ -56,7 +62,7 @@ type desk struct {
 
 // at asks who comes, and whether they may, before the action.
 func (h *house) at(a action) echo.HandlerFunc {
-	return h.page(func(c echo.Context, v visit) error {
+	enter := func(c echo.Context, v visit) error {
 		d, err := h.desk(c, v)
 		if err != nil {
 			return err
@@ -65,7 +71,18 @@ func (h *house) at(a action) echo.HandlerFunc {
 			return problem.New(problem.Forbidden, "admin.forbidden", "Role", d.l.T("admin.role."+string(a.least)))
 		}
 		return a.do(d)
-	})
+	}
+	if !a.silent {
+		return h.page(enter)
+	}
+	return func(c echo.Context) error {
+		v, err := h.visit(c)
+		if err != nil {
+			return err
+		}
+		speak(c, v)
+		return enter(c, v)
+	}
 }
 
 // desk is the visit at the brand that the address names. A brand at which they
@@ -96,7 +113,9 @@ func (d *desk) may(least account.Role) bool { return d.role.Includes(least) }
 func (d *desk) read(f func(*store.Tx) error) error { return d.h.DB.Read(d.c.Request().Context(), f) }
 
 // draw answers with a page.
-func (d *desk) draw(page string, data any) error { return web.Page(d.c, http.StatusOK, "admin/"+page, data) }
+func (d *desk) draw(page string, data any) error {
+	return web.Page(d.c, http.StatusOK, "admin/"+page, data)
+}
 
 // done is what came of a form: what it was about, and the page to go to.
 type done struct {

@@ -77,7 +77,7 @@ func TestOpenMailbox(t *testing.T) {
 	if got := b.get("/"); got.location != demoPath {
 		t.Errorf("/ leads to %q", got.location)
 	}
-	for _, path := range []string{homePath, livePath} {
+	for _, path := range []string{overview, overview + "/live"} {
 		if got := b.get(path); got.status == http.StatusOK {
 			t.Errorf("%s is open too", path)
 		}
@@ -93,7 +93,7 @@ func TestNoMailboxNoRoute(t *testing.T) {
 	if got := b.get(mailboxPath); got.status != http.StatusNotFound {
 		t.Errorf("/mailbox answered %d", got.status)
 	}
-	if page := b.mustShow(homePath); strings.Contains(page.body, mailboxPath) {
+	if page := b.mustShow(overview); strings.Contains(page.body, mailboxPath) {
 		t.Error("a mailbox is offered that is not there")
 	}
 }

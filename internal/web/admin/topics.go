@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"assent/internal/account"
 	"assent/internal/consent"
 	"assent/internal/i18n"
@@ -44,15 +46,26 @@ type Topics struct {
 	New    string // address; empty: the visitor may not
 }
 
+// topics shows the topics as they are now, with counts that may be a minute old.
 func topics(d *desk) error {
 	n, err := d.h.counts.of(d.c.Request().Context(), d.brand.ID)
 	if err != nil {
 		return err
 	}
+	counted := map[uuid.UUID]topicNumbers{}
+	for _, t := range n.Topics {
+		counted[t.Topic.ID] = t
+	}
+	var all []consent.Topic
+	err = d.read(func(tx *store.Tx) (err error) { all, err = consent.AllTopics(tx, d.brand.ID); return err })
+	if err != nil {
+		return err
+	}
 	page := Topics{Frame: d.frame("topics")}
-	for i, line := range topicLines(d.l, d.brand, n.Topics) {
-		t := n.Topics[i].Topic
-		one := TopicLine{Topic: line, Wording: t.In(d.brand, d.l.Lang()).Wording, Valid: t.ValidDays, Archived: t.ArchivedAt}
+	for _, t := range all {
+		words, count := t.In(d.brand, d.l.Lang()), counted[t.ID]
+		one := TopicLine{Wording: words.Wording, Valid: t.ValidDays, Archived: t.ArchivedAt,
+			Topic: Topic{Name: words.Name, Promise: promise(d.l, t), Given: count.Given, Asked: count.Asked, Withdrawn: count.Withdrawn}}
 		if d.may(account.Marketer) && t.Purpose == consent.Marketing {
 			one.URL = d.to("/topics/" + t.ID.String())
 		}
@@ -67,13 +80,13 @@ func topics(d *desk) error {
 // TopicForm is the page admin/topic: a new one, or one to change.
 type TopicForm struct {
 	Frame
-	Sheet     Sheet
-	Title     string
-	New       bool
-	Languages []LanguageFields
-	Archived  bool
-	Archive   string // address to stop offering it at, or to offer it again; empty: it is new
-	Back      string
+	Sheet    Sheet
+	Title    string
+	New      bool
+	Texts    []LanguageFields
+	Archived bool
+	Archive  string // address to stop offering it at, or to offer it again; empty: it is new
+	Back     string
 }
 
 // LanguageFields are the fields that there are once for each language of a brand.
@@ -109,7 +122,7 @@ func newTopic(d *desk) error {
 
 func drawNewTopic(d *desk) func(int, Sheet) error {
 	return func(status int, s Sheet) error {
-		return d.drawAs(status, "topic", TopicForm{Frame: d.frame("topics"), Sheet: s, New: true, Title: d.l.T("admin.topic.new"), Languages: d.languageFields(), Back: d.to("/topics")})
+		return d.drawAs(status, "topic", TopicForm{Frame: d.frame("topics"), Sheet: s, New: true, Title: d.l.T("admin.topic.new"), Texts: d.languageFields(), Back: d.to("/topics")})
 	}
 }
 
@@ -140,7 +153,7 @@ func editTopic(d *desk) error {
 
 func drawTopic(d *desk, t consent.Topic) func(int, Sheet) error {
 	return func(status int, s Sheet) error {
-		page := TopicForm{Frame: d.frame("topics"), Sheet: s, Title: t.In(d.brand, d.l.Lang()).Name, Languages: d.languageFields(),
+		page := TopicForm{Frame: d.frame("topics"), Sheet: s, Title: t.In(d.brand, d.l.Lang()).Name, Texts: d.languageFields(),
 			Archived: t.ArchivedAt != nil, Archive: d.to("/topics/" + t.ID.String() + "/archive"), Back: d.to("/topics")}
 		if page.Archived {
 			page.Archive = d.to("/topics/" + t.ID.String() + "/offer")

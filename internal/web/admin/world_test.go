@@ -33,6 +33,7 @@ import (
 const (
 	email    = "mina@baharan.example"
 	password = "a long sentence, twice"
+	overview = "/admin/b/baharan"
 	often    = 50 * time.Millisecond // how often live pages look in tests
 )
 

@@ -1,0 +1,177 @@
+package admin
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/google/uuid"
+
+	"assent/internal/account"
+	"assent/internal/consent"
+	"assent/internal/store"
+)
+
+// field reads the value of a hidden input.
+func field(page, name string) string {
+	m := regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(page)
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+// fill takes a form as a page shows it, with fields of its own.
+func (b *browser) fill(path string, fields ...string) url.Values {
+	b.Helper()
+	page := b.mustShow(path).body
+	v := url.Values{}
+	for _, name := range []string{"page", "version", "once"} {
+		v.Set(name, field(page, name))
+	}
+	for i := 0; i+1 < len(fields); i += 2 {
+		v.Set(fields[i], fields[i+1])
+	}
+	return v
+}
+
+// Every action × every role × a stranger's session: who may, may; who may not is
+// told so; and at another brand there is nothing.
+func TestWhoMayWhat(t *testing.T) {
+	each(t, func(w *world) {
+		roles := []account.Role{account.Reader, account.Analyst, account.Marketer, account.Owner}
+		visitors := map[account.Role]*browser{}
+		for _, r := range roles {
+			u := w.newUser(string(r)+"@baharan.example", string(r), "en")
+			w.role(u, w.brand, r)
+			visitors[r] = w.in(string(r) + "@baharan.example")
+		}
+		stranger := w.newUser("owner@marble.example", "Stranger", "en")
+		w.role(stranger, w.marble, account.Owner)
+		outside, nobody := w.in("owner@marble.example"), w.browser()
+		for _, a := range actions() {
+			if strings.HasSuffix(a.path, "/live") {
+				continue // it does not end by itself; TestDashboardLive looks at it
+			}
+			path := overview + strings.ReplaceAll(a.path, ":id", uuid.NewString())
+			ask := func(b *browser) int {
+				if a.method == http.MethodGet {
+					return b.get(path).status
+				}
+				return b.submit(path, url.Values{}).status
+			}
+			for _, r := range roles {
+				if got, may := ask(visitors[r]), r.Includes(a.least); may == (got == http.StatusForbidden) || got >= 500 {
+					t.Errorf("%s %s as %s: %d", a.method, a.path, r, got)
+				}
+			}
+			if got := ask(outside); got != http.StatusNotFound {
+				t.Errorf("%s %s from another brand: %d", a.method, a.path, got)
+			}
+			if got := ask(nobody); got != http.StatusSeeOther && got != http.StatusUnauthorized {
+				t.Errorf("%s %s as nobody: %d", a.method, a.path, got)
+			}
+		}
+	})
+}
+
+func TestATopicIsMadeOnceAndChanged(t *testing.T) {
+	each(t, func(w *world) {
+		b := w.in(email)
+		bad := b.submit(overview+"/topics/new", b.fill(overview+"/topics/new", "slug", "news", "texts.en.name", "News", "promise_max", "many"))
+		if bad.status != http.StatusUnprocessableEntity || !strings.Contains(bad.body, "This is not a whole number.") || !strings.Contains(bad.body, `value="News"`) {
+			t.Fatalf("a wrong number: %d\n%s", bad.status, bad.body)
+		}
+		form := b.fill(overview+"/topics/new", "slug", "news", "texts.en.name", "News <of> the shop", "texts.en.wording", "Send me news.", "promise_max", "۲", "promise_days", "7")
+		for range 2 { // a double click
+			got := b.submit(overview+"/topics/new", form)
+			if got.status != http.StatusSeeOther || !strings.HasPrefix(got.location, overview+"/topics?did=topic.create") {
+				t.Fatalf("made: %d to %s\n%s", got.status, got.location, got.body)
+			}
+		}
+		b.mustShow(overview+"/topics?did=topic.create", "The topic is made.", "News &lt;of&gt; the shop", "Send me news.", "at most 2 mails in 7 days")
+		var news consent.Topic
+		w.write(func(tx *store.Tx) (err error) { news, err = consent.TopicBySlug(tx, w.brand.ID, "news"); return err })
+		page := overview + "/topics/" + news.ID.String()
+
+		// Two people edit it: the second sees what the first wrote before it is replaced.
+		mine, theirs := b.fill(page, "texts.en.name", "My news", "texts.en.wording", "Send me news."), b.fill(page, "texts.en.name", "Their news", "texts.en.wording", "Send me news.")
+		if got := b.submit(page, theirs); got.status != http.StatusSeeOther {
+			t.Fatalf("saved: %d\n%s", got.status, got.body)
+		}
+		asked := b.submit(page, mine)
+		if asked.status != http.StatusConflict || !strings.Contains(asked.body, "Their news") || !strings.Contains(asked.body, `value="My news"`) {
+			t.Fatalf("an edit that would overwrite another's unseen: %d\n%s", asked.status, asked.body)
+		}
+		mine.Set("version", field(asked.body, "version"))
+		mine.Set("once", field(asked.body, "once"))
+		if got := b.submit(page, mine); got.status != http.StatusSeeOther {
+			t.Fatalf("saved after having seen: %d\n%s", got.status, got.body)
+		}
+		b.mustShow(overview+"/topics", "My news")
+		if got := b.submit(page+"/archive", url.Values{"page": {page + "/archive"}}); got.status != http.StatusSeeOther {
+			t.Errorf("archived: %d\n%s", got.status, got.body)
+		}
+		log := b.mustShow(overview+"/log", "Stopped offering the topic", "Changed the topic", "Made the topic", "Mina").body
+		if n := strings.Count(log, "Made the topic"); n != 1 {
+			t.Errorf("a double click stands %d times in the log", n)
+		}
+	})
+}
+
+// What is typed is there after the session ended, on another browser, until it is
+// saved or thrown away.
+func TestWhatIsTypedIsKept(t *testing.T) {
+	each(t, func(w *world) {
+		b, page := w.in(email), overview+"/topics/new"
+		form := b.fill(page, "texts.en.name", "Half a name")
+		if got := b.submit(overview+"/drafts", form); got.status != http.StatusOK || !strings.Contains(got.body, "Kept as a draft at") {
+			t.Fatalf("kept: %d %s", got.status, got.body)
+		}
+		w.pass(time.Minute)
+		later := w.in(email)
+		later.mustShow(page, `value="Half a name"`, "have not saved yet")
+		if other := w.in2("second@baharan.example", account.Owner); strings.Contains(other.mustShow(page).body, "Half a name") {
+			t.Error("somebody else sees the draft")
+		}
+		if got := later.submit(overview+"/drafts", url.Values{"page": {page}, "drop": {"1"}}); got.status != http.StatusSeeOther || got.location != page {
+			t.Errorf("thrown away: %d to %s", got.status, got.location)
+		}
+		if strings.Contains(later.mustShow(page).body, "Half a name") {
+			t.Error("it is still there")
+		}
+		for _, elsewhere := range []string{"/admin/b/marble/topics/new", "https://evil.example/", "//evil.example", ""} {
+			got := later.submit(overview+"/drafts", url.Values{"page": {elsewhere}, "drop": {"1"}})
+			if elsewhere != "" && got.status != http.StatusBadRequest {
+				t.Errorf("a draft of %q: %d", elsewhere, got.status)
+			}
+		}
+	})
+}
+
+// in2 signs somebody new in.
+func (w *world) in2(email string, r account.Role) *browser {
+	w.Helper()
+	w.role(w.newUser(email, "Second", "en"), w.brand, r)
+	return w.in(email)
+}
+
+// The form keeps itself as somebody types, and asks before what is for good.
+func TestTypingKeepsADraft(t *testing.T) {
+	each(t, func(w *world) {
+		p := w.tab()
+		p.signInByKeyboard(overview + "/topics/new")
+		p.do(focus("#f-texts\\.en\\.name"), keys("Typed and not saved"))
+		p.until("document.querySelector('.saved').textContent.includes('Kept as a draft')")
+		p.open(overview + "/topics/new")
+		p.until("document.querySelector('#f-texts\\\\.en\\\\.name').value === 'Typed and not saved'")
+	})
+}
+
+func focus(selector string) chromedp.Action[chromedp.Void] { return chromedp.Focus(selector) }
+
+func keys(text string) chromedp.Action[chromedp.Void] { return chromedp.KeyEvent(text) }
