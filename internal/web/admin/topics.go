@@ -213,7 +213,7 @@ func (d *desk) topic() (t consent.Topic, err error) {
 	}
 	err = d.read(func(tx *store.Tx) (err error) { t, err = consent.FindTopic(tx, d.brand.ID, id); return err })
 	if err == nil && t.Purpose != consent.Marketing {
-		err = problem.New(problem.NotFound, "consent.topic-unknown")
+		err = problem.New(problem.NotFound, "consent.topic.unknown")
 	}
 	return t, err
 }
