@@ -17,6 +17,7 @@ var sections = []section{
 	{"overview", "", account.Reader, ""},
 	{"topics", "/topics", account.Reader, "permission"},
 	{"log", "/log", account.Owner, "house"},
+	{"parts", "/parts", account.Owner, "house"},
 }
 
 // frame is what stands around a page of the brand; current is its section.
