@@ -62,23 +62,28 @@ type sentForm struct {
 	SentAt time.Time
 }
 
-// SentBefore tells where a form led that was sent already: a second click, or
-// the page sent again, is then answered like the first and does nothing.
-func SentBefore(tx *store.Tx, user, once uuid.UUID) (next string, yes bool, err error) {
-	var f sentForm
-	found := tx.Where("user_id = ? AND once = ?", user, once).Limit(1).Find(&f)
-	if found.Error != nil {
-		return "", false, fmt.Errorf("look whether a form was sent: %w", found.Error)
+// BeginForm takes a form in hand that is sent. One that was sent already tells
+// where it led, and is not to be done again: a second click, or the page sent
+// again. Of two at once the second waits here for the first.
+func BeginForm(tx *store.Tx, user, once uuid.UUID) (next string, again bool, err error) {
+	n, err := tx.Run("INSERT INTO sent_forms (user_id, once, next, sent_at) VALUES (?, ?, '', ?) ON CONFLICT (user_id, once) DO NOTHING", user, once, tx.Now())
+	if err != nil {
+		return "", false, fmt.Errorf("take a form in hand: %w", err)
 	}
-	return f.Next, found.RowsAffected > 0, nil
+	if n > 0 {
+		return "", false, nil
+	}
+	var f sentForm
+	if err := tx.Where("user_id = ? AND once = ?", user, once).Take(&f).Error; err != nil {
+		return "", false, fmt.Errorf("look where a form led: %w", err)
+	}
+	return f.Next, true, nil
 }
 
-// Sent notes that a form was sent and where it led. Of two at once the second
-// fails, with its transaction, and finds the first by SentBefore when it is
-// tried again.
-func Sent(tx *store.Tx, user, once uuid.UUID, next string) error {
-	if err := tx.Create(&sentForm{UserID: user, Once: once, Next: next, SentAt: tx.Now()}).Error; err != nil {
-		return fmt.Errorf("note a form: %w", err)
+// EndForm notes where a form led, in the transaction that began it.
+func EndForm(tx *store.Tx, user, once uuid.UUID, next string) error {
+	if _, err := tx.Run("UPDATE sent_forms SET next = ? WHERE user_id = ? AND once = ?", next, user, once); err != nil {
+		return fmt.Errorf("note where a form led: %w", err)
 	}
 	return nil
 }

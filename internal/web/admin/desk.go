@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 
@@ -72,17 +73,30 @@ func (h *house) at(a action) echo.HandlerFunc {
 		}
 		return a.do(d)
 	}
-	if !a.silent {
-		return h.page(enter)
-	}
 	return func(c echo.Context) error {
 		v, err := h.visit(c)
+		if problem.Is(err, problem.Unauthorized) && !a.silent {
+			return web.SeeOther(c, to(c, signInPath, "next", a.page(c)))
+		}
 		if err != nil {
 			return err
 		}
 		speak(c, v)
 		return enter(c, v)
 	}
+}
+
+// page is where to go after signing in: this page, and of a form the one that it
+// stands on.
+func (a action) page(c echo.Context) string {
+	if a.method == http.MethodGet {
+		return c.Request().URL.RequestURI()
+	}
+	here := c.Request().URL.Path
+	if slices.ContainsFunc(actions(), func(b action) bool { return b.method == http.MethodGet && b.path == a.path }) {
+		return here
+	}
+	return path.Dir(here)
 }
 
 // desk is the visit at the brand that the address names. A brand at which they
@@ -138,8 +152,8 @@ func (d *desk) change(what string, do func(tx *store.Tx, form *Sheet) (done, err
 	var next string
 	err = d.h.DB.Write(d.c.Request().Context(), func(tx *store.Tx) error {
 		if form.Once != uuid.Nil {
-			before, yes, err := account.SentBefore(tx, d.User.ID, form.Once)
-			if err != nil || yes {
+			before, again, err := account.BeginForm(tx, d.User.ID, form.Once)
+			if err != nil || again {
 				next = before
 				return err
 			}
@@ -159,7 +173,7 @@ func (d *desk) change(what string, do func(tx *store.Tx, form *Sheet) (done, err
 		if err := account.DropDraft(tx, d.User.ID, form.Page); err != nil || form.Once == uuid.Nil {
 			return err
 		}
-		return account.Sent(tx, d.User.ID, form.Once, next)
+		return account.EndForm(tx, d.User.ID, form.Once, next)
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -86,13 +87,20 @@ func TestATopicIsMadeOnceAndChanged(t *testing.T) {
 		if bad.status != http.StatusUnprocessableEntity || !strings.Contains(bad.body, "This is not a whole number.") || !strings.Contains(bad.body, `value="News"`) {
 			t.Fatalf("a wrong number: %d\n%s", bad.status, bad.body)
 		}
-		form := b.fill(overview+"/topics/new", "slug", "news", "texts.en.name", "News <of> the shop", "texts.en.wording", "Send me news.", "promise_max", "۲", "promise_days", "7")
-		for range 2 { // a double click
-			got := b.submit(overview+"/topics/new", form)
-			if got.status != http.StatusSeeOther || !strings.HasPrefix(got.location, overview+"/topics?did=topic.create") {
-				t.Fatalf("made: %d to %s\n%s", got.status, got.location, got.body)
-			}
+		if got := w.browser().submit(overview+"/topics/"+w.topic.ID.String()+"/archive", url.Values{}); got.location != "/admin/sign-in?next="+url.QueryEscape(overview+"/topics/"+w.topic.ID.String()) {
+			t.Errorf("a form sent by nobody leads to %s", got.location)
 		}
+		form := b.fill(overview+"/topics/new", "slug", "news", "texts.en.name", "News <of> the shop", "texts.en.wording", "Send me news.", "promise_max", "۲", "promise_days", "7")
+		var clicks sync.WaitGroup
+		for range 4 { // several clicks at once
+			clicks.Go(func() {
+				got := b.submit(overview+"/topics/new", form)
+				if got.status != http.StatusSeeOther || !strings.HasPrefix(got.location, overview+"/topics?did=topic.create") {
+					t.Errorf("made: %d to %s\n%s", got.status, got.location, got.body)
+				}
+			})
+		}
+		clicks.Wait()
 		b.mustShow(overview+"/topics?did=topic.create", "The topic is made.", "News &lt;of&gt; the shop", "Send me news.", "at most 2 mails in 7 days")
 		var news consent.Topic
 		w.write(func(tx *store.Tx) (err error) { news, err = consent.TopicBySlug(tx, w.brand.ID, "news"); return err })
