@@ -81,7 +81,7 @@ const refusals = `window.refused = []; addEventListener('securitypolicyviolation
 
 // tooSmall are the things to press that are less than 44 px high. Links within
 // a sentence are excepted (WCAG 2.2, 2.5.8), and boxes count with their label.
-const tooSmall = `JSON.stringify([...document.querySelectorAll('button, select, input:not([type=hidden], [type=checkbox]), label.box, .btn, nav a, .mails a')]
+const tooSmall = `JSON.stringify([...document.querySelectorAll('button, select, input:not([type=hidden], [type=checkbox], [type=radio]), label.box, .btn, nav a, .mails a')]
 	.filter(n => n.checkVisibility() && !n.closest('.unseen') && n.getBoundingClientRect().height < 43.5)
 	.map(n => n.outerHTML.slice(0, 80) + ' ' + n.getBoundingClientRect().height))`
 

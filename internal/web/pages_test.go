@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bytes"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -193,6 +194,18 @@ func deskSamples(lang string) []sample {
 	mails := []admin.Mail{{URL: "/mailbox/2", From: "letters@baharan.example", To: "sara@example.org", Subject: in(lang, "May Baharan Books write to you?", "اجازه هست کتاب بهاران برایتان بنویسد؟"), At: asked, Selected: true},
 		{URL: "/mailbox/1", From: "letters@baharan.example", To: "ali@example.org", Subject: "", At: asked.Add(-time.Hour)}}
 	box := admin.Mailbox{Frame: f, Address: "127.0.0.1:2525", Action: "/mailbox", Mails: mails, Live: "/live"}
+	sheet := admin.Sheet{Action: "/admin/b/baharan/topics/1", Page: "/admin/b/baharan/topics/1", Version: "2026-11-22T09:00:00Z", Drafts: "/admin/b/baharan/drafts", KeptAt: asked,
+		Values: url.Values{"texts.en.name": {"Readers’ letter"}, "texts.fa.name": {"نامهٔ خوانندگان"}, "promise_max": {"1"}},
+		Faults: []admin.Fault{{Name: "promise_days", Text: in(lang, "This is not a whole number.", "این عدد صحیح نیست.")}}}
+	changed := admin.Sheet{Changed: true, Theirs: []admin.Theirs{{Label: in(lang, "Name", "نام"), Value: "Letter"}}}
+	languages := []admin.LanguageFields{{Code: "en", Name: "English", Dir: "ltr", First: true}, {Code: "fa", Name: "فارسی", Dir: "rtl"}}
+	desk := []sample{
+		{"topics", "admin/topics", admin.Topics{Frame: f, New: "/new", Topics: []admin.TopicLine{{Topic: dashboard.Topics[0], URL: "/topics/1", Wording: in(lang, "Yes, write to me.", "بله، برایم بنویسید."), Valid: 365}, {Topic: dashboard.Topics[1], Archived: &asked}}}},
+		{"topic", "admin/topic", admin.TopicForm{Frame: f, Sheet: sheet, Title: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), Texts: languages, Archive: "/archive", Back: "/topics"}},
+		{"topic-new", "admin/topic", admin.TopicForm{Frame: f, Sheet: changed, Title: in(lang, "New topic", "موضوع تازه"), New: true, Texts: languages, Back: "/topics"}},
+		{"log", "admin/log", admin.AuditLog{Frame: f, Next: "/log?before=1", First: "/log", Deeds: []admin.DeedLine{{At: asked, Who: "Mina", Text: in(lang, "Made the topic", "موضوع را ساخت"), Name: "letter"}}}},
+		{"parts", "admin/parts", admin.Parts{Frame: f, Sheet: sheet, Wrong: sheet, Changed: changed, Now: asked, Choices: []admin.Choice{{Value: "first", Label: in(lang, "The first", "نخست"), Hint: in(lang, "Usual.", "معمول.")}}}},
+	}
 	all := []sample{{"signin", "admin/signin", admin.SignIn{Action: "/admin/signin", Email: "mina@baharan.example", Next: "/admin", Languages: f.Languages}},
 		{"signin-wrong", "admin/signin", admin.SignIn{Action: "/admin/signin", Email: "mina@baharan.example", Error: in(lang, "Address and password do not match.", "نشانی و گذرواژه با هم نمی‌خوانند.")}},
 		{"dashboard", "admin/dashboard", dashboard}, {"mailbox", "admin/mailbox", box}}
@@ -207,7 +220,7 @@ func deskSamples(lang string) []sample {
 		open.Selected = &letter
 		all = append(all, sample{"mailbox-" + view, "admin/mailbox", open})
 	}
-	return all
+	return append(all, desk...)
 }
 
 // bare are all pages with nothing in them but what they cannot be without.
@@ -224,6 +237,7 @@ func bare() []sample {
 		{"", "public/address-confirm", public.AddressConfirm{}}, {"", "public/address-done", public.AddressDone{}},
 		{"", "public/error", public.Error{Kind: "internal"}},
 		{"", "admin/signin", admin.SignIn{}}, {"", "admin/dashboard", admin.Dashboard{}},
+		{"", "admin/topics", admin.Topics{}}, {"", "admin/topic", admin.TopicForm{}}, {"", "admin/log", admin.AuditLog{}}, {"", "admin/parts", admin.Parts{}},
 		{"", "admin/mailbox", admin.Mailbox{}}, {"", "admin/mailbox", admin.Mailbox{Search: "x", Selected: &admin.Letter{}}},
 		{"", "admin/mailbox", admin.Mailbox{Selected: &admin.Letter{View: "text"}}},
 	}
