@@ -83,6 +83,10 @@ func Lift(tx *store.Tx, b brand.Brand, addressHash []byte, reason string) error 
 	return lift(tx, b.ID, addressHash, reason)
 }
 
+// Liftable reports whether staff may lift a suppression: what they or a mail
+// server said. What the person said only they take back.
+func Liftable(reason string) bool { return reason == Manual || reason == HardBounce }
+
 func lift(tx *store.Tx, brandID uuid.UUID, addressHash []byte, reasons ...string) error {
 	var lifted []string
 	err := tx.Raw("DELETE FROM suppressions WHERE brand_id = ? AND address_hash = ? AND reason IN (?) RETURNING reason",
@@ -145,6 +149,36 @@ func stoppedNow(all []Suppression, kind MailKind, now time.Time) (reason string,
 func Suppressions(tx *store.Tx, brandID uuid.UUID, addressHash []byte) ([]Suppression, error) {
 	all, err := suppressionsOf(tx, brandID, [][]byte{addressHash})
 	return all[string(addressHash)], err
+}
+
+// Stopped is a suppression with whoever has the address; nil and empty where
+// only its keyed hash is known.
+type Stopped struct {
+	Suppression
+	SubscriberID *uuid.UUID
+	Email        string
+}
+
+// ListSuppressions gives the brand's suppressions by hash and reason, those
+// after a hash and reason (none and empty: from the beginning), at most limit.
+// It reads the key of suppressions; the person costs one look at a unique key
+// each.
+func ListSuppressions(tx *store.Tx, brandID uuid.UUID, hash []byte, reason string, limit int) ([]Stopped, error) {
+	if len(hash) == 0 {
+		hash = []byte{0} // below any hash; GORM makes NULL of no bytes at all
+	}
+	var all []Stopped
+	err := tx.Raw(`SELECT x.*, s.id AS subscriber_id, coalesce(s.email, '') AS email FROM suppressions x
+		LEFT JOIN subscribers s ON s.brand_id = x.brand_id AND s.address_hash = x.address_hash
+		WHERE x.brand_id = ? AND x.address_hash >= ? AND (x.address_hash > ? OR x.reason > ?) ORDER BY x.address_hash, x.reason LIMIT ?`,
+		brandID, hash, hash, reason, limit).Scan(&all).Error
+	if err != nil {
+		return nil, fmt.Errorf("list suppressions: %w", err)
+	}
+	for i := range all {
+		all[i].CreatedAt = all[i].CreatedAt.UTC()
+	}
+	return all, nil
 }
 
 // suppressionsOf is Suppressions for many addresses, by their hash. It reads

@@ -11,6 +11,7 @@ import (
 	"assent/internal/brand"
 	"assent/internal/problem"
 	"assent/internal/store"
+	"assent/internal/subscriber"
 )
 
 // Withdraw ends the person's permissions for the topics, and requests for them
@@ -163,6 +164,35 @@ func Permissions(tx *store.Tx, brandID, subscriberID uuid.UUID) ([]Permission, e
 		all[i] = all[i].utc()
 	}
 	return all, nil
+}
+
+// PermissionsOf is Permissions for many people, at most 500. It reads the key of
+// permissions once a person.
+func PermissionsOf(tx *store.Tx, brandID uuid.UUID, ids []uuid.UUID) (map[uuid.UUID][]Permission, error) {
+	of := make(map[uuid.UUID][]Permission, len(ids))
+	if len(ids) == 0 {
+		return of, nil
+	}
+	var all []Permission
+	err := tx.Raw("SELECT * FROM permissions WHERE subscriber_id IN (?) AND brand_id = ?", ids, brandID).Scan(&all).Error
+	if err != nil {
+		return nil, fmt.Errorf("read permissions: %w", err)
+	}
+	for _, p := range all {
+		of[p.SubscriberID] = append(of[p.SubscriberID], p.utc())
+	}
+	return of, nil
+}
+
+// Stand narrows a list of people to those who stand with one of the topics in
+// one of the states; what has run out is in force no more. Each person costs
+// one look at the key of permissions.
+func Stand(topics []uuid.UUID, states []State, now time.Time) subscriber.Condition {
+	if len(topics) == 0 || len(states) == 0 {
+		return subscriber.Condition{SQL: "1 = 0"}
+	}
+	return subscriber.Condition{SQL: `EXISTS (SELECT 1 FROM permissions p WHERE p.subscriber_id = subscribers.id AND p.topic_id IN (?)
+		AND p.state IN (?) AND (p.state NOT IN ('given', 'renewed') OR p.valid_until IS NULL OR p.valid_until > ?))`, Args: []any{topics, states, now}}
 }
 
 func (p Permission) utc() Permission {

@@ -90,6 +90,20 @@ func FindOrder(tx *store.Tx, brandID uuid.UUID, number string) (Order, error) {
 	return o, nil
 }
 
+// OrdersOf gives a person's orders, the newest first, at most limit. It reads
+// orders_person backwards.
+func OrdersOf(tx *store.Tx, brandID, person uuid.UUID, limit int) ([]Order, error) {
+	orders := []Order{}
+	err := tx.Raw("SELECT * FROM orders WHERE brand_id = ? AND subscriber_id = ? ORDER BY placed_at DESC, id DESC LIMIT ?", brandID, person, limit).Scan(&orders).Error
+	if err != nil {
+		return nil, fmt.Errorf("read a person's orders: %w", err)
+	}
+	for i := range orders {
+		orders[i].PlacedAt, orders[i].CreatedAt = orders[i].PlacedAt.UTC(), orders[i].CreatedAt.UTC()
+	}
+	return orders, nil
+}
+
 // sameOrder compares an order with the one that has its number already.
 func sameOrder(tx *store.Tx, o Order) (Order, error) {
 	was, err := FindOrder(tx, o.BrandID, o.Number)

@@ -18,23 +18,37 @@ type Filter struct {
 	Tag         string
 	Language    string
 	Search      string // part of the address or the name, ASCII letters of either case
+	Where       Condition
+	Newest      bool // the newest first
+}
+
+// Condition narrows a list by what another room knows of people: SQL over
+// subscribers, and the values of its marks. Empty does not.
+type Condition struct {
+	SQL  string
+	Args []any
 }
 
 const pageMax = 500
 
-// List gives the brand's subscribers in the order they came, without the
-// erased, at most limit (1 to 500) at once. cursor is empty for the first page,
+// List gives the brand's subscribers in the order they came, or the newest
+// first, without the erased, at most limit (1 to 500) at once. cursor is empty for the first page,
 // else what next was; next is empty after the last. Without Search the cost is
-// that of the page; Search reads the brand's rows from the cursor on.
+// that of the page; Search and Where read the brand's rows from the cursor on,
+// until the page is full.
 func List(tx *store.Tx, brandID uuid.UUID, f Filter, cursor string, limit int) (page []Subscriber, next string, err error) {
 	limit = min(max(limit, 1), pageMax)
 	q := tx.Where("brand_id = ? AND erased_at IS NULL", brandID)
+	beyond, order := "id > ?", "id"
+	if f.Newest {
+		beyond, order = "id < ?", "id DESC"
+	}
 	if cursor != "" {
 		after, err := uuid.Parse(cursor)
 		if err != nil {
 			return nil, "", problem.New(problem.Malformed, "problem.malformed").Because(err)
 		}
-		q = q.Where("id > ?", after)
+		q = q.Where(beyond, after)
 	}
 	if f.AddressHash != nil {
 		q = q.Where("address_hash = ?", f.AddressHash)
@@ -49,7 +63,10 @@ func List(tx *store.Tx, brandID uuid.UUID, f Filter, cursor string, limit int) (
 		like := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(f.Search)) + "%"
 		q = q.Where(`(lower(email) LIKE ? ESCAPE '\' OR lower(name) LIKE ? ESCAPE '\')`, like, like)
 	}
-	if err := q.Order("id").Limit(limit + 1).Find(&page).Error; err != nil {
+	if f.Where.SQL != "" {
+		q = q.Where("("+f.Where.SQL+")", f.Where.Args...)
+	}
+	if err := q.Order(order).Limit(limit + 1).Find(&page).Error; err != nil {
 		return nil, "", fmt.Errorf("list subscribers: %w", err)
 	}
 	if len(page) > limit {
@@ -139,6 +156,30 @@ func Tags(tx *store.Tx, brandID, id uuid.UUID) ([]string, error) {
 		return nil, fmt.Errorf("read tags: %w", err)
 	}
 	slices.Sort(tags) // the two databases collate differently
+	return tags, nil
+}
+
+// TagsOf is Tags for many people, at most 500. It reads subscriber_tags_person
+// once a person.
+func TagsOf(tx *store.Tx, brandID uuid.UUID, ids []uuid.UUID) (map[uuid.UUID][]string, error) {
+	tags := make(map[uuid.UUID][]string, len(ids))
+	if len(ids) == 0 {
+		return tags, nil
+	}
+	var rows []struct {
+		SubscriberID uuid.UUID
+		Tag          string
+	}
+	err := tx.Raw("SELECT subscriber_id, tag FROM subscriber_tags WHERE brand_id = ? AND subscriber_id IN (?)", brandID, ids).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("read tags: %w", err)
+	}
+	for _, r := range rows {
+		tags[r.SubscriberID] = append(tags[r.SubscriberID], r.Tag)
+	}
+	for _, of := range tags {
+		slices.Sort(of)
+	}
 	return tags, nil
 }
 

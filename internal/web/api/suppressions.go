@@ -57,16 +57,9 @@ func hashOf(tx *store.Tx, c caller, email string) ([]byte, error) {
 	return c.brand.AddressHash(tx, a.Normal)
 }
 
-// suppressionRow is a suppression with the address of who has it.
-type suppressionRow struct {
-	consent.Suppression
-	Email string
-}
-
-// listSuppressions reads the primary key (brand, hash, reason) from the cursor
-// on; the address costs one look at a unique key each.
 func listSuppressions(tx *store.Tx, c caller, in *Paging) (list[suppressionAnswer], error) {
-	hash, reason := []byte{0}, "" // below any hash; GORM makes NULL of no bytes at all
+	var hash []byte
+	reason := ""
 	if in.Cursor != "" {
 		raw, err := fromCursor(in.Cursor)
 		if err != nil || len(raw) < 33 || !web.IsText(string(raw[32:])) {
@@ -74,17 +67,13 @@ func listSuppressions(tx *store.Tx, c caller, in *Paging) (list[suppressionAnswe
 		}
 		hash, reason = raw[:32], string(raw[32:])
 	}
-	var found []suppressionRow
-	err := tx.Raw(`SELECT x.*, coalesce(s.email, '') AS email FROM suppressions x
-		LEFT JOIN subscribers s ON s.brand_id = x.brand_id AND s.address_hash = x.address_hash
-		WHERE x.brand_id = ? AND x.address_hash >= ? AND (x.address_hash > ? OR x.reason > ?) ORDER BY x.address_hash, x.reason LIMIT ?`,
-		c.brand.ID, hash, hash, reason, in.Limit+1).Scan(&found).Error
+	found, err := consent.ListSuppressions(tx, c.brand.ID, hash, reason, in.Limit+1)
 	if err != nil {
-		return list[suppressionAnswer]{}, fmt.Errorf("list suppressions: %w", err)
+		return list[suppressionAnswer]{}, err
 	}
-	return page(found, in.Limit, func(r suppressionRow) string {
+	return page(found, in.Limit, func(r consent.Stopped) string {
 		return cursorForm.EncodeToString(append(append([]byte{}, r.AddressHash...), r.Reason...))
-	}, func(r suppressionRow) suppressionAnswer {
+	}, func(r consent.Stopped) suppressionAnswer {
 		return suppressionAnswer{Email: r.Email, AddressHash: fmt.Sprintf("%x", r.AddressHash), Reason: r.Reason, Detail: r.Detail, CreatedAt: r.CreatedAt.UTC()}
 	}), nil
 }
@@ -99,7 +88,7 @@ type liftAnswer struct {
 }
 
 func liftSuppression(tx *store.Tx, c caller, in *struct{ Body liftBody }) (liftAnswer, error) {
-	if in.Body.Reason != consent.Manual && in.Body.Reason != consent.HardBounce {
+	if !consent.Liftable(in.Body.Reason) {
 		return liftAnswer{}, problem.New(problem.Conflict, "api.suppression-theirs")
 	}
 	hash, err := hashOf(tx, c, in.Body.Email)
