@@ -240,6 +240,7 @@ func bare() []sample {
 		{"", "admin/topics", admin.Topics{}}, {"", "admin/topic", admin.TopicForm{}}, {"", "admin/log", admin.AuditLog{}}, {"", "admin/parts", admin.Parts{}},
 		{"", "admin/mailbox", admin.Mailbox{}}, {"", "admin/mailbox", admin.Mailbox{Search: "x", Selected: &admin.Letter{}}},
 		{"", "admin/mailbox", admin.Mailbox{Selected: &admin.Letter{View: "text"}}},
+		{"", "admin/people", admin.People{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
 	}
 }
 

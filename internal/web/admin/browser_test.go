@@ -109,6 +109,7 @@ func (w *world) full() {
 func TestPagesAreSound(t *testing.T) {
 	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
 	w.full()
+	w.folks()
 	for _, lang := range i18n.Languages {
 		p := w.tab()
 		p.sound("signin", lang, "/admin/sign-in?lang="+lang)
@@ -116,7 +117,11 @@ func TestPagesAreSound(t *testing.T) {
 		for name, path := range map[string]string{"dashboard": "/admin/b/baharan?lang=", "empty-dashboard": "/admin/b/marble?lang=", "mailbox": "/mailbox?lang=",
 			"topics": "/admin/b/baharan/topics?lang=", "no-topics": "/admin/b/marble/topics?lang=", "topic-new": "/admin/b/baharan/topics/new?lang=",
 			"topic": "/admin/b/baharan/topics/" + w.topic.ID.String() + "?lang=", "log": "/admin/b/baharan/log?lang=", "parts": "/admin/b/baharan/parts?lang=",
-			"mail-html": "/mailbox/2?lang=", "mail-text": "/mailbox/1?lang=", "mail-headers": "/mailbox/2?view=headers&lang=", "mail-source": "/mailbox/2?view=source&lang=",
+			"people": "/admin/b/baharan/people?lang=", "no-people": "/admin/b/marble/people?lang=", "people-none": "/admin/b/baharan/people?q=nobody&lang=",
+			"person": "/admin/b/baharan/people/" + p.known("sara@example.org").ID.String() + "?lang=", "person-left": "/admin/b/baharan/people/" + p.known("left@example.org").ID.String() + "?lang=",
+			"suppressions": "/admin/b/baharan/suppressions?lang=", "no-suppressions": "/admin/b/marble/suppressions?lang=", "suppression-free": "/admin/b/baharan/suppressions?q=free@example.org&lang=",
+			"suppression-new": "/admin/b/baharan/suppressions/new?lang=",
+			"mail-html":       "/mailbox/2?lang=", "mail-text": "/mailbox/1?lang=", "mail-headers": "/mailbox/2?view=headers&lang=", "mail-source": "/mailbox/2?view=source&lang=",
 			"mail-none": "/mailbox?q=nothing&lang="} {
 			p.sound(name, lang, path+lang)
 		}

@@ -16,6 +16,8 @@ type section struct {
 var sections = []section{
 	{"overview", "", account.Reader, ""},
 	{"topics", "/topics", account.Reader, "permission"},
+	{"people", "/people", account.Analyst, "people"},
+	{"suppressions", "/suppressions", account.Analyst, "people"},
 	{"log", "/log", account.Owner, "house"},
 	{"parts", "/parts", account.Owner, "house"},
 }
