@@ -96,9 +96,8 @@ func TestPeopleAreFound(t *testing.T) {
 		w.person(w.brand, w.topic, "gone@example.org", consent.Requested, consent.Given, consent.Withdrawn)
 		w.person(w.brand, w.topic, "none@example.org")
 		foreign := w.person(w.marble, w.topic, "theirs@marble.example")
-		w.write(func(tx *store.Tx) error {
-			return subscriber.AddTags(tx, w.brand.ID, w.known("ali@example.org").ID, "loyal")
-		})
+		ali := w.known("ali@example.org")
+		w.write(func(tx *store.Tx) error { return subscriber.AddTags(tx, w.brand.ID, ali.ID, "loyal") })
 		b := w.in(email)
 		list := overview + "/people"
 		b.mustShow(list, "sara@example.org", "ali@example.org", "gone@example.org", "none@example.org", "never asked", "loyal", `chip yes`, `chip ask`, `chip no`)
