@@ -110,6 +110,15 @@ func InCharge(tx *store.Tx, brandID uuid.UUID) ([]User, error) {
 	return all, nil
 }
 
+// OfTheTeam tells whether the address is that of a user with a role at the brand.
+func OfTheTeam(tx *store.Tx, brandID uuid.UUID, email string) (yes bool, err error) {
+	err = tx.Raw("SELECT EXISTS (SELECT 1 FROM users u JOIN memberships m ON m.user_id = u.id WHERE u.email = ? AND m.brand_id = ?)", fold(email), brandID).Scan(&yes).Error
+	if err != nil {
+		return false, fmt.Errorf("ask whether somebody is of the team: %w", err)
+	}
+	return yes, nil
+}
+
 // Names are those of everybody who has, or had, to do with a brand: its members,
 // and who stands in its log.
 func Names(tx *store.Tx, brandID uuid.UUID) (map[uuid.UUID]string, error) {

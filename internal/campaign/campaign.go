@@ -132,7 +132,7 @@ func setPace(tx *store.Tx, c Campaign, perHour int) error {
 // problem.Conflict. New texts are a
 // new content, so a test mail already sent still shows what it showed.
 func Update(tx *store.Tx, b brand.Brand, id uuid.UUID, change Change) (Campaign, error) {
-	c, err := lock(tx, b.ID, id)
+	c, err := Lock(tx, b.ID, id)
 	if err != nil {
 		return Campaign{}, err
 	}
@@ -173,8 +173,8 @@ func Find(tx *store.Tx, brandID, id uuid.UUID) (Campaign, error) {
 	return find(tx, "WHERE id = ? AND brand_id = ?", id, brandID)
 }
 
-// lock is Find, holding the row until the end of the transaction.
-func lock(tx *store.Tx, brandID, id uuid.UUID) (Campaign, error) {
+// Lock is Find, holding the row until the end of the transaction.
+func Lock(tx *store.Tx, brandID, id uuid.UUID) (Campaign, error) {
 	return find(tx, "WHERE id = ? AND brand_id = ?"+tx.ForUpdate(), id, brandID)
 }
 

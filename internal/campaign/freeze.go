@@ -214,7 +214,7 @@ func finish(tx *store.Tx, c Campaign) (next *time.Time, err error) {
 // Finish ends a sending campaign of the brand if nothing of it is on the way
 // any more, and tells whether it is over.
 func Finish(tx *store.Tx, brandID, id uuid.UUID) (bool, error) {
-	c, err := lock(tx, brandID, id)
+	c, err := Lock(tx, brandID, id)
 	if err != nil {
 		return false, err
 	}

@@ -52,7 +52,7 @@ func Schedule(tx *store.Tx, brandID, id uuid.UUID, at time.Time) (Campaign, erro
 // If another machine's clock was ahead, so that something has begun, the rest
 // is stopped all the same and the campaign ends as cancelled.
 func Recall(tx *store.Tx, brandID, id uuid.UUID) (Campaign, error) {
-	c, err := lock(tx, brandID, id)
+	c, err := Lock(tx, brandID, id)
 	if err != nil {
 		return Campaign{}, err
 	}
@@ -89,7 +89,7 @@ func Pause(tx *store.Tx, brandID, id uuid.UUID) (Campaign, error) {
 
 // Resume goes on where Pause stopped: with the freeze, if it was not through.
 func Resume(tx *store.Tx, brandID, id uuid.UUID) (Campaign, error) {
-	c, err := lock(tx, brandID, id)
+	c, err := Lock(tx, brandID, id)
 	if err != nil {
 		return Campaign{}, err
 	}

@@ -149,6 +149,12 @@ func (c *Compiled) Message(env Envelope, values map[string]any) ([]byte, error) 
 	return build(env, filled.subject, text, html)
 }
 
+// Head is the subject and the preheader for one person, as a mailbox lists them.
+func (c *Compiled) Head(env Envelope, values map[string]any) (subject, preheader string, err error) {
+	filled, err := c.fill(env, values)
+	return filled.subject, filled.preheader, err
+}
+
 // PageHTML is the mail as a page for "view in browser": the same HTML without
 // pixel, with the links as they were written.
 func (c *Compiled) PageHTML(env Envelope, values map[string]any) ([]byte, error) {

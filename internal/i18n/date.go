@@ -95,3 +95,41 @@ func ASCIIDigits(s string) string {
 		return r
 	}, s)
 }
+
+// Day writes the day that t falls on in loc as a field of a form takes it:
+// "2026-11-24", or in Persian the Jalali "۱۴۰۵/۰۹/۰۳".
+func (l *Localizer) Day(t time.Time, loc *time.Location) string {
+	t = in(t, loc)
+	if l.lang == "fa" {
+		if y, m, d, err := jalaali.ToJalaali(t.Date()); err == nil {
+			return l.Digits(fmt.Sprintf("%04d/%02d/%02d", y, m, d))
+		}
+	}
+	return t.Format("2006-01-02")
+}
+
+// jalaliUntil is the year from which on one is of the Gregorian calendar.
+const jalaliUntil = 1700
+
+// ParseDay reads a day as people type it, year first, in any digits, of the
+// Jalali calendar where the year is one of it.
+func ParseDay(s string) (year int, month time.Month, day int, ok bool) {
+	parts := strings.FieldsFunc(ASCIIDigits(strings.TrimSpace(s)), func(r rune) bool { return r == '-' || r == '/' || r == '.' })
+	if len(parts) != 3 {
+		return 0, 0, 0, false
+	}
+	var n [3]int
+	for i, part := range parts {
+		var err error
+		if n[i], err = strconv.Atoi(part); err != nil || n[i] < 1 {
+			return 0, 0, 0, false
+		}
+	}
+	if n[0] >= 1000 && n[0] < jalaliUntil {
+		y, m, d, err := jalaali.ToGregorian(n[0], jalaali.Month(n[1]), n[2])
+		return y, m, d, err == nil
+	}
+	there := time.Date(n[0], time.Month(n[1]), n[2], 0, 0, 0, 0, time.UTC)
+	ok = n[0] >= jalaliUntil && n[0] < 10000 && there.Month() == time.Month(n[1]) && there.Day() == n[2]
+	return n[0], time.Month(n[1]), n[2], ok
+}

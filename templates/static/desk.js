@@ -35,9 +35,10 @@
     dialog.returnValue = '';
     dialog.showModal();
     dialog.addEventListener('close', () => {
-      if (dialog.returnValue !== 'yes') return button.focus();
-      delete button.dataset.ask;
-      button.form.requestSubmit(button);
+      const now = button.isConnected ? button : document.getElementById(button.id); // the page may have moved on behind the question
+      if (dialog.returnValue !== 'yes' || !now) return now?.focus();
+      delete now.dataset.ask;
+      now.form.requestSubmit(now);
     }, { once: true });
   }
 

@@ -12,6 +12,7 @@ import (
 
 	"assent/internal/account"
 	"assent/internal/brand"
+	"assent/internal/delivery"
 	"assent/internal/delivery/catcher"
 	"assent/internal/i18n"
 	"assent/internal/link"
@@ -51,7 +52,9 @@ var errIncomplete = errors.New("the team's pages need a database, a door, sessio
 // house is the pages with what they stand on.
 type house struct {
 	Deps
-	counts counter
+	counts   counter
+	renderer *delivery.Renderer
+	mailings mailings
 }
 
 // Mount adds /, /admin and, where there is a mailbox, /mailbox.
@@ -62,7 +65,7 @@ func Mount(e *echo.Echo, d Deps) error {
 	if d.Every <= 0 {
 		d.Every = usualEvery
 	}
-	h := &house{Deps: d, counts: counter{db: d.DB}}
+	h := &house{Deps: d, counts: counter{db: d.DB}, renderer: delivery.NewRenderer(d.DB, d.URLs)}
 	e.GET("/", h.front)
 	e.GET(signInPath, h.askSignIn)
 	e.POST(signInPath, h.signIn)

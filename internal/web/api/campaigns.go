@@ -9,7 +9,6 @@ import (
 	"assent/internal/account"
 	"assent/internal/campaign"
 	"assent/internal/delivery"
-	"assent/internal/problem"
 	"assent/internal/store"
 )
 
@@ -212,20 +211,7 @@ func testCampaign(tx *store.Tx, c caller, in *struct {
 	Body testBody
 }) (testAnswer, error) {
 	err := campaign.Test(tx, c.brand.ID, in.ID, in.Body.Language, in.Body.To, func(address string) (bool, error) {
-		return ofTheTeam(tx, c, address)
+		return account.OfTheTeam(tx, c.brand.ID, address)
 	})
 	return testAnswer{len(in.Body.To)}, err
-}
-
-// ofTheTeam reports whether the address is that of a user with a role at the brand.
-func ofTheTeam(tx *store.Tx, c caller, address string) (bool, error) {
-	u, err := account.ByEmail(tx, address)
-	if problem.Is(err, problem.NotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	roles, err := account.Memberships(tx, u.ID)
-	return account.Actor{User: u, Memberships: roles}.Role(c.brand.ID).Valid(), err
 }

@@ -1,0 +1,46 @@
+package admin
+
+import (
+	"sync"
+	"time"
+)
+
+// memo keeps what took long to count for twenty times as long as it took, a
+// minute at most, so that many who look cost little more than one. What was
+// quick is counted anew each time. Its times are of the machine's clock.
+type memo[K comparable, V any] struct {
+	mu   sync.Mutex
+	kept map[K]remembered[V]
+}
+
+type remembered[V any] struct {
+	value V
+	until time.Time
+}
+
+const (
+	memoQuick = 50 * time.Millisecond
+	memoMost  = 1000 // entries
+)
+
+func (m *memo[K, V]) of(key K, count func() (V, error)) (V, error) {
+	began := time.Now()
+	m.mu.Lock()
+	old, ok := m.kept[key]
+	m.mu.Unlock()
+	if ok && began.Before(old.until) {
+		return old.value, nil
+	}
+	value, err := count()
+	took := time.Since(began)
+	if err != nil || took < memoQuick {
+		return value, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.kept == nil || len(m.kept) >= memoMost {
+		m.kept = map[K]remembered[V]{}
+	}
+	m.kept[key] = remembered[V]{value, time.Now().Add(min(keepTimes*took, keepLongest))}
+	return value, nil
+}
