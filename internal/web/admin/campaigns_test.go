@@ -13,8 +13,10 @@ import (
 	"assent/internal/campaign"
 	"assent/internal/consent"
 	"assent/internal/delivery"
+	"assent/internal/i18n"
 	"assent/internal/store"
 	"assent/internal/subscriber"
+	"assent/internal/testkit"
 )
 
 const campaignsPage = overview + "/campaigns"
@@ -65,7 +67,9 @@ func (b *browser) planAt(page, when string) {
 	}
 }
 
-func campaignID(page string) uuid.UUID { return uuid.MustParse(page[strings.LastIndexByte(page, '/')+1:]) }
+func campaignID(page string) uuid.UUID {
+	return uuid.MustParse(page[strings.LastIndexByte(page, '/')+1:])
+}
 
 // work does what the worker would.
 func (w *world) work(page string) {
@@ -220,7 +224,9 @@ func TestWhoMaySendCampaigns(t *testing.T) {
 			}
 		}
 		tests := func() (n int64) {
-			w.write(func(tx *store.Tx) error { return tx.Raw("SELECT count(*) FROM messages WHERE kind = 'test'").Scan(&n).Error })
+			w.write(func(tx *store.Tx) error {
+				return tx.Raw("SELECT count(*) FROM messages WHERE kind = 'test'").Scan(&n).Error
+			})
 			return n
 		}
 		to := func(address string) answer {
@@ -292,4 +298,32 @@ func TestACampaignIsWatchedLive(t *testing.T) {
 		eval[bool](p, "document.querySelector('#ask [value=yes]').click() || true")
 		p.until("document.querySelector('.answer-text').textContent.includes('Called off')")
 	})
+}
+
+// As TestPagesAreSound, for campaigns in the states that look different.
+func TestCampaignPagesAreSound(t *testing.T) {
+	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
+	w.role(w.mina, w.marble, account.Owner)
+	w.crowd()
+	b := w.in(email)
+	sent, sending, draft := b.makeCampaign("name", "Letter of November"), b.makeCampaign("name", "Books for the long night"), b.makeCampaign("name", "Autumn letter", "rate_per_hour", "5000")
+	for _, page := range []string{sent, sending} {
+		b.planAt(page, "when=now")
+		w.work(page)
+	}
+	w.pass(2 * time.Minute)
+	w.settle(sent, delivery.Sent, "", 1)
+	w.settle(sent, delivery.Skipped, "consent-withdrawn", 1)
+	w.settle(sent, delivery.Uncertain, "no answer after the mail was handed over", 1)
+	w.settle(sending, delivery.Sent, "", 2)
+	w.work(sent)
+	for _, lang := range i18n.Languages {
+		p := w.tab()
+		p.signInByKeyboard(homePath)
+		for name, path := range map[string]string{"campaigns": campaignsPage + "?lang=", "no-campaigns": "/admin/b/marble/campaigns?lang=", "campaign-new": campaignsPage + "/new?lang=",
+			"campaign-draft": draft + "?lang=", "campaign-edit": draft + "/edit?lang=", "campaign-schedule": draft + "/schedule?when=later&day=2027-01-05&time=09:30&lang=",
+			"campaign-schedule-wrong": draft + "/schedule?when=later&lang=", "campaign-sending": sending + "?lang=", "campaign-sent": sent + "?did=campaign.resume&lang="} {
+			p.sound(name, lang, path+lang)
+		}
+	}
 }
