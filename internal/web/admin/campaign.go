@@ -20,6 +20,7 @@ import (
 	"assent/internal/campaign"
 	"assent/internal/consent"
 	"assent/internal/delivery"
+	"assent/internal/i18n"
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
@@ -515,8 +516,8 @@ func testCampaign(d *desk) error {
 }
 
 // sample is somebody who is nobody, to show a mail with.
-func (d *desk) sample(language string) subscriber.Subscriber {
-	return subscriber.Subscriber{Name: d.l.T("admin.campaign.sample-name"), Email: "sample@example.org", Language: language}
+func sample(language string) subscriber.Subscriber {
+	return subscriber.Subscriber{Name: i18n.For(language).T("admin.campaign.sample-name"), Email: "sample@example.org", Language: language}
 }
 
 // preview tells how the mail looks in the language of ?in=, else in the brand's own.
@@ -534,7 +535,7 @@ func (d *desk) preview(m mailing) (p Preview) {
 	for i, t := range p.Tabs {
 		p.Tabs[i].Current = strings.Contains(t.URL, "in="+url.QueryEscape(code))
 	}
-	shown, err := d.h.renderer.Preview(d.c.Request().Context(), delivery.Sample{BrandID: d.brand.ID, TopicID: m.TopicID, ContentID: m.ContentID, Language: code, Person: d.sample(code)})
+	shown, err := d.h.renderer.Preview(d.c.Request().Context(), delivery.Sample{BrandID: d.brand.ID, TopicID: m.TopicID, ContentID: m.ContentID, Language: code, Person: sample(code)})
 	if err != nil {
 		p.Wrong = d.l.T("admin.campaign.preview-wrong")
 		if wrong, ok := problem.Of(err); ok {
@@ -554,7 +555,7 @@ func previewCampaign(d *desk) error {
 		return err
 	}
 	in := d.c.QueryParam("in")
-	shown, err := d.h.renderer.Preview(d.c.Request().Context(), delivery.Sample{BrandID: d.brand.ID, TopicID: c.TopicID, ContentID: c.ContentID, Language: in, Person: d.sample(in)})
+	shown, err := d.h.renderer.Preview(d.c.Request().Context(), delivery.Sample{BrandID: d.brand.ID, TopicID: c.TopicID, ContentID: c.ContentID, Language: in, Person: sample(in)})
 	if err != nil {
 		return err
 	}
