@@ -203,6 +203,13 @@ func deskSamples(lang string) []sample {
 		{"topics", "admin/topics", admin.Topics{Frame: f, New: "/new", Topics: []admin.TopicLine{{Topic: dashboard.Topics[0], URL: "/topics/1", Wording: in(lang, "Yes, write to me.", "بله، برایم بنویسید."), Valid: 365}, {Topic: dashboard.Topics[1], Archived: &asked}}}},
 		{"topic", "admin/topic", admin.TopicForm{Frame: f, Sheet: sheet, Title: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), Texts: languages, Archive: "/archive", Back: "/topics"}},
 		{"topic-new", "admin/topic", admin.TopicForm{Frame: f, Sheet: changed, Title: in(lang, "New topic", "موضوع تازه"), New: true, Texts: languages, Back: "/topics"}},
+		{"campaigns", "admin/campaigns", admin.Campaigns{Frame: f, New: "/new", Next: "/next", Campaigns: []admin.CampaignLine{
+			{Name: in(lang, "November letter", "نامهٔ آبان"), URL: "/campaigns/1", Topic: dashboard.Topics[0].Name, Tag: "shop", State: in(lang, "Sent", "فرستاده شد"), Tone: "yes", When: in(lang, "yesterday", "دیروز"), Counted: true, Sent: 1204, Total: 1210}}}},
+		{"campaign-form", "admin/campaign-form", admin.CampaignForm{Frame: f, Sheet: admin.Sheet{Action: "/new", Page: "/new", Drafts: "/drafts"}, Title: in(lang, "New campaign", "کارزار تازه"), Topics: []admin.Choice{{Value: "1", Label: dashboard.Topics[0].Name}}, Texts: languages, Back: "/campaigns"}},
+		{"campaign", "admin/campaign", admin.CampaignPage{Frame: f, Title: in(lang, "November letter", "نامهٔ آبان"), State: in(lang, "Being sent", "در حال فرستادن"), Tone: "ask", Topic: dashboard.Topics[0].Name,
+			Lead: in(lang, "1,204 of 1,210 have it.", "۱۲۰۴ نفر از ۱۲۱۰ نفر گرفته‌اند."), Live: "/live", Counted: true, Counts: dashboard.Messages, Held: []admin.ReasonLine{{Text: in(lang, "Quiet hours", "ساعت سکوت"), N: 14, Do: in(lang, "They go in the morning.", "صبح می‌روند.")}},
+			Acts: []admin.CampaignAct{{ID: "pause", Label: in(lang, "Pause", "مکث"), To: "/pause", Sheet: sheet}}}},
+		{"campaign-schedule", "admin/campaign-schedule", admin.SchedulePage{Frame: f, Title: in(lang, "November letter", "نامهٔ آبان"), Lead: in(lang, "1,204 people will get this at 09:00.", "۱۲۰۴ نفر این را ساعت ۹ می‌گیرند."), Sheet: admin.Sheet{Action: "/schedule", Page: "/schedule"}, Ask: "/schedule", Back: "/campaigns/1", People: 1204, ZoneName: "Asia/Tehran"}},
 		{"log", "admin/log", admin.AuditLog{Frame: f, Next: "/log?before=1", First: "/log", Deeds: []admin.DeedLine{{At: asked, Who: "Mina", Text: in(lang, "Made the topic", "موضوع را ساخت"), Name: "letter"}}}},
 		{"parts", "admin/parts", admin.Parts{Frame: f, Sheet: sheet, Wrong: sheet, Changed: changed, Now: asked, Choices: []admin.Choice{{Value: "first", Label: in(lang, "The first", "نخست"), Hint: in(lang, "Usual.", "معمول.")}}}},
 	}
@@ -240,6 +247,7 @@ func bare() []sample {
 		{"", "admin/topics", admin.Topics{}}, {"", "admin/topic", admin.TopicForm{}}, {"", "admin/log", admin.AuditLog{}}, {"", "admin/parts", admin.Parts{}},
 		{"", "admin/mailbox", admin.Mailbox{}}, {"", "admin/mailbox", admin.Mailbox{Search: "x", Selected: &admin.Letter{}}},
 		{"", "admin/mailbox", admin.Mailbox{Selected: &admin.Letter{View: "text"}}},
+		{"", "admin/campaigns", admin.Campaigns{}}, {"", "admin/campaign-form", admin.CampaignForm{}}, {"", "admin/campaign", admin.CampaignPage{}}, {"", "admin/campaign-schedule", admin.SchedulePage{}},
 		{"", "admin/people", admin.People{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
 	}
 }
@@ -308,7 +316,7 @@ var keyless = regexp.MustCompile(`(?:public|admin|problem|calendar)\.[a-z-]+(?:\
 
 func inspect(t *testing.T, lang, page string) {
 	t.Helper()
-	if at := keyless.FindString(page); at != "" {
+	if at := keyless.FindString(strings.ReplaceAll(page, "{{ subscriber.", "")); at != "" { // what a marketer is told to write
 		t.Errorf("the page says %q", at)
 	}
 	closed(t, page)
