@@ -57,16 +57,23 @@ const (
 	sure   = 3.29 // 99.9 %
 )
 
-// atLeast is the lower end of the Wilson score interval of k among n (Wilson
-// 1927, J. Am. Stat. Assoc. 22:209, eq. for the roots); 0 where n is 0.
-func atLeast(k, n int64, z float64) float64 {
+// Interval is the Wilson score interval of k among n at 95 % (Wilson 1927, J. Am.
+// Stat. Assoc. 22:209, eq. for the roots); 0 to 1 where n is 0.
+func Interval(k, n int64) (low, high float64) { return interval(k, n, likely) }
+
+func interval(k, n int64, z float64) (low, high float64) {
 	if n <= 0 {
-		return 0
+		return 0, 1
 	}
 	p, m, z2 := float64(k)/float64(n), float64(n), z*z
 	middle := p + z2/(2*m)
 	spread := z * math.Sqrt(p*(1-p)/m+z2/(4*m*m))
-	return max(0, (middle-spread)/(1+z2/m))
+	return max(0, (middle-spread)/(1+z2/m)), min(1, (middle+spread)/(1+z2/m))
+}
+
+func atLeast(k, n int64, z float64) float64 {
+	low, _ := interval(k, n, z)
+	return low
 }
 
 // judge tells whether the stream must stop, or people should be warned, and why.

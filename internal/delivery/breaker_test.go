@@ -17,13 +17,14 @@ import (
 )
 
 // Values of R's prop.test(k, n, correct = FALSE)$conf.int.
-func TestAtLeast(t *testing.T) {
+func TestInterval(t *testing.T) {
 	for _, c := range []struct {
-		k, n int64
-		low  float64
-	}{{0, 10, 0}, {5, 10, 0.2366}, {10, 10, 0.7225}, {1, 100, 0.00177}, {30, 1000, 0.02109}, {0, 0, 0}} {
-		if low := atLeast(c.k, c.n, likely); math.Abs(low-c.low) > 1e-4 {
-			t.Errorf("%d of %d: at least %.5f, want %.5f", c.k, c.n, low, c.low)
+		k, n      int64
+		low, high float64
+	}{{0, 10, 0, 0.2775}, {5, 10, 0.2366, 0.7634}, {10, 10, 0.7225, 1}, {1, 100, 0.00177, 0.05449}, {30, 1000, 0.02109, 0.04252}, {0, 0, 0, 1}} {
+		low, high := Interval(c.k, c.n)
+		if math.Abs(low-c.low) > 1e-4 || math.Abs(high-c.high) > 1e-4 {
+			t.Errorf("%d of %d: %.5f to %.5f, want %.5f to %.5f", c.k, c.n, low, high, c.low, c.high)
 		}
 	}
 }

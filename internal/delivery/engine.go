@@ -474,22 +474,24 @@ func (co *courier) carry(ctx context.Context, j job) {
 			return
 		}
 		r, healthy := c.send(ctx, mail, func() error { return e.jour.begin(j.claimed) })
-		if r.verdict == hungUp && !e.heed(ctx, j.claimed, r) {
-			e.pool.put(c, healthy)
-			e.metrics.outcomes.WithLabelValues(verdictNames[hungUp]).Inc()
-			j.again(j.claimed)
-			continue
-		}
+		heeded := false
 		if r.verdict == hungUp {
+			if heeded = e.heed(ctx, j.claimed, r); !heeded {
+				e.pool.put(c, healthy)
+				e.metrics.outcomes.WithLabelValues(verdictNames[hungUp]).Inc()
+				j.again(j.claimed)
+				continue
+			}
 			r.verdict = postponed
-		} else {
-			e.heed(ctx, j.claimed, r)
 		}
 		if err := e.jour.end(j.claimed, r); err != nil {
 			e.log.Warn("the journal could not be written", "error", err)
 		}
 		e.book.enter(outcome{j.claimed, r})
 		e.pool.put(c, healthy) // not before the journal has the end: so no more are uncertain than there are connections
+		if !heeded {
+			e.heed(ctx, j.claimed, r)
+		}
 		return
 	}
 }

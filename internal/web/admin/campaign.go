@@ -406,7 +406,7 @@ func (d *desk) reached(p progress) (all []Rate) {
 		if f.Tracked == 0 {
 			continue
 		}
-		low, high := wilson(f.UniqueHuman, f.Tracked)
+		low, high := delivery.Interval(f.UniqueHuman, f.Tracked)
 		all = append(all, Rate{d.l.T(f.key), d.percent(f.UniqueHuman, f.Tracked), d.l.T("admin.campaign.of-tracked",
 			"N", d.l.Number(f.UniqueHuman), "All", d.l.Number(f.Tracked), "Low", d.share(low), "High", d.share(high))})
 	}
@@ -421,22 +421,18 @@ func (d *desk) share(x float64) string {
 	return d.l.T("admin.campaign.percent", "Whole", tenths/10, "Tenth", tenths%10)
 }
 
-// wilson is the interval that a proportion likely lies in, with 95 % confidence
-// (E. B. Wilson, JASA 22, 1927).
-func wilson(n, of int64) (low, high float64) {
-	const z = 1.959964
-	p, size := float64(n)/float64(of), float64(of)
-	middle, half := p+z*z/(2*size), z*math.Sqrt(p*(1-p)/size+z*z/(4*size*size))
-	return max(0, (middle-half)/(1+z*z/size)), min(1, (middle+half)/(1+z*z/size))
-}
-
 // campaignActs are what may be done in its state. A form's mark is that of the
 // state it was shown in: sent twice it is done once, and the page of a campaign
-// that only counts on stays as it is.
+// that only counts on stays as it is. A circuit breaker that stops it again is
+// another state, though nobody has changed the campaign.
 func (d *desk) campaignActs(m mailing) (all []CampaignAct) {
+	stopped := ""
+	if at := m.Progress.Flow.PausedAt; m.State == campaign.Sending && at != nil {
+		stopped = versionOf(*at)
+	}
 	add := func(what, tone, ask string) {
 		to := d.to(campaignPath(m.Campaign) + "/" + what)
-		once := uuid.NewSHA1(d.User.ID, []byte(what+m.ID.String()+versionOf(m.UpdatedAt)+m.Progress.Flow.PausedFor))
+		once := uuid.NewSHA1(d.User.ID, []byte(what+m.ID.String()+versionOf(m.UpdatedAt)+stopped))
 		all = append(all, CampaignAct{ID: "act-" + what, Label: d.l.T("admin.campaign.do." + what), To: to, Tone: tone, Ask: ask,
 			Sheet: Sheet{Action: to, Page: strings.Split(to, "?")[0], Once: once, Version: versionOf(m.UpdatedAt)}})
 	}
@@ -444,9 +440,8 @@ func (d *desk) campaignActs(m mailing) (all []CampaignAct) {
 	if m.Recallable {
 		add("recall", "yes", "")
 	}
-	stopped := m.State == campaign.Sending && m.Progress.Flow.PausedAt != nil
 	switch {
-	case m.State == campaign.Paused || stopped:
+	case m.State == campaign.Paused || stopped != "":
 		add("resume", "yes", d.l.N("admin.campaign.ask.resume", n.Queued+n.Claimed))
 	case m.State == campaign.Sending || m.State == campaign.Freezing:
 		add("pause", "", "")

@@ -159,6 +159,31 @@ func TestACampaignThroughThePages(t *testing.T) {
 }
 
 // Nobody overwrites another's text unseen, and nobody sends what they have not seen.
+// A circuit breaker may stop a campaign twice; whoever looked into it lets it go
+// on twice, and it does.
+func TestACampaignThatStoppedTwiceGoesOnTwice(t *testing.T) {
+	each(t, func(w *world) {
+		w.person(w.brand, w.topic, "sara@example.org", consent.Requested, consent.Given)
+		b := w.in(email)
+		page := b.makeCampaign(w.letterFields()...)
+		b.planAt(page, "when=now")
+		w.work(page)
+		w.pass(2 * time.Minute)
+		for range 2 {
+			w.pass(time.Minute)
+			w.write(func(tx *store.Tx) error { return delivery.PauseStream(tx, w.brand.ID, campaignID(page)) })
+			b.mustDo(page, "resume")
+			w.write(func(tx *store.Tx) error {
+				s, err := delivery.FindStream(tx, w.brand.ID, campaignID(page))
+				if s.PausedAt != nil {
+					t.Error("the stream stands still, and the page says that it goes on")
+				}
+				return err
+			})
+		}
+	})
+}
+
 func TestCampaignsOfTwoPeople(t *testing.T) {
 	each(t, func(w *world) {
 		b := w.in(email)

@@ -129,7 +129,7 @@ func people(d *desk) error {
 func (d *desk) find(tx *store.Tx, q peopleQuery, topics []consent.Topic) ([]subscriber.Subscriber, string, error) {
 	f := subscriber.Filter{Tag: q.tag, Newest: true}
 	if q.topic != "" || q.stand != "" {
-		f.Where = consent.Stand(asked(topics, q.topic), standing(q.stand), tx.Now())
+		f.Where = consent.Stand(meant(topics, q.topic), standing(q.stand), tx.Now())
 	}
 	if a, err := subscriber.ParseAddress(q.search); err == nil && q.cursor == "" {
 		whole := f
@@ -144,8 +144,8 @@ func (d *desk) find(tx *store.Tx, q peopleQuery, topics []consent.Topic) ([]subs
 	return subscriber.List(tx, d.brand.ID, f, q.cursor, peopleAtOnce)
 }
 
-// asked are the topics that a filter means: one, or all that mail is sent on.
-func asked(topics []consent.Topic, id string) (ids []uuid.UUID) {
+// meant are the topics of a filter: one, or all that mail is sent on.
+func meant(topics []consent.Topic, id string) (ids []uuid.UUID) {
 	for _, t := range topics {
 		if id == "" && t.Purpose == consent.Marketing || t.ID.String() == id {
 			ids = append(ids, t.ID)

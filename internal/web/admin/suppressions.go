@@ -162,6 +162,7 @@ func newSuppression(d *desk) error {
 
 func drawSuppression(d *desk) func(int, Sheet) error {
 	return func(status int, s Sheet) error {
+		s.Drafts = "" // nor is what is typed kept: it is an address that nobody may have given us
 		page := Suppression{Frame: d.frame("suppressions"), Sheet: s, Back: d.to("/suppressions")}
 		for _, why := range []string{consent.Manual, consent.Complaint} {
 			page.Reasons = append(page.Reasons, Choice{Value: why, Label: reason(d.l, why), Hint: d.l.T("admin.suppression.stops." + why)})
