@@ -6,6 +6,7 @@
   const pause = 700; // ms after the last key
 
   function keep(form) {
+    form.dataset.kept = 'yes';
     const saved = form.querySelector('.saved');
     let timer = 0;
     let kept = new URLSearchParams(new FormData(form)).toString();
@@ -55,4 +56,17 @@
   addEventListener('pageshow', () => { for (const f of document.querySelectorAll('form[data-sent]')) { delete f.dataset.sent; f.removeAttribute('aria-busy'); } });
   for (const form of document.querySelectorAll('form[data-draft]')) keep(form);
   document.getElementById('faults')?.focus();
+
+  // A part of a page that comes from elsewhere than it was asked for is another
+  // page: the session has ended, and the way leads to signing in.
+  document.addEventListener('htmx:beforeSwap', (e) => {
+    const { xhr, pathInfo } = e.detail;
+    if (xhr.responseURL && new URL(xhr.responseURL).pathname !== new URL(pathInfo.finalRequestPath, location).pathname) {
+      e.detail.shouldSwap = false;
+      location.assign(location.href);
+    }
+  });
+  document.addEventListener('htmx:load', (e) => {
+    for (const form of e.target.querySelectorAll?.('form[data-draft]') ?? []) if (!form.dataset.kept) keep(form);
+  });
 })();

@@ -7,12 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"assent/internal/account"
 	"assent/internal/brand"
 	"assent/internal/consent"
 	"assent/internal/offer"
 	"assent/internal/store"
 	"assent/internal/subscriber"
+	"assent/internal/testkit"
 )
 
 // known is the person of the brand with the address.
@@ -358,4 +361,25 @@ func TestManyStoppedInPages(t *testing.T) {
 			t.Errorf("a cursor that is none: %d", got.status)
 		}
 	})
+}
+
+// What is typed narrows the list without a button, and a list that is asked for
+// after the session has ended leads to signing in instead of vanishing.
+func TestPeopleAreFoundAsOneTypes(t *testing.T) {
+	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
+	for _, who := range []string{"sara", "ali", "reza"} {
+		w.person(w.brand, w.topic, who+"@example.org", consent.Requested, consent.Given)
+	}
+	p := w.tab()
+	p.signInByKeyboard("/admin/b/baharan/people")
+	p.until("document.querySelectorAll('#found tbody tr').length == 3")
+	p.do(chromedp.SendKeys("#f-q", "sara"))
+	p.until("document.querySelectorAll('#found tbody tr').length == 1 && location.search.includes('q=sara') && document.activeElement.id == 'f-q'")
+	if told := eval[string](p, "document.getElementById('found-told').textContent"); told != "One person on this page." {
+		t.Errorf("who listens is told %q", told)
+	}
+	eval[string](p, "fetch('/admin/sign-out', {method: 'POST'}).then(() => { document.body.dataset.out = 'yes' }), ''")
+	p.until("document.body.dataset.out")
+	p.do(chromedp.SendKeys("#f-q", "h"))
+	p.until("document.querySelector('#f-email')")
 }
