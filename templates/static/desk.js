@@ -4,6 +4,26 @@
 (() => {
   'use strict';
   const pause = 700; // ms after the last key
+  const user = document.querySelector('.app')?.dataset.user || '';
+
+  // What could not be kept at the server, because the session had ended or the
+  // network was away, waits in this tab for its form and its user to come back.
+  const place = (form) => `draft ${user} ${form.elements.page?.value}`;
+  if (user) {
+    const done = new URLSearchParams(location.search).has('did'); // a form was taken
+    for (const key of Object.keys(sessionStorage)) {
+      if (key.startsWith('draft ') && (done || !key.startsWith(`draft ${user} `))) sessionStorage.removeItem(key);
+    }
+  }
+  async function bringBack(form) {
+    const waiting = sessionStorage.getItem(place(form));
+    if (!waiting || document.getElementById('faults')) return false;
+    const answer = await fetch(form.dataset.draft, { method: 'POST', body: new URLSearchParams(waiting), credentials: 'same-origin', redirect: 'error' });
+    if (!answer.ok) return false;
+    sessionStorage.removeItem(place(form));
+    location.reload();
+    return true;
+  }
 
   function keep(form) {
     form.dataset.kept = 'yes';
@@ -18,12 +38,19 @@
         const answer = await fetch(form.dataset.draft, { method: 'POST', body: new URLSearchParams(now), credentials: 'same-origin', keepalive: now.length < 60000, redirect: 'error' });
         if (!answer.ok) throw new Error(String(answer.status));
         kept = now;
+        sessionStorage.removeItem(place(form));
         if (saved) { saved.textContent = await answer.text(); saved.classList.remove('no'); }
       } catch {
+        sessionStorage.setItem(place(form), now);
         if (saved) { saved.textContent = saved.dataset.lost || ''; saved.classList.add('no'); }
         timer = setTimeout(send, 5 * pause); // the network is away: again, until it is back
       }
     }
+    bringBack(form).catch(() => { /* the network is away; it waits on */ });
+    form.addEventListener('submit', () => {
+      const now = new URLSearchParams(new FormData(form)).toString();
+      if (now !== kept) sessionStorage.setItem(place(form), now);
+    });
     form.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(send, pause); });
     document.addEventListener('visibilitychange', () => { if (document.hidden && timer) { clearTimeout(timer); send(); } });
   }

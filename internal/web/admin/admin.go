@@ -214,7 +214,7 @@ func (h *house) frame(c echo.Context, v visit, zone *time.Location) Frame {
 	}
 	f.Nav = append(f.Nav, NavItem{Label: l.T("admin.nav.api"), URL: apiPath})
 	if v.signedIn {
-		f.User, f.SignOut = v.User.Name, to(c, signOutPath)
+		f.User, f.UserID, f.SignOut = v.User.Name, v.User.ID.String(), to(c, signOutPath)
 	}
 	return f
 }

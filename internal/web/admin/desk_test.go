@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/google/uuid"
 
 	"assent/internal/account"
 	"assent/internal/consent"
 	"assent/internal/store"
+	"assent/internal/testkit"
 )
 
 // field reads the value of a hidden input.
@@ -178,6 +180,23 @@ func TestTypingKeepsADraft(t *testing.T) {
 		p.open(overview + "/topics/new")
 		p.until("document.querySelector('#f-texts\\\\.en\\\\.name').value === 'Typed and not saved'")
 	})
+}
+
+// What is typed after the session has ended is there after signing in again, in
+// the same form.
+func TestTypingAfterTheSessionHasEnded(t *testing.T) {
+	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
+	p := w.tab()
+	p.signInByKeyboard(overview + "/topics/new")
+	eval[string](p, "fetch('/admin/sign-out', {method: 'POST'}).then(() => { document.body.dataset.out = 'yes' }), ''")
+	p.until("document.body.dataset.out")
+	p.do(focus("#f-texts\\.en\\.name"), keys("Typed too late"))
+	p.until("document.querySelector('.saved.no')")
+	p.open(overview + "/topics/new")
+	p.until("document.querySelector('#f-email')")
+	p.do(focus("#f-email"))
+	p.do(keys(email + kb.Tab + password + kb.Enter))
+	p.until("document.querySelector('#f-texts\\\\.en\\\\.name')?.value === 'Typed too late'")
 }
 
 func focus(selector string) chromedp.Action[chromedp.Void] { return chromedp.Focus(selector) }

@@ -7,6 +7,7 @@ import "time"
 // Frame is what stands around every page of the team but the sign-in.
 type Frame struct {
 	User      string // who is signed in; empty: nobody, as at the demo's mailbox
+	UserID    string // empty: nobody
 	Nav       []NavItem
 	Brands    []NavItem  // of the user, to switch between; empty where there is no choice
 	Languages []Language // to see this page in
