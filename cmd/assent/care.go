@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"time"
 
 	"assent/internal/app"
 	"assent/internal/store"
@@ -32,6 +36,48 @@ func (*doctorCommand) Run(ctx context.Context, c *cli) error {
 	}
 	if ill > 0 {
 		return fmt.Errorf("%d of the parts need care", ill)
+	}
+	return nil
+}
+
+type readyCommand struct {
+	Worker bool `help:"Ask a process that has the role worker alone."`
+}
+
+// readyTime is more than a process takes to ask its database.
+const readyTime = 6 * time.Second
+
+// Run asks /readyz of the process that serves on this machine, for those who
+// watch over it and have no other way to ask, such as a container's health check.
+func (r *readyCommand) Run(ctx context.Context, c *cli) error {
+	s, err := c.settings()
+	if err != nil {
+		return err
+	}
+	listen := s.Listen
+	if r.Worker {
+		listen = s.WorkerListen
+	}
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return errors.New("ASSENT_WORKER_LISTEN is not set, so a worker cannot be asked")
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", http.NoBody)
+	if err != nil {
+		return err
+	}
+	answer, err := (&http.Transport{}).RoundTrip(q) // directly, whatever proxy the environment names
+	if err != nil {
+		return fmt.Errorf("it does not answer: %w", err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("it is not ready: %s", answer.Status)
 	}
 	return nil
 }

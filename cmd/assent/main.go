@@ -33,6 +33,7 @@ type cli struct {
 	Key     keyCommand     `cmd:"" help:"Make an API key."`
 	DKIM    dkimCommand    `cmd:"" name:"dkim" help:"Make and change the keys that sign a brand's mail."`
 	Doctor  doctorCommand  `cmd:"" help:"Check the settings and every part they name."`
+	Ready   readyCommand   `cmd:"" help:"Ask the running service on this machine whether it is ready; fails if not."`
 	Backup  backupCommand  `cmd:"" help:"Write the whole database to a file."`
 	Restore restoreCommand `cmd:"" help:"Fill an empty database from a backup. Nothing is sent until you say so."`
 }

@@ -119,6 +119,9 @@ func Open(ctx context.Context, s config.Settings, o Options) (a *App, err error)
 	}
 	a.renderer = delivery.NewRenderer(a.DB, a.URLs)
 	listen(a.DB)
+	if err := a.registry.Register(delivery.NewFigures(a.DB)); err != nil {
+		return nil, fmt.Errorf("register the figures of sending: %w", err)
+	}
 	if a.door, err = account.NewDoor(a.DB); err != nil {
 		return nil, err
 	}

@@ -44,8 +44,10 @@ func TestAWorkerAnswersProbes(t *testing.T) {
 		if answer.StatusCode != want {
 			t.Errorf("%s: %s", path, answer.Status)
 		}
-		if path == "/metrics" && !strings.Contains(body, "assent_mail_connections 4") {
-			t.Errorf("the figures are without those of sending:\n%s", body)
+		for _, figure := range []string{"assent_mail_connections 4", "assent_mail_nodes 1", "assent_data_free_bytes "} {
+			if path == "/metrics" && !strings.Contains(body, "\n"+figure) {
+				t.Errorf("the figures are without %s:\n%s", figure, body)
+			}
 		}
 	}
 	quiet, err := Open(t.Context(), settingsOf(t), Options{Roles: []Role{RoleWorker}, Log: slog.New(slog.DiscardHandler)})

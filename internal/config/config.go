@@ -39,7 +39,7 @@ type Settings struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	Log            string         // text or json
 	WorkerListen   string         // where a process without pages answers probes; "" is nowhere
-	Metrics        string         // who may read /metrics: local, open or off
+	Metrics        string         // who may read /metrics: local, direct, open or off
 	SignupPerIP    int            // sign-ups a minute from one address; an IPv6 client counts by its /64
 	SignupPerForm  int            // sign-ups a minute at one form
 	SignupMinFill  time.Duration  // a form that comes back sooner was filled by a machine

@@ -194,7 +194,7 @@ func TestWrongSettingsAreNamedOnOneLine(t *testing.T) {
 		"ASSENT_SECRET=" + keyA + "," + keyA:                              {"ASSENT_SECRET", "twice"},
 		"ASSENT_TRUSTED_PROXIES=10.0.0.0/8 proxy.example":                 {"ASSENT_TRUSTED_PROXIES", "proxy.example"},
 		"ASSENT_LOG=xml":                                                  {"ASSENT_LOG", "text, json"},
-		"ASSENT_METRICS=yes":                                              {"ASSENT_METRICS", "local, open, off"},
+		"ASSENT_METRICS=yes":                                              {"ASSENT_METRICS", "local, direct, open, off"},
 		"ASSENT_SIGNUP_PER_IP=0":                                          {"ASSENT_SIGNUP_PER_IP", "from 1"},
 		"ASSENT_SIGNUP_PER_FORM=many":                                     {"ASSENT_SIGNUP_PER_FORM", "whole number"},
 		"ASSENT_SIGNUP_MIN_FILL=2":                                        {"ASSENT_SIGNUP_MIN_FILL", "unit"},

@@ -39,7 +39,7 @@ var table = []setting{
 	{"secret", always(""), parseSecret, func(s Settings) string { return fmt.Sprintf("(%d keys)", len(s.Secrets)) }},
 	{"trusted_proxies", always(""), parseProxies, func(s Settings) string { return fmt.Sprint(s.TrustedProxies) }},
 	{"log", always("text"), oneOf(func(s *Settings) *string { return &s.Log }, "text", "json"), func(s Settings) string { return s.Log }},
-	{"metrics", always("local"), oneOf(func(s *Settings) *string { return &s.Metrics }, "local", "open", "off"),
+	{"metrics", always("local"), oneOf(func(s *Settings) *string { return &s.Metrics }, "local", "direct", "open", "off"),
 		func(s Settings) string { return s.Metrics }},
 	count("signup_per_ip", "10", func(s *Settings) *int { return &s.SignupPerIP }),
 	count("signup_per_form", "600", func(s *Settings) *int { return &s.SignupPerForm }),

@@ -12,12 +12,16 @@ type metrics struct {
 }
 
 func newMetrics() *metrics {
-	return &metrics{
+	m := &metrics{
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "assent_mail_tries_total",
 			Help: "What tries to hand a mail over came to, by verdict."}, []string{"verdict"}),
 		gate: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "assent_mail_gate_total",
 			Help: "What the gate answered for due messages: passed, skipped or later, and why."}, []string{"answer", "reason"}),
 	}
+	for _, name := range verdictNames { // from 0 on, or the first of a kind would be no increase
+		m.outcomes.WithLabelValues(name)
+	}
+	return m
 }
 
 var verdictNames = map[verdict]string{accepted: "accepted", refused: "refused", postponed: "postponed",
@@ -74,5 +78,7 @@ func (e *Engine) Collectors() []prometheus.Collector {
 			func() float64 { return float64(e.hand.size()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "assent_mail_connections", Help: "Connections to mail servers that this process may have at once."},
 			func() float64 { return float64(e.pool.size()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "assent_data_free_bytes", Help: "Room left where this process keeps its journal; without any, nothing is sent. -1 where that cannot be told."},
+			func() float64 { return freeBytes(e.jour.dir) }),
 	}
 }

@@ -47,24 +47,34 @@ func (m *meter) measure(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// metrics shows the figures, unless open only to this machine: a peer that is
-// not loopback, and whatever a proxy passes on, is then told there is nothing.
-func metrics(r *prometheus.Registry, open bool) echo.HandlerFunc {
+// metrics shows the figures to those whom the mode lets have them; all others
+// are told there is nothing.
+//
+//	local   this machine, without a proxy between
+//	direct  whoever reaches the process without a proxy between
+//	open    everybody
+func metrics(r *prometheus.Registry, mode string) echo.HandlerFunc {
 	h := echo.WrapHandler(promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
 	return func(c echo.Context) error {
-		if !open && !local(c.Request()) {
+		if may := mode == "open" || direct(c.Request()) && (mode == "direct" || near(c.Request())); !may {
 			return problem.New(problem.NotFound, "problem.not-found")
 		}
 		return h(c)
 	}
 }
 
-func local(r *http.Request) bool {
+// direct: no proxy says that it passes the request on.
+func direct(r *http.Request) bool {
 	for _, h := range []string{"Forwarded", echo.HeaderXForwardedFor, echo.HeaderXRealIP} {
 		if r.Header.Get(h) != "" {
 			return false
 		}
 	}
+	return true
+}
+
+// near: the peer is on this machine.
+func near(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	return err == nil && peer.Addr().Unmap().IsLoopback()
 }

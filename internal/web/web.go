@@ -30,7 +30,7 @@ type Options struct {
 	URLs           link.URLs
 	TrustedProxies []netip.Prefix              // whose X-Forwarded-For is believed; none: nobody's
 	Log            *slog.Logger                // nil: slog.Default()
-	Metrics        string                      // who may read /metrics: "local" (also ""), "open" or "off"
+	Metrics        string                      // who may read /metrics: "local" (also ""), "direct", "open" or "off"
 	Registry       *prometheus.Registry        // nil: one of its own; others may add to it
 	Ready          func(context.Context) error // asked by /readyz; nil: always ready
 	ErrorPage      ErrorPage                   // tells failures to people; nil: one plain sentence
@@ -70,7 +70,7 @@ func New(o Options) (*echo.Echo, error) {
 	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	e.GET("/readyz", ready(o.Ready))
 	if o.Metrics != "off" {
-		e.GET("/metrics", metrics(o.Registry, o.Metrics == "open"))
+		e.GET("/metrics", metrics(o.Registry, o.Metrics))
 	}
 	e.Match([]string{http.MethodGet, http.MethodHead}, "/static/*", static)
 	return e, nil

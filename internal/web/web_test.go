@@ -311,6 +311,12 @@ func TestHealthReadinessAndMetrics(t *testing.T) {
 	if near() != 200 || near("X-Forwarded-For", "198.51.100.9") != 404 || near("Forwarded", "for=198.51.100.9") != 404 {
 		t.Error("metrics are not told to this machine alone")
 	}
+	straight, _ := house(t, Options{Metrics: "direct"})
+	for header, want := range map[string]int{"Accept": 200, "X-Forwarded-For": 404, "Forwarded": 404, "X-Real-Ip": 404} {
+		if w := ask(straight, "GET", "/metrics", nil, header, "198.51.100.9"); w.Code != want {
+			t.Errorf("metrics for who comes directly, with %s: %d, want %d", header, w.Code, want)
+		}
+	}
 	off, _ := house(t, Options{Metrics: "off"})
 	if w := ask(off, "GET", "/metrics", nil); w.Code != 404 {
 		t.Errorf("metrics that are off: %d", w.Code)
