@@ -199,6 +199,30 @@ func TestTypingAfterTheSessionHasEnded(t *testing.T) {
 	p.until("document.querySelector('#f-texts\\\\.en\\\\.name')?.value === 'Typed too late'")
 }
 
+// A day is chosen by keyboard in the calendar of the page's language, and
+// written as it could have been typed.
+func TestADayIsChosen(t *testing.T) {
+	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
+	p := w.tab()
+	p.signInByKeyboard(overview + "/parts")
+	for _, c := range []struct{ lang, typed, keys, want string }{
+		{"en", "2027-01-31", kb.ArrowRight + kb.PageDown + kb.ArrowDown + kb.Enter, "2027-03-08"},
+		{"fa", "۱۴۰۵/۱۲/۲۹", kb.ArrowLeft + kb.Enter, "۱۴۰۶/۰۱/۰۱"}, // 1405 is no leap year; leftward is onward
+		{"fa", "۱۴۰۶/۰۶/۳۱", kb.PageDown + kb.End + kb.Enter, "۱۴۰۶/۰۷/۳۰"},
+		{"fa", "1403/12/30", kb.ArrowUp + kb.Enter, "۱۴۰۳/۱۲/۲۳"}, // a leap year
+	} {
+		p.open(overview + "/parts?lang=" + c.lang)
+		p.until("document.querySelector('[data-day-of]') && !document.querySelector('[data-day-of]').hidden")
+		p.do(focus("#f-day"), keys(c.typed), focus("[data-day-of]"), keys(kb.Enter))
+		p.until("document.querySelector('.days[open]') && document.activeElement.dataset.t")
+		p.do(keys(c.keys))
+		p.until("!document.querySelector('.days[open]')")
+		if got := eval[string](p, "document.getElementById('f-day').value"); got != c.want {
+			t.Errorf("%s, %s: %s, want %s", c.lang, c.typed, got, c.want)
+		}
+	}
+}
+
 func focus(selector string) chromedp.Action[chromedp.Void] { return chromedp.Focus(selector) }
 
 func keys(text string) chromedp.Action[chromedp.Void] { return chromedp.KeyEvent(text) }
