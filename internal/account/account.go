@@ -34,6 +34,7 @@ type User struct {
 	Name         string
 	PasswordHash string // Argon2id, encoded with its parameters
 	Language     string // BCP 47
+	SessionEpoch int    // a session begun under another is over
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 }
