@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"github.com/labstack/echo/v4"
+
 	"assent/internal/account"
 	"assent/internal/web"
 )
@@ -19,6 +21,9 @@ var sections = []section{
 	{"people", "/people", account.Analyst, "people"},
 	{"suppressions", "/suppressions", account.Analyst, "people"},
 	{"campaigns", "/campaigns", account.Reader, "mail"},
+	{"settings", "/settings", account.Owner, "house"},
+	{"team", "/team", account.Owner, "house"},
+	{"keys", "/keys", account.Owner, "house"},
 	{"log", "/log", account.Owner, "house"},
 	{"parts", "/parts", account.Owner, "house"},
 }
@@ -60,12 +65,14 @@ func (d *desk) brandLines() []NavItem {
 
 // told is what the form did that led here: one of the sentences of the
 // catalogue, for whoever makes up an address can choose among those only.
-func (d *desk) told() string {
-	key := "admin.done." + d.c.QueryParam("did")
-	if !d.l.Has(key) {
+func (d *desk) told() string { return told(d.c) }
+
+func told(c echo.Context) string {
+	l, key := web.Localizer(c), "admin.done."+c.QueryParam("did")
+	if !l.Has(key) {
 		return ""
 	}
-	return d.l.T(key)
+	return l.T(key)
 }
 
 // drawAs answers with a page and a status.

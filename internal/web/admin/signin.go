@@ -24,11 +24,20 @@ func (h *house) askSignIn(c echo.Context) error {
 	if !problem.Is(err, problem.Unauthorized) {
 		return err
 	}
-	return web.Page(c, http.StatusOK, "admin/signin", signInPage(c, next))
+	empty, err := h.empty(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	if empty {
+		return web.SeeOther(c, to(c, welcomePath))
+	}
+	page := signInPage(c, next)
+	page.Told = told(c)
+	return web.Page(c, http.StatusOK, "admin/signin", page)
 }
 
 func signInPage(c echo.Context, next string) SignIn {
-	return SignIn{Action: to(c, signInPath), Next: next, Languages: languages(c, "next", next)}
+	return SignIn{Action: to(c, signInPath), Next: next, Forgotten: to(c, forgottenPath), Languages: languages(c, "next", next)}
 }
 
 // signIn lets in who knows an address and its password. What was wrong is told

@@ -38,6 +38,9 @@ type SignIn struct {
 	Email  string // as typed
 	Error  string // one sentence; never says which half was wrong
 	Next   string // where to go then, a path of this service
+	Told   string // what was done before; may be empty
+
+	Forgotten string // address, for who does not know the password
 
 	Languages []Language
 }
