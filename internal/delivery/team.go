@@ -77,3 +77,24 @@ func (r *Renderer) systemData(m Message) (map[string]any, error) {
 	data["link_url"] = to
 	return data, nil
 }
+
+// everSentLooks is how many of the newest mails of a stream are looked at.
+const everSentLooks = 50
+
+// EverSent tells whether a mail of the brand was ever accepted by a mail server:
+// a marketing mail, or one of the newest confirmations, service and test mails.
+// Its cost is bounded, by the indexes on streams and messages.
+func EverSent(tx *store.Tx, brandID uuid.UUID) (yes bool, err error) {
+	err = tx.Raw("SELECT EXISTS (SELECT 1 FROM tallies t JOIN streams s ON s.id = t.stream_id WHERE s.brand_id = ? AND t.sent > 0)", brandID).Scan(&yes).Error
+	for _, origin := range []Origin{OriginConfirm, OriginTest, OriginService} {
+		if err != nil || yes {
+			break
+		}
+		err = tx.Raw("SELECT EXISTS (SELECT 1 FROM (SELECT state FROM messages WHERE stream_id = ? ORDER BY id DESC LIMIT ?) newest WHERE state = 'sent')",
+			brandStream(brandID, origin), everSentLooks).Scan(&yes).Error
+	}
+	if err != nil {
+		return false, fmt.Errorf("ask whether a brand ever sent: %w", err)
+	}
+	return yes, nil
+}

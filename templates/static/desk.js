@@ -25,6 +25,7 @@
       }
     }
     form.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(send, pause); });
+    form.addEventListener('submit', () => { clearTimeout(timer); timer = 0; kept = new URLSearchParams(new FormData(form)).toString(); }); // what is sent is no draft any more
     document.addEventListener('visibilitychange', () => { if (document.hidden && timer) { clearTimeout(timer); send(); } });
   }
 

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,7 @@ type house struct {
 	mailings mailings
 	tries    *web.Limiter // of those who are not signed in, by their place
 	letters  *web.Limiter // invitations, by brand
+	ready    sync.Map     // ids of brands that are set up
 	settled  atomic.Bool  // there is an account; there will always be one
 }
 

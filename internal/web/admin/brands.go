@@ -63,7 +63,7 @@ func brandForm(c echo.Context, f Frame, s Sheet) BrandForm {
 	for _, lang := range i18n.Languages {
 		l := i18n.For(lang)
 		one := LanguageFields{Code: lang, Name: l.T("admin.language"), Dir: l.Dir()}
-		if lang == own {
+		if one.First = lang == own; one.First {
 			page.Texts = slices.Insert(page.Texts, 0, one)
 		} else {
 			page.Texts = append(page.Texts, one)
@@ -121,7 +121,7 @@ func (h *house) createBrand(c echo.Context, v visit) error {
 		if err := account.Grant(tx, v.User.ID, b.ID, account.Owner); err != nil {
 			return "", err
 		}
-		return to(c, brandPath+b.Slug, "did", "brand.create"), account.Note(tx, account.Deed{BrandID: b.ID, UserID: &v.User.ID, What: "brand.create", SubjectID: &b.ID, Detail: map[string]any{"name": b.Slug}})
+		return to(c, brandPath+b.Slug+"/setup", "did", "brand.create"), account.Note(tx, account.Deed{BrandID: b.ID, UserID: &v.User.ID, What: "brand.create", SubjectID: &b.ID, Detail: map[string]any{"name": b.Slug}})
 	})
 	if s, status, ok := h.back(c, values, err); ok {
 		return h.drawNewBrand(c, v, status, s)

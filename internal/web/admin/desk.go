@@ -49,7 +49,7 @@ func behind(method, path string, least account.Role, do func(*desk) error) actio
 
 // actions are all that there are.
 func actions() []action {
-	return slices.Concat(overviewActions(), topicActions(), peopleActions(), campaignActions(), settingsActions(), teamActions(), keyActions(), auditActions(), partsActions())
+	return slices.Concat(overviewActions(), setupActions(), topicActions(), peopleActions(), campaignActions(), settingsActions(), teamActions(), keyActions(), auditActions(), partsActions())
 }
 
 // desk is one visit to a page of a brand.
@@ -60,6 +60,8 @@ type desk struct {
 	l     *i18n.Localizer
 	brand brand.Brand
 	role  account.Role
+
+	settingUp bool // steps are left that the visitor can take
 }
 
 // at asks who comes, and whether they may, before the action.
@@ -112,7 +114,10 @@ func (h *house) desk(c echo.Context, v visit) (*desk, error) {
 		return nil, problem.New(problem.NotFound, "brand.unknown")
 	}
 	b := v.brands[i]
-	return &desk{visit: v, c: c, h: h, l: web.Localizer(c), brand: b, role: v.Role(b.ID)}, nil
+	d := &desk{visit: v, c: c, h: h, l: web.Localizer(c), brand: b, role: v.Role(b.ID)}
+	var err error
+	d.settingUp, err = h.settingUp(c.Request().Context(), b, d.role)
+	return d, err
 }
 
 // to is the address of a page of the brand: path below it, then name, value

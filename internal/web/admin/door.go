@@ -113,6 +113,9 @@ type Welcome struct {
 	Languages []Language
 }
 
+// WelcomePage is the path of the page for who has the code.
+func WelcomePage(code string) string { return welcomePath + "?" + url.Values{"code": {code}}.Encode() }
+
 func (h *house) welcome(c echo.Context) error {
 	code := c.QueryParam("code")
 	err := h.DB.Read(c.Request().Context(), func(tx *store.Tx) error { return account.CheckFirst(tx, code) })

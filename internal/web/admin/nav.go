@@ -17,6 +17,7 @@ type section struct {
 // sections are all pages that one gets to from everywhere, in their order.
 var sections = []section{
 	{"overview", "", account.Reader, ""},
+	{"setup", "/setup", account.Marketer, ""}, // while steps are left
 	{"topics", "/topics", account.Reader, "permission"},
 	{"people", "/people", account.Analyst, "people"},
 	{"suppressions", "/suppressions", account.Analyst, "people"},
@@ -35,7 +36,7 @@ func (d *desk) frame(current string) Frame {
 	f.Nav = nil
 	group := ""
 	for _, s := range sections {
-		if !d.may(s.least) {
+		if !d.may(s.least) || s.name == "setup" && !d.settingUp && current != "setup" {
 			continue
 		}
 		item := NavItem{Label: d.l.T("admin.nav." + s.name), URL: d.to(s.path), Current: s.name == current}
@@ -46,6 +47,9 @@ func (d *desk) frame(current string) Frame {
 		f.Nav = append(f.Nav, item)
 	}
 	f.Nav = append(f.Nav, extra...)
+	if d.settingUp && current == "overview" {
+		f.Setup = d.to("/setup")
+	}
 	f.Brands = d.brandLines()
 	f.Notice = d.told()
 	return f

@@ -13,6 +13,7 @@ type Frame struct {
 	SignOut   string     // address to post to; empty where nobody is signed in
 	Zone      *time.Location
 	Notice    string // may be empty
+	Setup     string // address; empty: everything is set up, or this is not the overview
 }
 
 // Language is one choice of the language switch.
