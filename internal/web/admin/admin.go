@@ -121,7 +121,7 @@ type visit struct {
 	account.Actor
 	signedIn bool
 	brands   []brand.Brand // by name
-	all      bool          // they may see the people of every brand there is
+	all      bool          // they own every brand there is
 	first    bool          // there is no brand yet
 }
 
@@ -171,7 +171,7 @@ func (h *house) reach(ctx context.Context, v *visit) error {
 			if role.Valid() {
 				v.brands = append(v.brands, b)
 			}
-			v.all = v.all && role.Includes(account.Analyst)
+			v.all = v.all && role == account.Owner
 		}
 		return nil
 	})

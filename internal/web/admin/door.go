@@ -24,8 +24,10 @@ import (
 func (h *house) mountDoor(e *echo.Echo) {
 	e.GET(welcomePath, h.welcome)
 	e.POST(welcomePath, h.limited(h.makeFirst))
-	e.GET(forgottenPath, h.forgotten)
-	e.POST(forgottenPath, h.limited(h.sendReset))
+	if !h.OpenMailbox { // where everybody reads the mails, a mail proves nothing
+		e.GET(forgottenPath, h.forgotten)
+		e.POST(forgottenPath, h.limited(h.sendReset))
+	}
 	e.GET(resetPath+":token", h.askReset)
 	e.POST(resetPath+":token", h.limited(h.reset))
 	e.GET(invitationPath+":token", h.invitation)

@@ -347,6 +347,17 @@ func (w *world) member(address string) (id uuid.UUID) {
 	return id
 }
 
+// Who reads the mailbox reads the links by which passwords are set: owners only.
+func TestAnAnalystReadsNoLinks(t *testing.T) {
+	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
+	u := w.newUser("analyst@baharan.example", "Analyst", "en")
+	w.role(u, w.brand, account.Analyst)
+	w.role(u, w.marble, account.Owner)
+	if got := w.in("analyst@baharan.example").get(mailboxPath); got.status != http.StatusForbidden {
+		t.Errorf("an analyst at the mailbox: %d", got.status)
+	}
+}
+
 func TestTheLastOwnerStays(t *testing.T) {
 	each(t, func(w *world) {
 		b := w.in(email)
