@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"assent/internal/account"
 	"assent/internal/brand"
@@ -104,10 +105,8 @@ func setup(d *desk) error {
 		} else {
 			next = true
 			s.Text, s.Label = d.l.T("admin.setup."+name+".text"), d.l.T("admin.setup."+name+".do")
-			for _, path := range stepPages[name] {
-				if s.URL == "" {
-					s.URL = d.pageOf(path)
-				}
+			if s.URL = d.pageOf(stepPages[name][0]); s.URL == "" {
+				s.URL = d.pageOf(strings.TrimSuffix(stepPages[name][0], "/new"))
 			}
 		}
 		page.Steps = append(page.Steps, s)
