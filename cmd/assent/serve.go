@@ -23,7 +23,11 @@ func (s *serveCommand) Run(ctx context.Context, c *cli) error {
 	}
 	return run(ctx, settings, app.Options{Roles: s.Roles}, func(a *app.App) error {
 		slog.Info("assent serves", "version", version, "address", a.Addr(), "public", settings.PublicURL.String(), "roles", fmt.Sprint(s.Roles))
-		return nil
+		first, err := a.FirstAccount(ctx)
+		if first != "" {
+			slog.Info("nobody can sign in yet: open this address to make the first account", "page", first)
+		}
+		return err
 	})
 }
 

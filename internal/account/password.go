@@ -1,14 +1,18 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
+	"github.com/google/uuid"
 
+	"assent/internal/i18n"
 	"assent/internal/problem"
 	"assent/internal/store"
 )
@@ -98,36 +102,49 @@ type NewUser struct {
 // AddUser adds a person, who may do nothing anywhere until a role is granted.
 // An address that has an account already is problem.Conflict.
 func (d *Door) AddUser(ctx context.Context, n NewUser) (User, error) {
-	email, err := checkEmail(n.Email)
+	u, err := d.prepare(ctx, n)
 	if err != nil {
 		return User{}, err
 	}
-	name, err := checkName("name", n.Name)
-	if err != nil {
+	return u, d.db.Write(ctx, u.add)
+}
+
+// prepare checks the person and hashes the password, which takes long and is
+// done in no transaction.
+func (d *Door) prepare(ctx context.Context, n NewUser) (u User, err error) {
+	p := problem.New(problem.Invalid, "problem.invalid")
+	note := func(err error) {
+		if wrong, ok := problem.Of(err); ok {
+			p.Fields = append(p.Fields, wrong.Fields...)
+		}
+	}
+	u.Name, err = checkName("name", n.Name)
+	note(err)
+	u.Email, err = checkEmail(n.Email)
+	note(err)
+	note(checkPassword(n.Password, u.Email))
+	u.Language = cmp.Or(n.Language, "en")
+	if !slices.Contains(i18n.Languages, u.Language) {
+		p.Field("language", "problem.field.choice")
+	}
+	if err := p.OrNil(); err != nil {
 		return User{}, err
 	}
-	if err := checkPassword(n.Password, email); err != nil {
-		return User{}, err
-	}
-	hash, err := d.hash(ctx, n.Password)
-	if err != nil {
-		return User{}, err
-	}
-	if n.Language == "" {
-		n.Language = "en"
-	}
-	u := User{Email: email, Name: name, PasswordHash: hash, Language: n.Language}
-	err = d.db.Write(ctx, func(tx *store.Tx) error {
-		u.ID, u.CreatedAt, u.UpdatedAt = tx.NewID(), tx.Now(), tx.Now()
-		return tx.Create(&u).Error
-	})
+	u.PasswordHash, err = d.hash(ctx, n.Password)
+	return u, err
+}
+
+// add stores a person who was prepared.
+func (u *User) add(tx *store.Tx) error {
+	u.ID, u.CreatedAt, u.UpdatedAt = tx.NewID(), tx.Now(), tx.Now()
+	err := tx.Create(u).Error
 	if store.Duplicate(err) {
-		return User{}, problem.New(problem.Conflict, "account.user-exists").Because(err)
+		return problem.New(problem.Conflict, "account.user-exists").Because(err)
 	}
 	if err != nil {
-		return User{}, fmt.Errorf("add a user: %w", err)
+		return fmt.Errorf("add a user: %w", err)
 	}
-	return u, nil
+	return nil
 }
 
 // SetPassword gives the person a new password, ends all their sessions with it,
@@ -148,8 +165,33 @@ func (d *Door) SetPassword(ctx context.Context, email, password string) error {
 		if _, err := tx.Run("UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?", hash, tx.Now(), u.ID); err != nil {
 			return fmt.Errorf("set a password: %w", err)
 		}
-		return forget(tx, failureKeys(tx, u.Email, "")[0])
+		return u.unlock(tx)
 	})
+}
+
+// unlock ends what a new password ends: the failures counted against the
+// address, and the links by which a forgotten one could be set.
+func (u User) unlock(tx *store.Tx) error {
+	if _, err := tx.Run("DELETE FROM password_resets WHERE user_id = ?", u.ID); err != nil {
+		return fmt.Errorf("end the links for a new password: %w", err)
+	}
+	return forget(tx, failureKeys(tx, u.Email, "")[0])
+}
+
+// Describe changes how a user is called, and the language that the pages speak
+// to them.
+func Describe(tx *store.Tx, userID uuid.UUID, name, language string) error {
+	name, err := checkName("name", name)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(i18n.Languages, language) {
+		return problem.InvalidField("language", "problem.field.choice")
+	}
+	if _, err := tx.Run("UPDATE users SET name = ?, language = ?, updated_at = ? WHERE id = ?", name, language, tx.Now(), userID); err != nil {
+		return fmt.Errorf("change a user: %w", err)
+	}
+	return nil
 }
 
 func checkPassword(password, email string) error {

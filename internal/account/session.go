@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -143,10 +144,22 @@ func (s *Sessions) seen(ctx context.Context) error {
 	return nil
 }
 
-// proof ties a session to the password it began with.
+// proof ties a session to the password it began with, and to the user's epoch.
 func proof(u User) []byte {
-	sum := sha256.Sum256([]byte("session\x00" + u.PasswordHash))
+	text := "session\x00" + u.PasswordHash
+	if u.SessionEpoch > 0 {
+		text += "\x00" + strconv.Itoa(u.SessionEpoch)
+	}
+	sum := sha256.Sum256([]byte(text))
 	return sum[:16]
+}
+
+// EndSessions ends all sessions of a user, wherever they are signed in.
+func EndSessions(tx *store.Tx, userID uuid.UUID) error {
+	if _, err := tx.Run("UPDATE users SET session_epoch = session_epoch + 1 WHERE id = ?", userID); err != nil {
+		return fmt.Errorf("end a user's sessions: %w", err)
+	}
+	return nil
 }
 
 // sessionStore is scs's store on our table. The token is stored as its SHA-256,

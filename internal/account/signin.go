@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -201,5 +202,5 @@ func Sweep(tx *store.Tx) error {
 	if err != nil {
 		return fmt.Errorf("delete forgotten sign-in failures: %w", err)
 	}
-	return sweepDesk(tx)
+	return errors.Join(sweepLinks(tx), sweepDesk(tx))
 }

@@ -145,6 +145,12 @@ func Find(tx *store.Tx, id uuid.UUID) (Brand, error) {
 	return one(tx, "", "id = ?", id)
 }
 
+// Lock is Find for who is about to change the brand: it stays as it is read until
+// the end of the transaction.
+func Lock(tx *store.Tx, id uuid.UUID) (Brand, error) {
+	return one(tx, tx.ForUpdate(), "id = ?", id)
+}
+
 // BySlug reads a brand by its slug; problem.NotFound when there is none.
 func BySlug(tx *store.Tx, slug string) (Brand, error) {
 	return one(tx, "", "slug = ?", slug)

@@ -71,10 +71,11 @@ func asked(lang string) map[string]any {
 		"confirm_url": "https://mail.baharan.example/c/confirm-token", "not_me_url": "https://mail.baharan.example/c/confirm-token#no",
 		"preferences_url": "https://mail.baharan.example/p/preferences-token",
 		"old_address":     "sara@old.example", "new_address": "sara@new.example",
+		"by": "Mina", "role": i18n.For(lang).T("admin.role.marketer"), "until": i18n.For(lang).Date(someDay.AddDate(0, 0, 7), tehran), "link_url": "https://mail.baharan.example/admin/invitation/invitation-token",
 		"source": "Readers’ letter", "reason": "complaints", "stopped": true, "sent": 4000, "tried": 4100, "hard_bounces": 20, "complaints": 12, "policy_refusals": 0,
 	}
 	if lang == "fa" {
-		v["name"], v["source"] = "سارا", "نامهٔ خوانندگان"
+		v["name"], v["by"], v["source"] = "سارا", "مینا", "نامهٔ خوانندگان"
 		v["wordings"] = []string{"نامهٔ خوانندگان را برایم بفرستید: کتاب‌های تازه و یک جستار، حداکثر هفته‌ای یک بار. هر وقت بخواهم متوقفش می‌کنم.",
 			"می‌پذیرم که باز شدن نامه‌ها شمرده شود."}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // SystemMails are the names that [System] knows.
-var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm"}
+var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "reset"}
 
 // System makes one of the service's own mails in the person's language.
 //
@@ -37,6 +37,11 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //   - alarm, to somebody of the team: source (the name of the campaign, sequence
 //     or offer), stopped (or only warned), reason and its numbers (hard-bounces: hard_bounces
 //     of tried; complaints: complaints of sent; policy-refusals: policy_refusals).
+//
+//   - invitation, to somebody who is to join the team: by (who invites), role
+//     (in the reader's words), until (a date already written), link_url.
+//
+//   - reset, to somebody who forgot their password: requested_at, ip, link_url.
 //
 // A value that is missing leaves out its line. They are auto-submitted
 // (RFC 3834), have no pixel, no rewritten link, no one-click header, and link
@@ -77,10 +82,10 @@ func systemValues(brand Brand, values map[string]any) map[string]any {
 			v[key] = clean(fallback)
 		}
 	}
-	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address", "source", "reason"} {
+	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address", "source", "reason", "role", "until", "link_url"} {
 		v[key] = oneLine(text(v, key), maxURL)
 	}
-	v["name"] = greetable(text(v, "name"))
+	v["name"], v["by"] = greetable(text(v, "name")), greetable(text(v, "by"))
 	return v
 }
 

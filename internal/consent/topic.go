@@ -190,6 +190,17 @@ func AllTopics(tx *store.Tx, brandID uuid.UUID) ([]Topic, error) {
 	return topics(tx, "brand_id = ?", brandID)
 }
 
+// AnyGiven tells whether anybody allows a brand anything that it may write for,
+// by the index permissions_in_force.
+func AnyGiven(tx *store.Tx, brandID uuid.UUID) (yes bool, err error) {
+	err = tx.Raw(`SELECT EXISTS (SELECT 1 FROM topics t JOIN permissions p ON p.topic_id = t.id
+		WHERE t.brand_id = ? AND t.purpose = 'marketing' AND p.state IN ('given', 'renewed'))`, brandID).Scan(&yes).Error
+	if err != nil {
+		return false, fmt.Errorf("ask whether anybody allows anything: %w", err)
+	}
+	return yes, nil
+}
+
 func topics(tx *store.Tx, where string, args ...any) ([]Topic, error) {
 	all := []Topic{}
 	if err := tx.Where(where, args...).Find(&all).Error; err != nil {

@@ -417,8 +417,12 @@ func FindStream(tx *store.Tx, brandID, id uuid.UUID) (Stream, error) {
 
 // BrandStream is the brand's one stream of confirmations, service or test mails.
 func BrandStream(tx *store.Tx, brandID uuid.UUID, origin Origin) (uuid.UUID, error) {
-	id := uuid.NewSHA1(brandID, []byte(origin))
+	id := brandStream(brandID, origin)
 	return id, OpenStream(tx, brandID, origin, id)
+}
+
+func brandStream(brandID uuid.UUID, origin Origin) uuid.UUID {
+	return uuid.NewSHA1(brandID, []byte(origin))
 }
 
 // PauseStream stops claims from the stream; claimed messages are asked again

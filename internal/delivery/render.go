@@ -220,7 +220,11 @@ func (r *Renderer) parcel(ctx context.Context, m *claimed, room []byte) (parcel,
 
 func (r *Renderer) write(ctx context.Context, s *sender, m *claimed, env compose.Envelope, room []byte) ([]byte, error) {
 	if m.Template != "" {
-		return compose.System(m.Template, m.Language, env, m.Data)
+		data, err := r.systemData(m.Message)
+		if err != nil {
+			return nil, err
+		}
+		return compose.System(m.Template, m.Language, env, data)
 	}
 	l, err := r.letter(ctx, *m.ContentID, m.Language)
 	if err != nil {

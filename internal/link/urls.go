@@ -53,6 +53,9 @@ func (u URLs) Receipt(event uuid.UUID) string { return u.at("/r/", u.SignIDs(Rec
 // Form is the hosted page of a form.
 func (u URLs) Form(form uuid.UUID) string { return u.at("/f/", form.String()) }
 
+// Page is a page of the service by its path, which begins with a slash.
+func (u URLs) Page(path string) string { return u.at(path, "") }
+
 // HTTPS reports whether the public addresses are encrypted, which one-click
 // unsubscribe (RFC 8058 §3.1) and secure cookies need.
 func (u URLs) HTTPS() bool { return u.Base.Scheme == "https" }

@@ -199,6 +199,8 @@ func deskSamples(lang string) []sample {
 		Faults: []admin.Fault{{Name: "promise_days", Text: in(lang, "This is not a whole number.", "این عدد صحیح نیست.")}}}
 	changed := admin.Sheet{Changed: true, Theirs: []admin.Theirs{{Label: in(lang, "Name", "نام"), Value: "Letter"}}}
 	languages := []admin.LanguageFields{{Code: "en", Name: "English", Dir: "ltr", First: true}, {Code: "fa", Name: "فارسی", Dir: "rtl"}}
+	slip := admin.Sheet{Action: "/admin/there", Page: "/admin/there", Values: url.Values{"email": {"mina@baharan.example"}, "name": {"Mina"}}}
+	spoken := []admin.Choice{{Value: "en", Label: "English"}, {Value: "fa", Label: "فارسی"}}
 	desk := []sample{
 		{"topics", "admin/topics", admin.Topics{Frame: f, New: "/new", Topics: []admin.TopicLine{{Topic: dashboard.Topics[0], URL: "/topics/1", Wording: in(lang, "Yes, write to me.", "بله، برایم بنویسید."), Valid: 365}, {Topic: dashboard.Topics[1], Archived: &asked}}}},
 		{"topic", "admin/topic", admin.TopicForm{Frame: f, Sheet: sheet, Title: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), Texts: languages, Archive: "/archive", Back: "/topics"}},
@@ -213,6 +215,24 @@ func deskSamples(lang string) []sample {
 		{"people", "admin/people", admin.People{Frame: f, Total: 1204, Filter: admin.Sheet{Action: "/people"}, Bulk: "/bulk", Export: "/export", Topics: []admin.Choice{{Label: in(lang, "any topic", "هر موضوع")}},
 			People: []admin.PersonLine{{URL: "/people/1", Email: "sara@example.org", Name: "سارا", Since: asked, Tags: []string{"autumn"}, Permissions: []admin.PermissionChip{{Topic: dashboard.Topics[0].Name, State: in(lang, "given", "داده شده"), Tone: "yes"}}}}}},
 		{"people-bulk", "admin/people-bulk", admin.Bulk{Frame: f, Sheet: admin.Sheet{Action: "/people/tags"}, Count: 1204, Tag: "autumn", Fields: url.Values{"stand": {"given"}}, Button: in(lang, "Give the tag", "برچسب بزن"), Back: "/people"}},
+		{"setup", "admin/setup", admin.Setup{Frame: f, Done: 1, Steps: []admin.SetupStep{{Title: in(lang, "The brand", "برند"), Text: in(lang, "It is there.", "هست."), Done: true, URL: "/settings", Label: in(lang, "Look at it", "دیدن")},
+			{Title: in(lang, "Sending", "ارسال"), Text: in(lang, "Send a test.", "آزمایشی بفرستید."), Next: true, URL: "/sending", Label: in(lang, "Go", "برو")}, {Title: in(lang, "First topic", "نخستین موضوع"), Text: in(lang, "What people allow.", "آنچه افراد اجازه می‌دهند.")}}}},
+		{"welcome", "admin/welcome", admin.Welcome{Sheet: slip, Ask: true, Choices: spoken, Languages: f.Languages}}, {"welcome-wrong", "admin/welcome", admin.Welcome{Wrong: true, Languages: f.Languages}},
+		{"forgotten", "admin/forgotten", admin.Forgotten{Sheet: slip, Back: "/admin/sign-in", Languages: f.Languages}}, {"forgotten-sent", "admin/forgotten", admin.Forgotten{Sheet: slip, Sent: true, Back: "/admin/sign-in"}},
+		{"reset", "admin/reset", admin.Reset{Sheet: slip, Email: "mina@baharan.example"}}, {"reset-over", "admin/reset", admin.Reset{Over: in(lang, "Its hour is over.", "یک ساعتش گذشته است."), Again: "/admin/forgotten"}},
+		{"invitation", "admin/invitation", admin.InvitationPage{Sheet: slip, Brand: dashboard.Brand, Email: "sara@baharan.example", By: "Mina", Role: in(lang, "Marketer", "بازاریاب"), Ways: "new", Choices: spoken}},
+		{"invitation-accept", "admin/invitation", admin.InvitationPage{Sheet: slip, Brand: dashboard.Brand, Email: "sara@baharan.example", By: "Mina", Role: in(lang, "Marketer", "بازاریاب"), Ways: "accept"}},
+		{"invitation-other", "admin/invitation", admin.InvitationPage{Sheet: slip, Brand: dashboard.Brand, Email: "sara@baharan.example", Ways: "other", As: "ali@baharan.example", SignOut: "/admin/sign-out"}},
+		{"invitation-known", "admin/invitation", admin.InvitationPage{Sheet: slip, Brand: dashboard.Brand, Email: "sara@baharan.example", Ways: "sign-in", SignIn: "/admin/sign-in"}},
+		{"account", "admin/account", admin.Own{Frame: f, Email: "mina@baharan.example", Sheet: slip, Password: admin.Sheet{Action: "/admin/account/password", Values: url.Values{}}, Choices: spoken, MayBrands: "/admin/brands/new",
+			Brands: []admin.NavItem{{Label: dashboard.Brand, URL: "/admin/b/baharan", Heading: in(lang, "Owner", "صاحب")}}}},
+		{"brand-new", "admin/brand-new", admin.BrandForm{Frame: f, Sheet: slip, Texts: languages, Choices: spoken, Zones: []string{"Asia/Tehran"}, Back: "/admin"}},
+		{"settings", "admin/settings", admin.BrandForm{Frame: f, Sheet: slip, Texts: languages, Choices: spoken, Zones: []string{"Asia/Tehran"}, Slug: "baharan", Domain: "baharan.example", Another: "/admin/brands/new"}},
+		{"team", "admin/team", admin.Team{Frame: f, Sheet: slip, Choices: spoken, Roles: []admin.Choice{{Value: "owner", Label: in(lang, "Owner", "صاحب"), Hint: in(lang, "Everything.", "همه کار.")}},
+			Members: []admin.MemberLine{{Name: "Mina", Email: "mina@baharan.example", Role: in(lang, "Owner", "صاحب"), You: true, Only: true}, {Name: "سارا", Email: "sara@baharan.example", Change: "/role", Remove: "/remove", Ask: in(lang, "Sure?", "مطمئنید؟"), Sheet: slip}},
+			Invited: []admin.InvitedLine{{Email: "ali@baharan.example", Role: in(lang, "Reader", "خواننده"), Sent: asked, Until: asked, Again: "/again", Revoke: "/revoke"}, {Email: "bob@baharan.example", Until: asked, Over: true, Again: "/again", Revoke: "/revoke"}}}},
+		{"keys", "admin/keys", admin.Keys{Frame: f, Sheet: slip, Secret: "ak_x", API: "/api/docs", Scopes: []admin.ScopeLine{{Label: in(lang, "Topics", "موضوع‌ها"), Read: "topics:read", Write: "topics:write"}, {Label: in(lang, "Messages", "نامه‌ها"), Read: "messages:read"}},
+			Keys: []admin.KeyLine{{Name: "Shop", Scopes: []string{"orders:write", "*"}, Made: asked, Used: &asked, Revoke: "/revoke", Ask: in(lang, "Sure?", "مطمئنید؟")}, {Name: "Old", Scopes: []string{"*"}, Made: asked, Revoked: &asked}}}},
 		{"log", "admin/log", admin.AuditLog{Frame: f, Next: "/log?before=1", First: "/log", Deeds: []admin.DeedLine{{At: asked, Who: "Mina", Text: in(lang, "Made the topic", "موضوع را ساخت"), Name: "letter"}}}},
 		{"parts", "admin/parts", admin.Parts{Frame: f, Sheet: sheet, Wrong: sheet, Changed: changed, Now: asked, Choices: []admin.Choice{{Value: "first", Label: in(lang, "The first", "نخست"), Hint: in(lang, "Usual.", "معمول.")}}}},
 	}
@@ -252,6 +272,8 @@ func bare() []sample {
 		{"", "admin/mailbox", admin.Mailbox{Selected: &admin.Letter{View: "text"}}},
 		{"", "admin/campaigns", admin.Campaigns{}}, {"", "admin/campaign-form", admin.CampaignForm{}}, {"", "admin/campaign", admin.CampaignPage{}}, {"", "admin/campaign-schedule", admin.SchedulePage{}},
 		{"", "admin/people", admin.People{}}, {"", "admin/people-bulk", admin.Bulk{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
+		{"", "admin/setup", admin.Setup{}}, {"", "admin/welcome", admin.Welcome{}}, {"", "admin/forgotten", admin.Forgotten{}}, {"", "admin/reset", admin.Reset{}}, {"", "admin/invitation", admin.InvitationPage{}}, {"", "admin/account", admin.Own{}},
+		{"", "admin/brand-new", admin.BrandForm{}}, {"", "admin/settings", admin.BrandForm{}}, {"", "admin/team", admin.Team{}}, {"", "admin/keys", admin.Keys{}},
 	}
 }
 

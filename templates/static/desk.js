@@ -52,6 +52,7 @@
       if (now !== kept) sessionStorage.setItem(place(form), now);
     });
     form.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(send, pause); });
+    form.addEventListener('submit', () => { clearTimeout(timer); timer = 0; kept = new URLSearchParams(new FormData(form)).toString(); }); // what is sent is no draft any more
     document.addEventListener('visibilitychange', () => { if (document.hidden && timer) { clearTimeout(timer); send(); } });
   }
 
@@ -84,6 +85,7 @@
   addEventListener('pageshow', () => { for (const f of document.querySelectorAll('form[data-sent]')) { delete f.dataset.sent; f.removeAttribute('aria-busy'); } });
   for (const form of document.querySelectorAll('form[data-draft]')) keep(form);
   document.getElementById('faults')?.focus();
+  for (const zone of document.querySelectorAll('input[data-zone]')) zone.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone || '';
 
   // A part of a page that comes from elsewhere than it was asked for is another
   // page: the session has ended, and the way leads to signing in.

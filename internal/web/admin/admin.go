@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -42,6 +44,14 @@ const (
 	homePath    = "/admin"
 	signInPath  = "/admin/sign-in"
 	signOutPath = "/admin/sign-out"
+
+	welcomePath    = "/admin/welcome"
+	newBrandPath   = "/admin/brands/new"
+	accountPath    = "/admin/account"
+	forgottenPath  = "/admin/forgotten"
+	resetPath      = "/admin/reset/"
+	invitationPath = "/admin/invitation/"
+
 	mailboxPath = "/mailbox"
 	apiPath     = "/api/docs"
 	demoPath    = "/demo"
@@ -55,7 +65,19 @@ type house struct {
 	counts   counter
 	renderer *delivery.Renderer
 	mailings mailings
+	tries    *web.Limiter // of those who are not signed in, by their place
+	letters  *web.Limiter // invitations, by brand
+	ready    sync.Map     // ids of brands that are set up
+	settled  atomic.Bool  // there is an account; there will always be one
 }
+
+// How much is let through in a minute, by this process.
+const (
+	triesAMinute   = 20
+	placesKnown    = 10_000
+	lettersAMinute = 10
+	lettersAtOnce  = 30
+)
 
 // Mount adds /, /admin and, where there is a mailbox, /mailbox.
 func Mount(e *echo.Echo, d Deps) error {
@@ -65,11 +87,13 @@ func Mount(e *echo.Echo, d Deps) error {
 	if d.Every <= 0 {
 		d.Every = usualEvery
 	}
-	h := &house{Deps: d, counts: counter{db: d.DB}, renderer: delivery.NewRenderer(d.DB, d.URLs)}
+	h := &house{Deps: d, counts: counter{db: d.DB}, renderer: delivery.NewRenderer(d.DB, d.URLs),
+		tries: web.NewLimiter(triesAMinute, triesAMinute, placesKnown), letters: web.NewLimiter(lettersAMinute, lettersAtOnce, placesKnown)}
 	e.GET("/", h.front)
 	e.GET(signInPath, h.askSignIn)
 	e.POST(signInPath, h.signIn)
 	e.POST(signOutPath, h.signOut)
+	h.mountDoor(e)
 	e.GET(homePath, h.page(h.home))
 	for _, a := range actions() {
 		e.Add(a.method, brandPath+":brand"+a.path, h.at(a))
@@ -97,7 +121,8 @@ type visit struct {
 	account.Actor
 	signedIn bool
 	brands   []brand.Brand // by name
-	all      bool          // they may see the people of every brand there is
+	all      bool          // they own every brand there is
+	first    bool          // there is no brand yet
 }
 
 // page draws for who is signed in, in their language, and asks others to sign in first.
@@ -140,13 +165,13 @@ func (h *house) reach(ctx context.Context, v *visit) error {
 		if err != nil {
 			return err
 		}
-		v.all = true
+		v.all, v.first = true, len(all) == 0
 		for _, b := range all {
 			role := v.Role(b.ID)
 			if role.Valid() {
 				v.brands = append(v.brands, b)
 			}
-			v.all = v.all && role.Includes(account.Analyst)
+			v.all = v.all && role == account.Owner
 		}
 		return nil
 	})
@@ -205,8 +230,8 @@ func to(c echo.Context, path string, pairs ...string) string {
 // frame is what stands around the page.
 func (h *house) frame(c echo.Context, v visit, zone *time.Location) Frame {
 	l, here := web.Localizer(c), c.Request().URL.Path
-	f := Frame{Zone: zone, Languages: languages(c)}
-	if here == homePath || isMailbox(c) {
+	f := Frame{Zone: zone, Languages: languages(c), Notice: told(c)}
+	if !strings.HasPrefix(here, brandPath) && (len(v.brands) > 0 || here == homePath || isMailbox(c)) {
 		f.Nav = append(f.Nav, NavItem{Label: l.T("admin.nav.overview"), URL: to(c, homePath), Current: here == homePath})
 	}
 	if h.Mailbox != nil && v.all {
@@ -214,6 +239,7 @@ func (h *house) frame(c echo.Context, v visit, zone *time.Location) Frame {
 	}
 	f.Nav = append(f.Nav, NavItem{Label: l.T("admin.nav.api"), URL: apiPath})
 	if v.signedIn {
+		f.Nav = append(f.Nav, NavItem{Label: l.T("admin.nav.account"), URL: to(c, accountPath), Current: strings.HasPrefix(here, accountPath)})
 		f.User, f.UserID, f.SignOut = v.User.Name, v.User.ID.String(), to(c, signOutPath)
 	}
 	return f

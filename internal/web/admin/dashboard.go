@@ -34,6 +34,9 @@ func (h *house) home(c echo.Context, v visit) error {
 	if ok {
 		return web.SeeOther(c, to(c, brandPath+b.Slug))
 	}
+	if v.mayMakeBrands() {
+		return web.SeeOther(c, to(c, newBrandPath))
+	}
 	page := Dashboard{Frame: h.frame(c, v, time.UTC), Now: h.DB.Now()}
 	page.Notice = web.Localizer(c).T("admin.dashboard.no-brand")
 	return web.Page(c, http.StatusOK, "admin/dashboard", page)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"path"
@@ -48,7 +49,7 @@ func behind(method, path string, least account.Role, do func(*desk) error) actio
 
 // actions are all that there are.
 func actions() []action {
-	return slices.Concat(overviewActions(), topicActions(), peopleActions(), campaignActions(), auditActions(), partsActions())
+	return slices.Concat(overviewActions(), setupActions(), topicActions(), peopleActions(), campaignActions(), settingsActions(), teamActions(), keyActions(), auditActions(), partsActions())
 }
 
 // desk is one visit to a page of a brand.
@@ -59,6 +60,8 @@ type desk struct {
 	l     *i18n.Localizer
 	brand brand.Brand
 	role  account.Role
+
+	settingUp bool // steps are left that the visitor can take
 }
 
 // at asks who comes, and whether they may, before the action.
@@ -92,11 +95,14 @@ func (a action) page(c echo.Context) string {
 	if a.method == http.MethodGet {
 		return c.Request().URL.RequestURI()
 	}
-	here := c.Request().URL.Path
-	if slices.ContainsFunc(actions(), func(b action) bool { return b.method == http.MethodGet && b.path == a.path }) {
-		return here
+	below, here := a.path, c.Request().URL.Path
+	for below != "/" {
+		if slices.ContainsFunc(actions(), func(b action) bool { return b.method == http.MethodGet && b.path == below }) {
+			return here
+		}
+		below, here = path.Dir(below), path.Dir(here)
 	}
-	return path.Dir(here)
+	return here
 }
 
 // desk is the visit at the brand that the address names. A brand at which they
@@ -108,7 +114,10 @@ func (h *house) desk(c echo.Context, v visit) (*desk, error) {
 		return nil, problem.New(problem.NotFound, "brand.unknown")
 	}
 	b := v.brands[i]
-	return &desk{visit: v, c: c, h: h, l: web.Localizer(c), brand: b, role: v.Role(b.ID)}, nil
+	d := &desk{visit: v, c: c, h: h, l: web.Localizer(c), brand: b, role: v.Role(b.ID)}
+	var err error
+	d.settingUp, err = h.settingUp(c.Request().Context(), b, d.role)
+	return d, err
 }
 
 // to is the address of a page of the brand: path below it, then name, value
@@ -135,6 +144,7 @@ func (d *desk) draw(page string, data any) error {
 type done struct {
 	subject uuid.UUID // nil: the brand
 	next    string    // below the brand
+	away    bool      // the visitor may not be at the brand any more: they go home
 	detail  map[string]any
 }
 
@@ -145,40 +155,58 @@ type done struct {
 // A failure that somebody can do something about is given back; a page with the
 // form tells it (see redraw).
 func (d *desk) change(what string, do func(tx *store.Tx, form *Sheet) (done, error)) error {
-	form, err := d.sent()
+	next, _, err := d.perform(what, do)
 	if err != nil {
 		return err
 	}
-	var next string
-	err = d.h.DB.Write(d.c.Request().Context(), func(tx *store.Tx) error {
-		if form.Once != uuid.Nil {
-			before, again, err := account.BeginForm(tx, d.User.ID, form.Once)
-			if err != nil || again {
-				next = before
-				return err
-			}
-		}
+	return web.SeeOther(d.c, next)
+}
+
+// perform is change without its answer; again is true where the form was sent
+// before, and nothing done.
+func (d *desk) perform(what string, do func(tx *store.Tx, form *Sheet) (done, error)) (next string, again bool, err error) {
+	form, err := d.sent()
+	if err != nil {
+		return "", false, err
+	}
+	return d.h.once(d.c.Request().Context(), d.User.ID, form, func(tx *store.Tx) (string, error) {
 		came, err := do(tx, form)
 		if err != nil {
-			return err
+			return "", err
 		}
-		next = d.to(came.next, "did", what)
 		deed := account.Deed{BrandID: d.brand.ID, UserID: &d.User.ID, What: what, Detail: came.detail}
 		if came.subject != uuid.Nil {
 			deed.SubjectID = &came.subject
 		}
 		if err := account.Note(tx, deed); err != nil {
-			return err
+			return "", err
 		}
-		if err := account.DropDraft(tx, d.User.ID, form.Page); err != nil || form.Once == uuid.Nil {
-			return err
+		if err := account.DropDraft(tx, d.User.ID, form.Page); err != nil {
+			return "", err
 		}
-		return account.EndForm(tx, d.User.ID, form.Once, next)
+		if came.away {
+			return to(d.c, homePath), nil
+		}
+		return d.to(came.next, "did", what), nil
 	})
-	if err != nil {
-		return err
-	}
-	return web.SeeOther(d.c, next)
+}
+
+// once does what a form asks in one transaction, and once however often it is
+// sent; it gives the address to go to.
+func (h *house) once(ctx context.Context, user uuid.UUID, form *Sheet, do func(*store.Tx) (string, error)) (next string, again bool, err error) {
+	err = h.DB.Write(ctx, func(tx *store.Tx) (err error) {
+		again = false // a transaction may be tried twice
+		if form.Once != uuid.Nil {
+			if next, again, err = account.BeginForm(tx, user, form.Once); err != nil || again {
+				return err
+			}
+		}
+		if next, err = do(tx); err != nil || form.Once == uuid.Nil {
+			return err
+		}
+		return account.EndForm(tx, user, form.Once, next)
+	})
+	return next, again, err
 }
 
 // errNoForm is a bug of ours: a page posts nothing that can be read.

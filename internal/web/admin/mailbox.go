@@ -76,8 +76,9 @@ func mailID(s string) uint64 {
 	return id
 }
 
-// mayRead refuses who may not see the people of every brand: the mailbox holds
-// the mails of all, and a mail does not say whose it is.
+// mayRead refuses who does not own every brand: the mailbox holds the mails of
+// all, and a mail does not say whose it is. Links by which an owner's password is
+// set are among them, so whoever reads it can become any user.
 func (v visit) mayRead() error {
 	if !v.all {
 		return problem.New(problem.Forbidden, "admin.mailbox.not-all")

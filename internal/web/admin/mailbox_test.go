@@ -77,6 +77,9 @@ func TestOpenMailbox(t *testing.T) {
 	if got := b.get("/"); got.location != demoPath {
 		t.Errorf("/ leads to %q", got.location)
 	}
+	if page := b.mustShow(signInPath).body; strings.Contains(page, forgottenPath) || b.get(forgottenPath).status != http.StatusNotFound {
+		t.Error("a password can be set by a mail that everybody reads")
+	}
 	for _, path := range []string{overview, overview + "/live"} {
 		if got := b.get(path); got.status == http.StatusOK {
 			t.Errorf("%s is open too", path)
@@ -130,7 +133,7 @@ func TestHTMLIsFenced(t *testing.T) {
 // stream ends with the session.
 func TestMailboxLive(t *testing.T) {
 	each(t, func(w *world) {
-		w.role(w.mina, w.marble, account.Analyst)
+		w.role(w.mina, w.marble, account.Owner)
 		b := w.in(email)
 		live := liveOf(b.mustShow(mailboxPath))
 		events := b.stream(live)

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"github.com/labstack/echo/v4"
+
 	"assent/internal/account"
 	"assent/internal/web"
 )
@@ -15,10 +17,14 @@ type section struct {
 // sections are all pages that one gets to from everywhere, in their order.
 var sections = []section{
 	{"overview", "", account.Reader, ""},
+	{"setup", "/setup", account.Marketer, ""}, // while steps are left
 	{"topics", "/topics", account.Reader, "permission"},
 	{"people", "/people", account.Analyst, "people"},
 	{"suppressions", "/suppressions", account.Analyst, "people"},
 	{"campaigns", "/campaigns", account.Reader, "mail"},
+	{"settings", "/settings", account.Owner, "house"},
+	{"team", "/team", account.Owner, "house"},
+	{"keys", "/keys", account.Owner, "house"},
 	{"log", "/log", account.Owner, "house"},
 	{"parts", "/parts", account.Owner, "house"},
 }
@@ -30,7 +36,7 @@ func (d *desk) frame(current string) Frame {
 	f.Nav = nil
 	group := ""
 	for _, s := range sections {
-		if !d.may(s.least) {
+		if !d.may(s.least) || s.name == "setup" && !d.settingUp && current != "setup" {
 			continue
 		}
 		item := NavItem{Label: d.l.T("admin.nav." + s.name), URL: d.to(s.path), Current: s.name == current}
@@ -41,6 +47,9 @@ func (d *desk) frame(current string) Frame {
 		f.Nav = append(f.Nav, item)
 	}
 	f.Nav = append(f.Nav, extra...)
+	if d.settingUp && current == "overview" {
+		f.Setup = d.to("/setup")
+	}
 	f.Brands = d.brandLines()
 	f.Notice = d.told()
 	return f
@@ -60,12 +69,14 @@ func (d *desk) brandLines() []NavItem {
 
 // told is what the form did that led here: one of the sentences of the
 // catalogue, for whoever makes up an address can choose among those only.
-func (d *desk) told() string {
-	key := "admin.done." + d.c.QueryParam("did")
-	if !d.l.Has(key) {
+func (d *desk) told() string { return told(d.c) }
+
+func told(c echo.Context) string {
+	l, key := web.Localizer(c), "admin.done."+c.QueryParam("did")
+	if !l.Has(key) {
 		return ""
 	}
-	return d.l.T(key)
+	return l.T(key)
 }
 
 // drawAs answers with a page and a status.

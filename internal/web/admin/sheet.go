@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"assent/internal/account"
+	"assent/internal/i18n"
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/web"
@@ -99,15 +100,21 @@ func (d *desk) redraw(err error, draw func(status int, s Sheet) error) error {
 	if bad != nil {
 		return bad
 	}
-	form.Once, form.Drafts = store.NewID(d.h.DB.Now()), d.to("/drafts")
-	form.Changed = p.Key == "admin.changed-meanwhile"
-	if !form.Changed {
-		form.Fault = d.l.T(p.Key, p.Args...)
+	form.Drafts = d.to("/drafts")
+	form.tell(d.l, p, d.h.DB.Now())
+	return draw(web.Classify(err).Status, *form)
+}
+
+// tell puts what is wrong into a form that is shown again.
+func (s *Sheet) tell(l *i18n.Localizer, p *problem.Error, now time.Time) {
+	s.Once = store.NewID(now)
+	s.Changed = p.Key == "admin.changed-meanwhile"
+	if !s.Changed {
+		s.Fault = l.T(p.Key, p.Args...)
 	}
 	for _, f := range p.Fields {
-		form.Faults = append(form.Faults, Fault{fieldName(f.Name), d.l.T(f.Key, f.Args...)})
+		s.Faults = append(s.Faults, Fault{fieldName(f.Name), l.T(f.Key, f.Args...)})
 	}
-	return draw(web.Classify(err).Status, *form)
 }
 
 // fieldName is the name of the input that a part of a request stands in:

@@ -24,11 +24,24 @@ func (h *house) askSignIn(c echo.Context) error {
 	if !problem.Is(err, problem.Unauthorized) {
 		return err
 	}
-	return web.Page(c, http.StatusOK, "admin/signin", signInPage(c, next))
+	empty, err := h.empty(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	if empty {
+		return web.SeeOther(c, to(c, welcomePath))
+	}
+	page := h.signInPage(c, next)
+	page.Told = told(c)
+	return web.Page(c, http.StatusOK, "admin/signin", page)
 }
 
-func signInPage(c echo.Context, next string) SignIn {
-	return SignIn{Action: to(c, signInPath), Next: next, Languages: languages(c, "next", next)}
+func (h *house) signInPage(c echo.Context, next string) SignIn {
+	page := SignIn{Action: to(c, signInPath), Next: next, Languages: languages(c, "next", next)}
+	if !h.OpenMailbox {
+		page.Forgotten = to(c, forgottenPath)
+	}
+	return page
 }
 
 // signIn lets in who knows an address and its password. What was wrong is told
@@ -44,7 +57,7 @@ func (h *house) signIn(c echo.Context) error {
 	}
 	user, err := h.Door.SignIn(ctx, account.Attempt{Email: form.Get("email"), Password: form.Get("password"), IP: web.ClientIP(c)})
 	if err != nil {
-		return refused(c, err, form.Get("email"), local(form.Get("next")))
+		return h.refused(c, err, form.Get("email"), local(form.Get("next")))
 	}
 	if err := h.Sessions.Begin(ctx, c.Response(), user); err != nil {
 		return err
@@ -53,7 +66,7 @@ func (h *house) signIn(c echo.Context) error {
 }
 
 // refused shows the form again, and when another try makes sense.
-func refused(c echo.Context, err error, email, next string) error {
+func (h *house) refused(c echo.Context, err error, email, next string) error {
 	f := web.Classify(err)
 	if f.Problem.Kind == problem.Internal {
 		return err
@@ -61,7 +74,7 @@ func refused(c echo.Context, err error, email, next string) error {
 	if wait := minutes(f.Problem); wait > 0 {
 		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(60*wait))
 	}
-	page := signInPage(c, next)
+	page := h.signInPage(c, next)
 	page.Email = email
 	page.Error, _ = web.Localizer(c).Problem(f.Problem)
 	return web.Page(c, f.Status, "admin/signin", page)

@@ -14,6 +14,7 @@ type Frame struct {
 	SignOut   string     // address to post to; empty where nobody is signed in
 	Zone      *time.Location
 	Notice    string // may be empty
+	Setup     string // address; empty: everything is set up, or this is not the overview
 }
 
 // Language is one choice of the language switch.
@@ -39,6 +40,9 @@ type SignIn struct {
 	Email  string // as typed
 	Error  string // one sentence; never says which half was wrong
 	Next   string // where to go then, a path of this service
+	Told   string // what was done before; may be empty
+
+	Forgotten string // address, for who does not know the password
 
 	Languages []Language
 }
