@@ -28,7 +28,7 @@ func (h *house) askSignIn(c echo.Context) error {
 }
 
 func signInPage(c echo.Context, next string) SignIn {
-	return SignIn{Action: to(c, signInPath), Next: next, Languages: languages(c, "next", next)}
+	return SignIn{Action: to(c, signInPath), Next: next, Help: to(c, helpPath), Languages: languages(c, "next", next)}
 }
 
 // signIn lets in who knows an address and its password. What was wrong is told

@@ -13,6 +13,8 @@ type Frame struct {
 	SignOut   string     // address to post to; empty where nobody is signed in
 	Zone      *time.Location
 	Notice    string // may be empty
+	HelpQuery string // what stays with the visitor in the help; see HelpAt
+	Reading   bool   // this is a page of the help
 }
 
 // Language is one choice of the language switch.
@@ -38,6 +40,7 @@ type SignIn struct {
 	Email  string // as typed
 	Error  string // one sentence; never says which half was wrong
 	Next   string // where to go then, a path of this service
+	Help   string // address
 
 	Languages []Language
 }
