@@ -133,7 +133,7 @@ func excerpt(text, folded string, wanted []string) []Piece {
 	if first == len(low) {
 		first = 0
 	}
-	from, to := wordStart(low, first-around), wordEnd(low, first+around)
+	from, to := wordStart(plain, first-around), wordEnd(plain, first+around)
 	var all []Piece
 	for i := from; i < to; {
 		at, n := to, 0
