@@ -5,7 +5,7 @@ SOURCES := cmd configs internal templates
 QUICK   := ./internal ./internal/problem ./internal/link ./internal/config ./internal/i18n ./internal/compose ./templates
 REPORT  := $(GO) run ./internal/testkit/cmd/report
 
-.PHONY: run test check lint parts bench bench-web bench-send chaos faults postfix
+.PHONY: run test check lint parts bench bench-web bench-send bench-pages chaos faults postfix
 
 run: ## the demo: everything in one process, nothing to install but Go
 	$(GO) run ./cmd/assent demo
@@ -32,6 +32,9 @@ bench-web: parts ## sign-ups, opens and clicks against the built program
 
 bench-send: parts ## mails a second against the built program
 	@$(GO) run ./internal/testkit/cmd/bench send
+
+bench-pages: parts ## the team's pages, of a brand of 200,000 people and a million mails
+	@$(GO) run ./internal/testkit/cmd/bench pages
 
 chaos: parts ## kills the program and all it stands on while it sends, and counts at the mail server
 	@$(GO) run ./internal/testkit/cmd/chaos

@@ -119,6 +119,22 @@ func OfTheTeam(tx *store.Tx, brandID uuid.UUID, email string) (yes bool, err err
 	return yes, nil
 }
 
+// Member is somebody of a brand's team.
+type Member struct {
+	User
+	Role Role
+}
+
+// Members are the people of a brand's team, by name. A team is small.
+func Members(tx *store.Tx, brandID uuid.UUID) ([]Member, error) {
+	var all []Member
+	err := tx.Raw(`SELECT u.*, m.role FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.brand_id = ? ORDER BY u.name, u.id`, brandID).Scan(&all).Error
+	if err != nil {
+		return nil, fmt.Errorf("list a team: %w", err)
+	}
+	return all, nil
+}
+
 // Names are those of everybody who has, or had, to do with a brand: its members,
 // and who stands in its log.
 func Names(tx *store.Tx, brandID uuid.UUID) (map[uuid.UUID]string, error) {

@@ -58,6 +58,7 @@ type Campaign struct {
 	TopicID     uuid.UUID
 	Tag         string // only people with it; "" is everybody
 	ContentID   uuid.UUID
+	Brief       Brief `gorm:"embedded"`
 	State       State
 	EditionID   uuid.UUID  // the source of its messages
 	ScheduledAt *time.Time // when the audience is frozen
@@ -69,12 +70,22 @@ type Campaign struct {
 	UpdatedAt   time.Time
 }
 
+// Brief is what a campaign starts from: whom it is for, what it gives them, and
+// why they should have it from us and not from somebody else. It is for the team
+// alone, and stays beside the campaign to its report.
+type Brief struct {
+	Audience string
+	Pledge   string
+	Reason   string
+}
+
 // New is what a campaign is made of: its texts, one per language, as Liquid.
 type New struct {
 	Name        string
 	Topic       uuid.UUID
 	Tag         string
 	RatePerHour int // mails; 0 is no limit
+	Brief       Brief
 	Texts       []delivery.Text
 }
 
@@ -85,24 +96,26 @@ type Change struct {
 	Topic       *uuid.UUID
 	Tag         *string
 	RatePerHour *int
+	Brief       *Brief
 	Texts       []delivery.Text
 }
 
 // paceOnly reports that nothing else is changed.
 func (c Change) paceOnly() bool {
-	return c.RatePerHour != nil && c.Name == nil && c.Topic == nil && c.Tag == nil && c.Texts == nil
+	return c.RatePerHour != nil && c.Name == nil && c.Topic == nil && c.Tag == nil && c.Brief == nil && c.Texts == nil
 }
 
 const (
-	maxName = 200
-	maxTag  = 64
+	maxName  = 200
+	maxTag   = 64
+	maxBrief = 1000 // of each part
 )
 
 // Create makes a draft. problem.Invalid says what is wrong with it: a topic
 // that is not a marketing topic of the brand, no text in the brand's own
 // language, a text that does not compile.
 func Create(tx *store.Tx, b brand.Brand, n New) (Campaign, error) {
-	c := Campaign{ID: tx.NewID(), BrandID: b.ID, Name: n.Name, TopicID: n.Topic, Tag: n.Tag, State: Draft,
+	c := Campaign{ID: tx.NewID(), BrandID: b.ID, Name: n.Name, TopicID: n.Topic, Tag: n.Tag, Brief: n.Brief, State: Draft,
 		EditionID: tx.NewID(), CreatedAt: tx.Now(), UpdatedAt: tx.Now()}
 	if err := c.check(tx); err != nil {
 		return Campaign{}, err
@@ -118,6 +131,25 @@ func Create(tx *store.Tx, b brand.Brand, n New) (Campaign, error) {
 		return c, nil
 	}
 	return c, setPace(tx, c, n.RatePerHour)
+}
+
+// Copy makes a draft like a campaign of the brand, under a name of its own: its
+// topic, tag, pace, brief and texts. The texts are those that the copied one has
+// now.
+func Copy(tx *store.Tx, b brand.Brand, id uuid.UUID, name string) (Campaign, error) {
+	c, err := Find(tx, b.ID, id)
+	if err != nil {
+		return Campaign{}, err
+	}
+	texts, err := delivery.Contents(tx, b.ID, c.ContentID)
+	if err != nil {
+		return Campaign{}, err
+	}
+	rates, err := delivery.StreamRates(tx, b.ID, c.ID)
+	if err != nil {
+		return Campaign{}, err
+	}
+	return Create(tx, b, New{Name: name, Topic: c.TopicID, Tag: c.Tag, RatePerHour: rates[c.ID], Brief: c.Brief, Texts: texts})
 }
 
 // setPace sets how fast the campaign's stream may flow, which need not be there yet.
@@ -147,6 +179,7 @@ func Update(tx *store.Tx, b brand.Brand, id uuid.UUID, change Change) (Campaign,
 	set(&c.Name, change.Name)
 	set(&c.TopicID, change.Topic)
 	set(&c.Tag, change.Tag)
+	set(&c.Brief, change.Brief)
 	if err := c.check(tx); err != nil {
 		return Campaign{}, err
 	}
@@ -220,6 +253,15 @@ func (c *Campaign) check(tx *store.Tx) error {
 	c.Name, c.Tag = line(p, "name", c.Name, maxName), line(p, "tag", c.Tag, maxTag)
 	if c.Name == "" && len(p.Fields) == 0 {
 		p.Field("name", "problem.field.required")
+	}
+	for name, part := range map[string]*string{"audience": &c.Brief.Audience, "pledge": &c.Brief.Pledge, "reason": &c.Brief.Reason} {
+		*part = strings.TrimSpace(strings.ReplaceAll(*part, "\r\n", "\n"))
+		switch {
+		case !utf8.ValidString(*part) || strings.ContainsRune(*part, 0):
+			p.Field("brief/"+name, "problem.field.utf8")
+		case utf8.RuneCountInString(*part) > maxBrief:
+			p.Field("brief/"+name, "problem.field.too-long", "Max", maxBrief)
+		}
 	}
 	topic, err := consent.FindTopic(tx, c.BrandID, c.TopicID)
 	if problem.Is(err, problem.NotFound) || err == nil && topic.Purpose != consent.Marketing {

@@ -100,6 +100,8 @@ func everything() []record {
 			"customer_since": early, "created_at": usual, "updated_at": hundred, "erased_at": nil}},
 		{"subscribers", row{"id": id(24), "brand_id": brand, "email": "", "address_hash": []byte{0, 0}, "language": "en", "attributes": `{}`,
 			"customer_since": nil, "created_at": usual, "updated_at": hundred, "erased_at": usual}},
+		{"notes", row{"id": id(25), "brand_id": brand, "subscriber_id": person, "user_id": user, "at": hundred, "sealed": allBytes}},
+		{"carers", row{"subscriber_id": person, "brand_id": brand, "user_id": user, "since": usual}},
 		{"subscriber_tags", row{"brand_id": brand, "subscriber_id": person, "tag": "دوست"}},
 		{"subject_keys", row{"subscriber_id": person, "sealed_key": allBytes}},
 		{"topics", row{"id": topic, "brand_id": brand, "slug": "news", "purpose": "marketing", "texts": deep, "promise_max": 2, "promise_days": 7, "archived_at": usual, "created_at": usual, "updated_at": usual}},
@@ -775,14 +777,19 @@ func TestForgedFilesAreRefused(t *testing.T) {
 			mustBeEmpty(t, db)
 		}
 		part := func(table string) string { return table + "/000001.ndjson" }
+		v, err := db.SchemaVersion(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		schema := fmt.Sprintf(`"schema": %d`, v.Known)
 		for _, c := range []struct {
 			name, in, old, new, key string
 			kind                    problem.Kind
 		}{
 			{"another program", "manifest.json", `"assent"`, `"other"`, "store.backup-foreign", problem.Malformed},
 			{"another format", "manifest.json", `"format": 1`, `"format": 2`, "store.backup-format", problem.Conflict},
-			{"newer schema", "manifest.json", `"schema": 1`, `"schema": 9`, "store.backup-newer", problem.Conflict},
-			{"older schema", "manifest.json", `"schema": 1`, `"schema": 0`, "store.backup-older", problem.Conflict},
+			{"newer schema", "manifest.json", schema, `"schema": 999`, "store.backup-newer", problem.Conflict},
+			{"older schema", "manifest.json", schema, `"schema": 0`, "store.backup-older", problem.Conflict},
 			{"no time", "manifest.json", `"tables": [`, `"taken_at": "0001-01-01T00:00:00Z", "tables": [`, "store.backup-broken", problem.Malformed},
 			{"unknown dialect", "manifest.json", `"sqlite"`, `"oracle"`, "store.backup-broken", problem.Malformed},
 			{"unknown field", "manifest.json", `"format"`, `"extra": 1, "format"`, "store.backup-broken", problem.Malformed},

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	"assent/internal/problem"
 	"assent/internal/store"
@@ -14,7 +15,8 @@ import (
 
 // Filter narrows a list; empty fields do not.
 type Filter struct {
-	AddressHash []byte // brand.AddressHash: one person at most
+	IDs         []uuid.UUID // these at most
+	AddressHash []byte      // brand.AddressHash: one person at most
 	Tag         string
 	Language    string
 	Search      string // part of the address or the name, ASCII letters of either case
@@ -29,6 +31,18 @@ type Condition struct {
 	Args []any
 }
 
+// All holds for those for whom each of the conditions does.
+func All(conditions ...Condition) (all Condition) {
+	var parts []string
+	for _, c := range conditions {
+		if c.SQL != "" {
+			parts, all.Args = append(parts, "("+c.SQL+")"), append(all.Args, c.Args...)
+		}
+	}
+	all.SQL = strings.Join(parts, " AND ")
+	return all
+}
+
 const pageMax = 500
 
 // List gives the brand's subscribers in the order they came, or the newest
@@ -38,7 +52,7 @@ const pageMax = 500
 // until the page is full.
 func List(tx *store.Tx, brandID uuid.UUID, f Filter, cursor string, limit int) (page []Subscriber, next string, err error) {
 	limit = min(max(limit, 1), pageMax)
-	q := tx.Where("brand_id = ? AND erased_at IS NULL", brandID)
+	q := f.people(tx, brandID)
 	beyond, order := "id > ?", "id"
 	if f.Newest {
 		beyond, order = "id < ?", "id DESC"
@@ -49,6 +63,25 @@ func List(tx *store.Tx, brandID uuid.UUID, f Filter, cursor string, limit int) (
 			return nil, "", problem.New(problem.Malformed, "problem.malformed").Because(err)
 		}
 		q = q.Where(beyond, after)
+	}
+	if err := q.Order(order).Limit(limit + 1).Find(&page).Error; err != nil {
+		return nil, "", fmt.Errorf("list subscribers: %w", err)
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		next = page[limit-1].ID.String()
+	}
+	for i := range page {
+		page[i] = page[i].utc()
+	}
+	return page, next, nil
+}
+
+// people are those of the brand that the filter leaves.
+func (f Filter) people(tx *store.Tx, brandID uuid.UUID) *gorm.DB {
+	q := tx.Model(&Subscriber{}).Where("brand_id = ? AND erased_at IS NULL", brandID)
+	if f.IDs != nil {
+		q = q.Where("id IN (?)", f.IDs)
 	}
 	if f.AddressHash != nil {
 		q = q.Where("address_hash = ?", f.AddressHash)
@@ -66,17 +99,15 @@ func List(tx *store.Tx, brandID uuid.UUID, f Filter, cursor string, limit int) (
 	if f.Where.SQL != "" {
 		q = q.Where("("+f.Where.SQL+")", f.Where.Args...)
 	}
-	if err := q.Order(order).Limit(limit + 1).Find(&page).Error; err != nil {
-		return nil, "", fmt.Errorf("list subscribers: %w", err)
+	return q
+}
+
+// Count counts the people that the filter leaves.
+func Count(tx *store.Tx, brandID uuid.UUID, f Filter) (n int64, err error) {
+	if err := f.people(tx, brandID).Count(&n).Error; err != nil {
+		return 0, fmt.Errorf("count subscribers: %w", err)
 	}
-	if len(page) > limit {
-		page = page[:limit]
-		next = page[limit-1].ID.String()
-	}
-	for i := range page {
-		page[i] = page[i].utc()
-	}
-	return page, next, nil
+	return n, nil
 }
 
 const (
@@ -146,6 +177,34 @@ func RemoveTags(tx *store.Tx, brandID, id uuid.UUID, tags ...string) error {
 		return fmt.Errorf("remove tags: %w", err)
 	}
 	return nil
+}
+
+// TagFound gives a tag to everybody that the filter leaves, in one statement. n
+// is how many did not have it.
+func TagFound(tx *store.Tx, brandID uuid.UUID, f Filter, tag string) (n int64, err error) {
+	tags, err := cleanTags([]string{tag})
+	if err != nil {
+		return 0, err
+	}
+	n, err = tx.Run("INSERT INTO subscriber_tags (brand_id, subscriber_id, tag) ? ON CONFLICT DO NOTHING", f.people(tx, brandID).Select("brand_id, id, ?", tags[0]))
+	if err != nil {
+		return 0, fmt.Errorf("tag those found: %w", err)
+	}
+	return n, nil
+}
+
+// UntagFound takes a tag from everybody that the filter leaves. n is how many
+// had it.
+func UntagFound(tx *store.Tx, brandID uuid.UUID, f Filter, tag string) (n int64, err error) {
+	tags, err := cleanTags([]string{tag})
+	if err != nil {
+		return 0, err
+	}
+	n, err = tx.Run("DELETE FROM subscriber_tags WHERE brand_id = ? AND tag = ? AND subscriber_id IN (?)", brandID, tags[0], f.people(tx, brandID).Select("id"))
+	if err != nil {
+		return 0, fmt.Errorf("take a tag from those found: %w", err)
+	}
+	return n, nil
 }
 
 // Tags gives the person's tags in alphabetical order.

@@ -211,6 +211,9 @@ func deskSamples(lang string) []sample {
 			Lead: in(lang, "1,204 of 1,210 have it.", "۱۲۰۴ نفر از ۱۲۱۰ نفر گرفته‌اند."), Live: "/live", Counted: true, Counts: dashboard.Messages, Held: []admin.ReasonLine{{Text: in(lang, "Quiet hours", "ساعت سکوت"), N: 14, Do: in(lang, "They go in the morning.", "صبح می‌روند.")}},
 			Acts: []admin.CampaignAct{{ID: "pause", Label: in(lang, "Pause", "مکث"), To: "/pause", Sheet: sheet}}}},
 		{"campaign-schedule", "admin/campaign-schedule", admin.SchedulePage{Frame: f, Title: in(lang, "November letter", "نامهٔ آبان"), Lead: in(lang, "1,204 people will get this at 09:00.", "۱۲۰۴ نفر این را ساعت ۹ می‌گیرند."), Sheet: admin.Sheet{Action: "/schedule", Page: "/schedule"}, Ask: "/schedule", Back: "/campaigns/1", People: 1204, ZoneName: "Asia/Tehran"}},
+		{"people", "admin/people", admin.People{Frame: f, Total: 1204, Filter: admin.Sheet{Action: "/people"}, Bulk: "/bulk", Export: "/export", Topics: []admin.Choice{{Label: in(lang, "any topic", "هر موضوع")}},
+			People: []admin.PersonLine{{URL: "/people/1", Email: "sara@example.org", Name: "سارا", Since: asked, Tags: []string{"autumn"}, Permissions: []admin.PermissionChip{{Topic: dashboard.Topics[0].Name, State: in(lang, "given", "داده شده"), Tone: "yes"}}}}}},
+		{"people-bulk", "admin/people-bulk", admin.Bulk{Frame: f, Sheet: admin.Sheet{Action: "/people/tags"}, Count: 1204, Tag: "autumn", Fields: url.Values{"stand": {"given"}}, Button: in(lang, "Give the tag", "برچسب بزن"), Back: "/people"}},
 		{"log", "admin/log", admin.AuditLog{Frame: f, Next: "/log?before=1", First: "/log", Deeds: []admin.DeedLine{{At: asked, Who: "Mina", Text: in(lang, "Made the topic", "موضوع را ساخت"), Name: "letter"}}}},
 		{"help", "admin/help", helpStart(f, lang)},
 		{"help-page", "admin/help-page", admin.HelpPage{Frame: f, Title: helpBook(lang)[0].Title, Lead: "<p>…</p>", Sections: []admin.HelpSection{{ID: "one", Title: "1"}, {ID: "two", Title: "2"}, {ID: "three", Title: "3", Body: "<p>…</p>"}}, Words: true,
@@ -262,7 +265,7 @@ func bare() []sample {
 		{"", "admin/mailbox", admin.Mailbox{}}, {"", "admin/mailbox", admin.Mailbox{Search: "x", Selected: &admin.Letter{}}},
 		{"", "admin/mailbox", admin.Mailbox{Selected: &admin.Letter{View: "text"}}},
 		{"", "admin/campaigns", admin.Campaigns{}}, {"", "admin/campaign-form", admin.CampaignForm{}}, {"", "admin/campaign", admin.CampaignPage{}}, {"", "admin/campaign-schedule", admin.SchedulePage{}},
-		{"", "admin/people", admin.People{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
+		{"", "admin/people", admin.People{}}, {"", "admin/people-bulk", admin.Bulk{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
 		{"", "admin/help", admin.Help{}}, {"", "admin/help", admin.Help{Search: "x"}}, {"", "admin/help-page", admin.HelpPage{Title: "x"}},
 	}
 }

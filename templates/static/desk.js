@@ -49,6 +49,7 @@
   });
   document.addEventListener('submit', (e) => {
     if (e.defaultPrevented || e.target.method === 'dialog') return;
+    if (e.target.hasAttribute('data-file')) return; // it may answer with a file, and the page stays
     if (e.target.dataset.sent) return e.preventDefault();
     e.target.dataset.sent = 'yes';
     e.target.setAttribute('aria-busy', 'true');

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -187,6 +188,12 @@ type Preview struct {
 	Subject, Preheader string
 	Dir, Lang          string
 	HTML               string // address
+	To                 string // address to ask for another reader at; empty: the visitor sees no people
+	As                 string // the address typed
+	In                 string // the language it is shown in
+	For                string // whose values stand in it; empty: nobody's
+	Unknown            bool   // nobody has the address typed
+	Readers            []string
 	Wrong              string // why it cannot be drawn; may be empty
 }
 
@@ -215,7 +222,10 @@ type CampaignPage struct {
 	Failed   []ReasonLine
 	Doubtful []ReasonLine
 
+	Brief   campaign.Brief
+	Briefed bool // somebody wrote one
 	Preview Preview
+	Pace    *Sheet // nil: it cannot be changed here
 
 	Test     *Sheet // nil: the visitor may not
 	Speaks   []Choice
@@ -256,9 +266,13 @@ func (d *desk) drawCampaign(id uuid.UUID, status int, test *Sheet, fault string)
 	}
 	if d.may(account.Marketer) {
 		page.Acts = d.campaignActs(m)
+		d.paceForm(m, &page)
 		d.draftForms(m, test, &page)
 	}
-	page.Preview = d.preview(m)
+	page.Brief, page.Briefed = m.Brief, m.Brief != campaign.Brief{}
+	if page.Preview, err = d.preview(m); err != nil {
+		return err
+	}
 	return d.drawAs(status, "campaign", page)
 }
 
@@ -446,6 +460,9 @@ func (d *desk) campaignActs(m mailing) (all []CampaignAct) {
 	case m.State == campaign.Sending || m.State == campaign.Freezing:
 		add("pause", "", "")
 	}
+	if m.State != campaign.Draft {
+		add("copy", "", "")
+	}
 	if m.moves() {
 		ask := d.l.T("admin.campaign.ask.cancel-scheduled")
 		if m.onTheWay() {
@@ -515,32 +532,83 @@ func sample(language string) subscriber.Subscriber {
 	return subscriber.Subscriber{Name: i18n.For(language).T("admin.campaign.sample-name"), Email: "sample@example.org", Language: language}
 }
 
-// preview tells how the mail looks in the language of ?in=, else in the brand's own.
-func (d *desk) preview(m mailing) (p Preview) {
-	var code string
+// preview tells how the mail looks in the language of ?in=, else in the brand's
+// own; with the values of who has the address of ?as=, where the visitor may see
+// people, and in that person's language.
+func (d *desk) preview(m mailing) (p Preview, err error) {
+	person, found := subscriber.Subscriber{}, false
+	if p.As = d.asked("as", 320); d.may(account.Analyst) {
+		p.To = brandPath + d.brand.Slug + campaignPath(m.Campaign)
+		if person, found, err = d.reader(m, &p); err != nil {
+			return p, err
+		}
+	}
+	want := d.c.QueryParam("in")
+	if want == "" && found {
+		want = person.Language
+	}
 	for _, t := range mailLanguages(d.brand, m.Texts) {
 		if !slices.ContainsFunc(m.Texts, func(x delivery.Text) bool { return x.Language == t.Code }) {
 			continue
 		}
-		if code == "" || t.Code == d.c.QueryParam("in") {
-			code, p.Dir, p.Lang = t.Code, t.Dir, t.Code
+		if p.In == "" || t.Code == want {
+			p.In, p.Dir, p.Lang = t.Code, t.Dir, t.Code
 		}
-		p.Tabs = append(p.Tabs, Tab{View: t.Name, URL: d.to(campaignPath(m.Campaign), "in", t.Code) + "#preview"})
+		p.Tabs = append(p.Tabs, Tab{View: t.Name, URL: d.to(campaignPath(m.Campaign), "in", t.Code, "as", p.As) + "#preview"})
 	}
 	for i, t := range p.Tabs {
-		p.Tabs[i].Current = strings.Contains(t.URL, "in="+url.QueryEscape(code))
+		p.Tabs[i].Current = strings.Contains(t.URL, "in="+url.QueryEscape(p.In))
 	}
-	shown, err := d.h.renderer.Preview(d.c.Request().Context(), delivery.Sample{BrandID: d.brand.ID, TopicID: m.TopicID, ContentID: m.ContentID, Language: code, Person: sample(code)})
+	if !found {
+		person = sample(p.In)
+	}
+	shown, err := d.h.renderer.Preview(d.c.Request().Context(), delivery.Sample{BrandID: d.brand.ID, TopicID: m.TopicID, ContentID: m.ContentID, Language: p.In, Person: person})
 	if err != nil {
 		p.Wrong = d.l.T("admin.campaign.preview-wrong")
 		if wrong, ok := problem.Of(err); ok {
 			p.Wrong = d.l.T(wrong.Key, wrong.Args...)
 		}
-		return p
+		return p, nil
 	}
 	p.Subject, p.Preheader = shown.Subject, shown.Preheader
-	p.HTML = d.to(campaignPath(m.Campaign)+"/preview", "in", code, "of", m.ContentID.String())
-	return p
+	pairs := []string{"in", p.In, "of", m.ContentID.String()}
+	if found {
+		pairs = append(pairs, "as", person.ID.String())
+	}
+	p.HTML = d.to(campaignPath(m.Campaign)+"/preview", pairs...)
+	return p, nil
+}
+
+// readersAtOnce is how many people are offered to see a mail as.
+const readersAtOnce = 8
+
+// reader is who has the address that was typed, and who might be typed.
+func (d *desk) reader(m mailing, p *Preview) (s subscriber.Subscriber, found bool, err error) {
+	err = d.read(func(tx *store.Tx) error {
+		some, _, err := subscriber.List(tx, d.brand.ID, subscriber.Filter{Tag: m.Tag, Newest: true,
+			Where: consent.Stand([]uuid.UUID{m.TopicID}, stands["given"], tx.Now())}, "", readersAtOnce)
+		if err != nil {
+			return err
+		}
+		for _, r := range some {
+			p.Readers = append(p.Readers, r.Email)
+		}
+		if p.As == "" {
+			return nil
+		}
+		p.Unknown = true
+		a, err := subscriber.ParseAddress(p.As)
+		if err != nil {
+			return nil // told as unknown
+		}
+		s, err = subscriber.ByAddress(tx, d.brand, a)
+		if problem.Is(err, problem.NotFound) {
+			return nil
+		}
+		found, p.Unknown, p.For = err == nil, false, cmp.Or(s.Name, s.Email)
+		return err
+	})
+	return s, found, err
 }
 
 // previewCampaign is the mail's own HTML, fenced in.
@@ -550,11 +618,71 @@ func previewCampaign(d *desk) error {
 		return err
 	}
 	in := d.c.QueryParam("in")
-	shown, err := d.h.renderer.Preview(d.c.Request().Context(), delivery.Sample{BrandID: d.brand.ID, TopicID: c.TopicID, ContentID: c.ContentID, Language: in, Person: sample(in)})
+	person := sample(in)
+	if as, err := uuid.Parse(d.c.QueryParam("as")); err == nil && d.may(account.Analyst) {
+		if err := d.read(func(tx *store.Tx) error { person, err = subscriber.Find(tx, d.brand.ID, as); return err }); err != nil {
+			return err
+		}
+	}
+	shown, err := d.h.renderer.Preview(d.c.Request().Context(), delivery.Sample{BrandID: d.brand.ID, TopicID: c.TopicID, ContentID: c.ContentID, Language: in, Person: person})
 	if err != nil {
 		return err
 	}
 	return web.Mail(d.c, string(shown.HTML))
+}
+
+// paceForm is how the pace of what is on its way, or will be, is changed.
+func (d *desk) paceForm(m mailing, page *CampaignPage) {
+	if !m.moves() {
+		return
+	}
+	to := d.to(campaignPath(m.Campaign) + "/pace")
+	page.Pace = &Sheet{Action: to, Page: strings.Split(to, "?")[0], Once: store.NewID(d.h.DB.Now()), Values: url.Values{}}
+	if m.Rate > 0 {
+		page.Pace.Values.Set("rate_per_hour", d.l.Digits(strconv.Itoa(m.Rate)))
+	}
+}
+
+// paceCampaign changes how fast it goes.
+func paceCampaign(d *desk) error {
+	id, err := d.id("id")
+	if err != nil {
+		return err
+	}
+	err = d.change("campaign.pace", func(tx *store.Tx, form *Sheet) (done, error) {
+		wrong := problem.New(problem.Invalid, "problem.invalid")
+		rate := form.whole("rate_per_hour", wrong)
+		if err := wrong.OrNil(); err != nil {
+			return done{}, err
+		}
+		c, err := campaign.Update(tx, d.brand, id, campaign.Change{RatePerHour: &rate})
+		return done{subject: id, next: "/campaigns/" + id.String(), detail: map[string]any{"name": c.Name, "rate_per_hour": rate}}, err
+	})
+	return d.redraw(err, func(status int, s Sheet) error {
+		fault := s.Fault
+		for _, f := range s.Faults {
+			fault = f.Text
+		}
+		return d.drawCampaign(id, status, nil, fault)
+	})
+}
+
+// copyCampaign begins a new one from one there is.
+func copyCampaign(d *desk) error {
+	id, err := d.id("id")
+	if err != nil {
+		return err
+	}
+	err = d.change("campaign.copy", func(tx *store.Tx, _ *Sheet) (done, error) {
+		c, err := campaign.Find(tx, d.brand.ID, id)
+		if err != nil {
+			return done{}, err
+		}
+		name := []rune(d.l.T("admin.campaign.copy-name", "Name", c.Name))
+		made, err := campaign.Copy(tx, d.brand, id, string(name[:min(len(name), 200)]))
+		return done{subject: made.ID, next: campaignPath(made) + "/edit", detail: map[string]any{"name": c.Name}}, err
+	})
+	return d.redraw(err, func(status int, s Sheet) error { return d.drawCampaign(id, status, nil, s.Fault) })
 }
 
 // SchedulePage is the page admin/campaign-schedule: what will happen, before it does.

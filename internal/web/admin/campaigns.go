@@ -32,6 +32,8 @@ func campaignActions() []action {
 		look("/campaigns/:id/preview", account.Reader, previewCampaign),
 		look("/campaigns/:id/edit", account.Marketer, editCampaign),
 		act("/campaigns/:id/edit", account.Marketer, saveCampaign),
+		act("/campaigns/:id/copy", account.Marketer, copyCampaign),
+		act("/campaigns/:id/pace", account.Marketer, paceCampaign),
 		act("/campaigns/:id/test", account.Marketer, testCampaign),
 		look("/campaigns/:id/schedule", account.Marketer, askSchedule),
 		act("/campaigns/:id/schedule", account.Marketer, scheduleCampaign),
@@ -303,7 +305,7 @@ func saveCampaign(d *desk) error {
 		if wrong != nil {
 			return done{}, wrong
 		}
-		_, err = campaign.Update(tx, d.brand, c.ID, campaign.Change{Name: &n.Name, Topic: &n.Topic, Tag: &n.Tag, RatePerHour: &n.RatePerHour, Texts: n.Texts})
+		_, err = campaign.Update(tx, d.brand, c.ID, campaign.Change{Name: &n.Name, Topic: &n.Topic, Tag: &n.Tag, RatePerHour: &n.RatePerHour, Brief: &n.Brief, Texts: n.Texts})
 		return done{subject: c.ID, next: campaignPath(c), detail: map[string]any{"name": n.Name}}, err
 	})
 	return d.redraw(atFields(err), drawCampaignEdit(d, c, texts))
@@ -326,6 +328,7 @@ func campaignOf(form *Sheet) (n campaign.New, err error) {
 			langs[parts[1]] = true
 		}
 	}
+	n.Brief = campaign.Brief{Audience: form.text("brief.audience"), Pledge: form.text("brief.pledge"), Reason: form.text("brief.reason")}
 	n.Texts = []delivery.Text{}
 	for lang := range langs {
 		t := delivery.Text{Language: lang}
@@ -348,7 +351,8 @@ func campaignOf(form *Sheet) (n campaign.New, err error) {
 }
 
 func (d *desk) campaignValues(c campaign.Campaign, texts []delivery.Text) (url.Values, error) {
-	v := url.Values{"name": {c.Name}, "topic": {c.TopicID.String()}, "tag": {c.Tag}}
+	v := url.Values{"name": {c.Name}, "topic": {c.TopicID.String()}, "tag": {c.Tag},
+		"brief.audience": {c.Brief.Audience}, "brief.pledge": {c.Brief.Pledge}, "brief.reason": {c.Brief.Reason}}
 	for _, t := range texts {
 		for i, value := range []string{t.Subject, t.Preheader, t.HTML, t.Text} {
 			v.Set("content."+t.Language+"."+mailParts[i], value)

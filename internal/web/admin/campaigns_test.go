@@ -352,3 +352,68 @@ func TestCampaignPagesAreSound(t *testing.T) {
 		}
 	}
 }
+
+// What a campaign starts from stays beside it, and the next one is begun from it.
+func TestABriefStaysAndACampaignIsCopied(t *testing.T) {
+	each(t, func(w *world) {
+		w.crowd()
+		b := w.in(email)
+		page := b.makeCampaign("brief.audience", "Readers of <b>Rumi</b>", "brief.reason", "Nobody else has it signed.", "rate_per_hour", "5000")
+		b.mustShow(page, "The brief", "Readers of &lt;b&gt;Rumi&lt;/b&gt;", "Nobody else has it signed.")
+		if got := b.submit(campaignsPage+"/new", b.fill(campaignsPage+"/new", w.letterFields("brief.pledge", strings.Repeat("x", 1001))...)); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, `href="#f-brief.pledge"`) {
+			t.Errorf("a pledge of 1,001 characters: %d", got.status)
+		}
+		b.planAt(page, "when=later&day=2027-01-05&time=09:30")
+		got := b.submit(page+"/copy", url.Values{"page": {page + "/copy"}})
+		if got.status != http.StatusSeeOther || !strings.Contains(got.location, "/edit") || strings.Contains(got.location, page) {
+			t.Fatalf("copied: %d to %s", got.status, got.location)
+		}
+		b.mustShow(got.location, "Autumn", "(copy)", "Readers of &lt;b&gt;Rumi&lt;/b&gt;", "Nothing is sent before you schedule it.", `value="5000"`)
+		if again := b.submit(page+"/pace", url.Values{"page": {page + "/pace"}, "rate_per_hour": {"many"}}); again.status != http.StatusUnprocessableEntity || !strings.Contains(again.body, "whole number") {
+			t.Errorf("a pace that is no number: %d", again.status)
+		}
+		b.press(page+"/pace", "rate_per_hour", "۱۲۰")
+		b.mustShow(page, "120 mails an hour", "Readers of")
+		w.role(w.mina, w.marble, account.Owner)
+		other := strings.Replace(page, "/baharan/", "/marble/", 1)
+		for _, path := range []string{"/copy", "/pace"} {
+			if got := b.submit(other+path, url.Values{"page": {other + path}, "rate_per_hour": {"1"}}); got.status != http.StatusNotFound {
+				t.Errorf("another brand's campaign, sent to %s: %d", path, got.status)
+			}
+		}
+	})
+}
+
+// A mail is shown as somebody of the brand would get it, to whoever may see
+// people; another brand's people lend it nothing.
+func TestAMailAsItsReaderGetsIt(t *testing.T) {
+	each(t, func(w *world) {
+		w.crowd()
+		b := w.in(email)
+		page := b.makeCampaign()
+		name, fa := "Shirin", "fa"
+		shirin := w.person(w.brand, w.topic, "shirin@example.org", consent.Requested, consent.Given)
+		w.write(func(tx *store.Tx) error {
+			_, err := subscriber.Update(tx, w.brand, shirin.ID, subscriber.Change{Name: &name, Language: &fa})
+			return err
+		})
+		b.mustShow(page+"?as=shirin@example.org", "with the values of", "Shirin", "as="+shirin.ID.String(), "in=fa", `<option value="shirin@example.org">`)
+		b.mustShow(page+"/preview?in=fa&as="+shirin.ID.String(), "Shirin")
+		b.mustShow(page+"?as=nobody@example.org", "Nobody here has this address")
+		b2, t2 := w.newBrand("granite", "Granite")
+		theirs := w.person(b2, t2, "theirs@example.org", consent.Requested, consent.Given)
+		b.mustShow(page+"?as=theirs@example.org", "Nobody here has this address")
+		if got := b.get(page + "/preview?in=fa&as=" + theirs.ID.String()); got.status != http.StatusNotFound {
+			t.Errorf("another brand's person: %d", got.status)
+		}
+		rita := w.newUser("rita@example.org", "Rita", "en")
+		w.role(rita, w.brand, account.Reader)
+		shown := w.in("rita@example.org").mustShow(page+"?as=shirin@example.org", "How it looks").body
+		if strings.Contains(shown, "Shirin") || strings.Contains(shown, "readers") {
+			t.Error("who may see no people sees one in a preview")
+		}
+		if got := w.in("rita@example.org").get(page + "/preview?in=fa&as=" + shirin.ID.String()); strings.Contains(got.body, "Shirin") {
+			t.Error("who may see no people sees one in the mail")
+		}
+	})
+}

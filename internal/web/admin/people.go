@@ -19,7 +19,13 @@ import (
 func peopleActions() []action {
 	return []action{
 		look("/people", account.Analyst, people),
+		act("/people/bulk", account.Marketer, askBulk),
+		act("/people/tags", account.Marketer, tagMany),
+		act("/people/export", account.Marketer, exportPeople),
 		look("/people/:id", account.Analyst, showPerson),
+		act("/people/:id/notes", account.Analyst, writeNote),
+		act("/people/:id/notes/remove", account.Analyst, removeNote),
+		act("/people/:id/carer", account.Marketer, entrustPerson),
 		act("/people/:id/tags", account.Marketer, tagPerson),
 		act("/people/:id/tags/remove", account.Marketer, untagPerson),
 		act("/people/:id/withdraw", account.Marketer, withdrawFor),
@@ -46,10 +52,14 @@ type People struct {
 	All         string // address of the list without a filter
 	People      []PersonLine
 	First, Next string // addresses; empty: there is none
+	Bulk        string // addresses; empty: the visitor may not
+	Export      string
+	Once        uuid.UUID
 }
 
 // PersonLine is one person in the list.
 type PersonLine struct {
+	ID               uuid.UUID
 	URL, Email, Name string
 	Since            time.Time
 	Tags             []string
@@ -69,11 +79,11 @@ var stands = map[string][]consent.State{
 
 // peopleQuery is what the address of the list asks for.
 type peopleQuery struct {
-	search, tag, topic, stand, cursor string
+	search, tag, topic, stand, mine, cursor string
 }
 
 func (d *desk) peopleQuery() peopleQuery {
-	return peopleQuery{d.asked("q", 320), d.asked("tag", 64), d.asked("topic", 36), d.asked("stand", 10), d.asked("after", 36)}
+	return peopleQuery{d.asked("q", 320), d.asked("tag", 64), d.asked("topic", 36), d.asked("stand", 10), d.asked("mine", 5), d.asked("after", 36)}
 }
 
 // asked is a value of the address, of so many characters at most; what is no
@@ -97,8 +107,11 @@ func people(d *desk) error {
 	}
 	q := d.peopleQuery()
 	page := People{Frame: d.frame("people"), Total: n.People, Language: chosenLanguage(d.c), All: d.to("/people"),
-		Filter:   Sheet{Action: brandPath + d.brand.Slug + "/people", Values: url.Values{"q": {q.search}, "tag": {q.tag}, "topic": {q.topic}, "stand": {q.stand}}},
-		Filtered: q.search+q.tag+q.topic+q.stand != ""}
+		Filter:   Sheet{Action: brandPath + d.brand.Slug + "/people", Values: url.Values{"q": {q.search}, "tag": {q.tag}, "topic": {q.topic}, "stand": {q.stand}, "mine": {q.mine}}},
+		Filtered: q.search+q.tag+q.topic+q.stand+q.mine != ""}
+	if d.may(account.Marketer) {
+		page.Bulk, page.Export, page.Once = d.to("/people/bulk"), d.to("/people/export"), store.NewID(d.h.DB.Now())
+	}
 	err = d.read(func(tx *store.Tx) error {
 		topics, err := consent.AllTopics(tx, d.brand.ID)
 		if err != nil {
@@ -110,7 +123,7 @@ func people(d *desk) error {
 			return err
 		}
 		if next != "" {
-			page.Next = d.to("/people", "q", q.search, "tag", q.tag, "topic", q.topic, "stand", q.stand, "after", next)
+			page.Next = d.to("/people", "q", q.search, "tag", q.tag, "topic", q.topic, "stand", q.stand, "mine", q.mine, "after", next)
 		}
 		page.People, err = d.personLines(tx, found, topics)
 		return err
@@ -119,18 +132,30 @@ func people(d *desk) error {
 		return err
 	}
 	if q.cursor != "" {
-		page.First = d.to("/people", "q", q.search, "tag", q.tag, "topic", q.topic, "stand", q.stand)
+		page.First = d.to("/people", "q", q.search, "tag", q.tag, "topic", q.topic, "stand", q.stand, "mine", q.mine)
 	}
 	return d.draw("people", page)
+}
+
+// filter is what the list is narrowed by.
+func (d *desk) filter(tx *store.Tx, q peopleQuery, topics []consent.Topic) subscriber.Filter {
+	f := subscriber.Filter{Tag: q.tag, Search: q.search, Newest: true}
+	var where []subscriber.Condition
+	if q.topic != "" || q.stand != "" {
+		where = append(where, consent.Stand(meant(topics, q.topic), standing(q.stand), tx.Now()))
+	}
+	if q.mine != "" {
+		where = append(where, subscriber.InCareOf(d.User.ID))
+	}
+	f.Where = subscriber.All(where...)
+	return f
 }
 
 // find looks a whole address up by its hash, and else for what is a part of
 // one, or of a name.
 func (d *desk) find(tx *store.Tx, q peopleQuery, topics []consent.Topic) ([]subscriber.Subscriber, string, error) {
-	f := subscriber.Filter{Tag: q.tag, Newest: true}
-	if q.topic != "" || q.stand != "" {
-		f.Where = consent.Stand(meant(topics, q.topic), standing(q.stand), tx.Now())
-	}
+	f := d.filter(tx, q, topics)
+	f.Search = ""
 	if a, err := subscriber.ParseAddress(q.search); err == nil && q.cursor == "" {
 		whole := f
 		if whole.AddressHash, err = d.brand.AddressHash(tx, a.Normal); err != nil {
@@ -175,6 +200,11 @@ func (d *desk) standChoices() []Choice {
 }
 
 func (d *desk) personLines(tx *store.Tx, found []subscriber.Subscriber, topics []consent.Topic) ([]PersonLine, error) {
+	return d.personLinesFor(tx, found, topics, d.chip)
+}
+
+// personLinesFor is personLines with a way of one's own to tell where they stand.
+func (d *desk) personLinesFor(tx *store.Tx, found []subscriber.Subscriber, topics []consent.Topic, chip func(consent.Topic, consent.Permission, time.Time) PermissionChip) ([]PersonLine, error) {
 	ids := make([]uuid.UUID, len(found))
 	for i, s := range found {
 		ids[i] = s.ID
@@ -189,11 +219,11 @@ func (d *desk) personLines(tx *store.Tx, found []subscriber.Subscriber, topics [
 	}
 	lines := make([]PersonLine, len(found))
 	for i, s := range found {
-		lines[i] = PersonLine{URL: d.to("/people/" + s.ID.String()), Email: s.Email, Name: s.Name, Since: s.CreatedAt, Tags: tags[s.ID]}
+		lines[i] = PersonLine{ID: s.ID, URL: d.to("/people/" + s.ID.String()), Email: s.Email, Name: s.Name, Since: s.CreatedAt, Tags: tags[s.ID]}
 		for _, t := range topics {
 			for _, p := range permissions[s.ID] {
 				if p.TopicID == t.ID && t.Purpose == consent.Marketing {
-					lines[i].Permissions = append(lines[i].Permissions, d.chip(t, p, tx.Now()))
+					lines[i].Permissions = append(lines[i].Permissions, chip(t, p, tx.Now()))
 				}
 			}
 		}
@@ -235,6 +265,48 @@ func tagPerson(d *desk) error {
 	err = d.onBehalf("people.tag", func(tx *store.Tx, s subscriber.Subscriber, form *Sheet, _ map[string]any) (string, error) {
 		tag := form.text("tags")
 		return tag, subscriber.AddTags(tx, d.brand.ID, s.ID, tag)
+	})
+	return d.redraw(err, drawPerson(d, s))
+}
+
+// writeNote writes something down about somebody.
+func writeNote(d *desk) error {
+	s, err := d.person()
+	if err != nil {
+		return err
+	}
+	err = d.onBehalf("people.note", func(tx *store.Tx, s subscriber.Subscriber, form *Sheet, _ map[string]any) (string, error) {
+		_, err := subscriber.WriteNote(tx, d.brand.ID, s.ID, d.User.ID, form.text("note"))
+		return "", err
+	})
+	return d.redraw(err, drawPerson(d, s))
+}
+
+// removeNote removes one that the visitor wrote.
+func removeNote(d *desk) error {
+	return d.onBehalf("people.unnote", func(tx *store.Tx, s subscriber.Subscriber, form *Sheet, _ map[string]any) (string, error) {
+		id, err := uuid.Parse(form.Value("note"))
+		if err != nil {
+			return "", problem.New(problem.NotFound, "subscriber.note.unknown")
+		}
+		return "", subscriber.RemoveNote(tx, d.brand.ID, s.ID, d.User.ID, id)
+	})
+}
+
+// entrustPerson says who of the team looks after somebody.
+func entrustPerson(d *desk) error {
+	s, err := d.person()
+	if err != nil {
+		return err
+	}
+	err = d.onBehalf("people.carer", func(tx *store.Tx, s subscriber.Subscriber, form *Sheet, _ map[string]any) (string, error) {
+		id := uuid.Nil
+		if v := form.Value("carer"); v != "" {
+			if id, err = uuid.Parse(v); err != nil {
+				return "", problem.InvalidField("carer", "subscriber.carer.unknown")
+			}
+		}
+		return "", subscriber.Entrust(tx, d.brand.ID, s.ID, id)
 	})
 	return d.redraw(err, drawPerson(d, s))
 }

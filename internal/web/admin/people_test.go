@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/csv"
 	"net/http"
 	"net/url"
 	"strings"
@@ -8,11 +9,13 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/google/uuid"
 
 	"assent/internal/account"
 	"assent/internal/brand"
 	"assent/internal/consent"
 	"assent/internal/offer"
+	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
 	"assent/internal/testkit"
@@ -382,4 +385,106 @@ func TestPeopleAreFoundAsOneTypes(t *testing.T) {
 	p.until("document.body.dataset.out")
 	p.do(chromedp.SendKeys("#f-q", "h"))
 	p.until("document.querySelector('#f-email')")
+}
+
+// A note is the team's, stays until whoever wrote it takes it away, and is read
+// as it was written.
+func TestNotesAndWhoLooksAfter(t *testing.T) {
+	each(t, func(w *world) {
+		sara := w.person(w.brand, w.topic, "sara@example.org", consent.Requested, consent.Given)
+		page := overview + "/people/" + sara.ID.String()
+		b := w.in(email)
+		b.press(page+"/notes", "note", "Rang in November.\nLikes <b>Rumi</b>.")
+		b.mustShow(page, "Rang in November.", "Likes &lt;b&gt;Rumi&lt;/b&gt;.", "Nobody in particular looks after")
+		if got := b.submit(page+"/notes", url.Values{"note": {" "}}); got.status != http.StatusUnprocessableEntity {
+			t.Errorf("an empty note: %d", got.status)
+		}
+		b.press(page+"/carer", "carer", w.mina.ID.String())
+		b.mustShow(page, "looks after this person.")
+		b.mustShow(overview+"/people?mine=yes", "sara@example.org")
+		other := w.newUser("other@example.org", "Other", "en")
+		w.role(other, w.brand, account.Analyst)
+		w.in("other@example.org").mustNotShow(overview+"/people?mine=yes", "sara@example.org")
+
+		var note string
+		w.write(func(tx *store.Tx) error {
+			notes, err := subscriber.Notes(tx, w.brand.ID, sara.ID)
+			if len(notes) != 1 || err != nil {
+				t.Fatalf("notes %v, %v", notes, err)
+			}
+			note = notes[0].ID.String()
+			if err := subscriber.RemoveNote(tx, w.marble.ID, sara.ID, w.mina.ID, notes[0].ID); !problem.Is(err, problem.NotFound) {
+				t.Errorf("removed at another brand: %v", err)
+			}
+			return nil
+		})
+		if got := w.in("other@example.org").submit(page+"/notes/remove", url.Values{"note": {note}}); got.status != http.StatusNotFound {
+			t.Errorf("somebody else's note is removed: %d", got.status)
+		}
+		b.press(page+"/notes/remove", "note", note)
+		b.mustNotShow(page, "Rang in November.")
+		stranger := w.newUser("stranger@example.org", "Stranger", "en")
+		w.role(stranger, w.marble, account.Owner)
+		if got := b.submit(page+"/carer", url.Values{"carer": {stranger.ID.String()}}); got.status != http.StatusUnprocessableEntity {
+			t.Errorf("a stranger looks after them: %d", got.status)
+		}
+	})
+}
+
+func TestManyAtOnce(t *testing.T) {
+	each(t, func(w *world) {
+		sara := w.person(w.brand, w.topic, "sara@example.org", consent.Requested, consent.Given)
+		w.person(w.brand, w.topic, "ali@example.org", consent.Requested, consent.Given)
+		w.person(w.brand, w.topic, "reza@example.org", consent.Requested)
+		b2, t2 := w.newBrand("granite", "Granite")
+		theirs := w.person(b2, t2, "sara@example.org", consent.Requested, consent.Given)
+		b := w.in(email)
+		ask := b.submit(overview+"/people/bulk", url.Values{"do": {"tag"}, "new-tag": {"autumn"}, "whom": {"found"}, "stand": {"given"}})
+		if ask.status != http.StatusOK || !strings.Contains(ask.body, "2 people get the tag") {
+			t.Fatalf("asked: %d %s", ask.status, ask.body)
+		}
+		b.mustNotShow(overview+"/people", "autumn")
+		b.press(overview+"/people/tags", "new-tag", "autumn", "whom", "found", "stand", "given")
+		b.mustShow(overview+"/people?tag=autumn", "sara@example.org", "ali@example.org")
+		b.mustNotShow(overview+"/people?tag=autumn", "reza@example.org")
+		b.press(overview+"/people/tags", "do", "untag", "new-tag", "autumn", "whom", "ticked", "id", sara.ID.String())
+		b.mustNotShow(overview+"/people?tag=autumn", "sara@example.org")
+		if got := b.submit(overview+"/people/tags", url.Values{"new-tag": {strings.Repeat("x", 65)}, "whom": {"found"}}); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "1 to 64") {
+			t.Errorf("too long a tag: %d", got.status)
+		}
+		w.write(func(tx *store.Tx) error {
+			tags, err := subscriber.TagsOf(tx, b2.ID, []uuid.UUID{theirs.ID})
+			if len(tags) > 0 {
+				t.Errorf("another brand's people are tagged: %v", tags)
+			}
+			return err
+		})
+	})
+}
+
+// A file of people is read back by any reader of CSV, and a spreadsheet runs
+// nothing of it.
+func TestPeopleAsAFile(t *testing.T) {
+	each(t, func(w *world) {
+		sara := w.person(w.brand, w.topic, "sara@example.org", consent.Requested, consent.Given)
+		w.person(w.brand, w.topic, "ali@example.org", consent.Requested)
+		name := `=HYPERLINK("https://evil.example"), "سارا"`
+		w.write(func(tx *store.Tx) error {
+			_, err := subscriber.Update(tx, w.brand, sara.ID, subscriber.Change{Name: &name})
+			return err
+		})
+		b := w.in(email)
+		got := b.submit(overview+"/people/export", url.Values{"whom": {"found"}, "stand": {"given"}})
+		if got.status != http.StatusOK || !strings.HasPrefix(got.header.Get("Content-Disposition"), "attachment") {
+			t.Fatalf("exported: %d %v", got.status, got.header)
+		}
+		rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(got.body, "\uFEFF"))).ReadAll()
+		if err != nil || len(rows) != 2 {
+			t.Fatalf("%v: %v", err, rows)
+		}
+		if rows[1][0] != "sara@example.org" || rows[1][1] != "'"+name || rows[1][len(rows[1])-1] != "given" {
+			t.Errorf("row %q", rows[1])
+		}
+		b.mustShow(overview+"/log", "saved people as a file")
+	})
 }

@@ -43,6 +43,12 @@ type Person struct {
 	AskOnce           uuid.UUID
 	Tags              []TagLine
 	Tag, Untag        string // addresses; empty: the visitor may not
+	Notes             []NoteLine
+	Note, Unnote      string // addresses; empty: nothing can be written down
+	Carer             string // their name; empty: nobody looks after the person
+	Carers            []Choice
+	Entrust           string // address; empty: the visitor may not
+	CarerSheet        Sheet
 	Codes             []CodeLine
 	Orders            []OrderLine
 	Happened          []Happening
@@ -77,6 +83,15 @@ type TagLine struct {
 	Once uuid.UUID
 }
 
+// NoteLine is what somebody of the team wrote down.
+type NoteLine struct {
+	ID       uuid.UUID
+	By, Text string
+	At       time.Time
+	Own      bool // the visitor wrote it
+	Once     uuid.UUID
+}
+
 // Evidence is one thing that shows how a permission came about.
 type Evidence struct{ Name, Value string }
 
@@ -108,7 +123,7 @@ func showPerson(d *desk) error {
 func drawPerson(d *desk, s subscriber.Subscriber) func(int, Sheet) error {
 	return func(status int, sheet Sheet) error {
 		here := "/people/" + s.ID.String()
-		sheet.Action, sheet.Page, sheet.Drafts = d.to(here+"/tags"), brandPath+d.brand.Slug+here+"/tags", ""
+		sheet.Drafts = ""
 		page := Person{Frame: d.frame("people"), Title: s.Name, Email: s.Email, Name: s.Name, Language: d.languageField(s.Language).Name,
 			Since: s.CreatedAt, Customer: s.CustomerSince, Erased: s.ErasedAt, Sheet: sheet, Back: d.to("/people")}
 		if page.Title == "" {
@@ -117,7 +132,11 @@ func drawPerson(d *desk, s subscriber.Subscriber) func(int, Sheet) error {
 		if s.ErasedAt != nil {
 			page.Title = d.l.T("admin.person.erased")
 		} else if d.may(account.Marketer) {
+			page.Entrust = d.to(here + "/carer")
 			page.Tag, page.Untag, page.Withdraw, page.WithdrawAll = d.to(here+"/tags"), d.to(here+"/tags/remove"), d.to(here+"/withdraw"), d.to(here+"/withdraw-all")
+		}
+		if s.ErasedAt == nil {
+			page.Note, page.Unnote = d.to(here+"/notes"), d.to(here+"/notes/remove")
 		}
 		if err := d.read(func(tx *store.Tx) error { return d.tellPerson(tx, s, &page) }); err != nil {
 			return err
@@ -150,6 +169,9 @@ func (d *desk) tellPerson(tx *store.Tx, s subscriber.Subscriber, page *Person) (
 	}
 	for _, tag := range tags {
 		page.Tags = append(page.Tags, TagLine{tag, store.NewID(tx.Now())})
+	}
+	if err := d.tellNotes(tx, s, page); err != nil {
+		return err
 	}
 	if err := d.tellCustomer(tx, s, page); err != nil {
 		return err
@@ -244,6 +266,36 @@ func (d *desk) word(prefix, stored string) string {
 		return d.l.T(key)
 	}
 	return stored
+}
+
+// tellNotes tells who looks after them, and what the team wrote down.
+func (d *desk) tellNotes(tx *store.Tx, s subscriber.Subscriber, page *Person) error {
+	names, err := account.Names(tx, d.brand.ID)
+	if err != nil {
+		return err
+	}
+	carer, err := subscriber.CarerOf(tx, d.brand.ID, s.ID)
+	if err != nil {
+		return err
+	}
+	team, err := account.Members(tx, d.brand.ID)
+	if err != nil {
+		return err
+	}
+	page.Carer = names[carer]
+	page.Carers = []Choice{{Label: d.l.T("admin.person.nobody")}}
+	for _, u := range team {
+		page.Carers = append(page.Carers, Choice{Value: u.ID.String(), Label: u.Name})
+	}
+	page.CarerSheet = Sheet{Values: url.Values{"carer": {""}}, Once: store.NewID(tx.Now())}
+	if carer != uuid.Nil {
+		page.CarerSheet.Values.Set("carer", carer.String())
+	}
+	notes, err := subscriber.Notes(tx, d.brand.ID, s.ID)
+	for _, n := range notes {
+		page.Notes = append(page.Notes, NoteLine{ID: n.ID, By: names[n.UserID], Text: n.Text, At: n.At, Own: n.UserID == d.User.ID, Once: store.NewID(tx.Now())})
+	}
+	return err
 }
 
 // tellCustomer tells the codes they were given and what they bought.

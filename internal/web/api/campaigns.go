@@ -47,6 +47,7 @@ type campaignNew struct {
 	Topic string     `json:"topic" maxLength:"64" doc:"The slug of the topic whose permission it needs." example:"letters"`
 	Tag   string     `json:"tag,omitempty" maxLength:"64" doc:"Only people with this tag." example:"shop"`
 	Rate  int        `json:"rate_per_hour,omitempty" minimum:"0" maximum:"100000000" doc:"At most so many mails an hour; 0 is no limit." example:"20000"`
+	Brief *briefBody `json:"brief,omitempty" doc:"What it starts from; for the team alone."`
 	Texts []mailText `json:"texts" minItems:"1" maxItems:"20" doc:"One per language; the brand's default must be there."`
 }
 
@@ -57,6 +58,7 @@ type campaignAnswer struct {
 	Tag         string        `json:"tag,omitempty" example:"shop"`
 	State       string        `json:"state" enum:"draft,scheduled,freezing,sending,paused,cancelled,sent" example:"sending"`
 	Rate        int           `json:"rate_per_hour,omitempty" doc:"At most so many mails an hour." example:"20000"`
+	Brief       *briefBody    `json:"brief,omitempty"`
 	SourceID    uuid.UUID     `json:"source_id" format:"uuid" doc:"The source of its messages." example:"019a1f5c-7c00-7000-8000-00000000000d"`
 	Texts       []mailText    `json:"texts,omitempty" doc:"Not in lists."`
 	Messages    *countsAnswer `json:"messages,omitempty" doc:"Not in lists."`
@@ -70,7 +72,7 @@ type campaignAnswer struct {
 
 func showCampaign(names map[uuid.UUID]string, rates map[uuid.UUID]int) func(campaign.Campaign) campaignAnswer {
 	return func(c campaign.Campaign) campaignAnswer {
-		return campaignAnswer{ID: c.ID, Rate: rates[c.ID], Name: c.Name, Topic: names[c.TopicID], Tag: c.Tag, State: string(c.State), SourceID: c.EditionID,
+		return campaignAnswer{ID: c.ID, Rate: rates[c.ID], Name: c.Name, Topic: names[c.TopicID], Tag: c.Tag, Brief: showBrief(c.Brief), State: string(c.State), SourceID: c.EditionID,
 			ScheduledAt: utc(c.ScheduledAt), RecallUntil: utc(c.RecallUntil), FrozenAt: utc(c.FrozenAt), FinishedAt: utc(c.FinishedAt), CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC()}
 	}
 }
@@ -104,7 +106,7 @@ func createCampaign(tx *store.Tx, c caller, in *struct{ Body campaignNew }) (cam
 	if err != nil {
 		return campaignAnswer{}, err
 	}
-	made, err := campaign.Create(tx, c.brand, campaign.New{Name: in.Body.Name, Topic: t.ID, Tag: in.Body.Tag, RatePerHour: in.Body.Rate, Texts: texts})
+	made, err := campaign.Create(tx, c.brand, campaign.New{Name: in.Body.Name, Topic: t.ID, Tag: in.Body.Tag, RatePerHour: in.Body.Rate, Brief: in.Body.Brief.brief(), Texts: texts})
 	if err != nil {
 		return campaignAnswer{}, err
 	}
@@ -144,11 +146,32 @@ func getCampaign(tx *store.Tx, c caller, in *ByID) (campaignAnswer, error) {
 	return wholeCampaign(tx, c, found)
 }
 
+type briefBody struct {
+	Audience string `json:"audience,omitempty" maxLength:"1000" doc:"Whom it is for." example:"Readers who bought poetry"`
+	Pledge   string `json:"pledge,omitempty" maxLength:"1000" doc:"What it gives them." example:"The new translation a week early"`
+	Reason   string `json:"reason,omitempty" maxLength:"1000" doc:"Why from us, and not from somebody else." example:"Nobody else has it signed"`
+}
+
+func (b *briefBody) brief() campaign.Brief {
+	if b == nil {
+		return campaign.Brief{}
+	}
+	return campaign.Brief{Audience: b.Audience, Pledge: b.Pledge, Reason: b.Reason}
+}
+
+func showBrief(b campaign.Brief) *briefBody {
+	if b == (campaign.Brief{}) {
+		return nil
+	}
+	return &briefBody{b.Audience, b.Pledge, b.Reason}
+}
+
 type campaignChange struct {
 	Name  *string    `json:"name,omitempty" maxLength:"200" example:"November letter"`
 	Topic *string    `json:"topic,omitempty" maxLength:"64" example:"letters"`
 	Tag   *string    `json:"tag,omitempty" maxLength:"64" doc:"Empty for everybody." example:""`
 	Rate  *int       `json:"rate_per_hour,omitempty" minimum:"0" maximum:"100000000" doc:"At most so many mails an hour; 0 is no limit. Alone it can be changed until the campaign has ended." example:"5000"`
+	Brief *briefBody `json:"brief,omitempty" doc:"In place of the one there is."`
 	Texts []mailText `json:"texts,omitempty" maxItems:"20" doc:"In place of all texts there are."`
 }
 
@@ -157,6 +180,10 @@ func updateCampaign(tx *store.Tx, c caller, in *struct {
 	Body campaignChange
 }) (campaignAnswer, error) {
 	change := campaign.Change{Name: in.Body.Name, Tag: in.Body.Tag, RatePerHour: in.Body.Rate}
+	if in.Body.Brief != nil {
+		brief := in.Body.Brief.brief()
+		change.Brief = &brief
+	}
 	if in.Body.Texts != nil {
 		texts, err := deliveryTexts("texts", in.Body.Texts)
 		if err != nil {

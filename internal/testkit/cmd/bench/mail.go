@@ -42,6 +42,27 @@ func letter(size int) string {
 	return b.String()
 }
 
+// dumped are the HTML parts of the mails that the mail server kept in a folder.
+func dumped(tb testing.TB, folder string) (parts []string) {
+	files, _ := filepath.Glob(filepath.Join(folder, "*.eml"))
+	for _, name := range files {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		m, err := mail.ReadMessage(bytes.NewReader(raw))
+		if err != nil {
+			tb.Fatalf("read a mail: %v", err)
+		}
+		part, err := htmlOf(m)
+		if err != nil {
+			tb.Fatalf("read the HTML of a mail: %v", err)
+		}
+		parts = append(parts, part)
+	}
+	return parts
+}
+
 // look holds the first mail against what is claimed of it.
 func (g *ground) look(p profile) {
 	files, _ := filepath.Glob(filepath.Join(g.dump, "*.eml"))

@@ -2,6 +2,7 @@
 //
 //	bench web [-pair sqlite]     start, memory, sign-ups, opens and clicks: `make bench-web`
 //	bench send [-profile …]      mails of a campaign against what a bare client sends: `make bench-send`
+//	bench pages [-people N]      the team's pages of a brand that has grown: `make bench-pages`
 //
 // Everything is made through the API and asked from outside. PostgreSQL commits
 // to the disk, with fsync on. The programs that ask and that take the mails run
@@ -43,8 +44,15 @@ func run(args []string) int {
 		flags.StringVar(&s.cpu, "cpuprofile", "", "keep a CPU profile of the service in this file, of the first campaign")
 		flags.StringVar(&s.slow, "pglog", "", "keep PostgreSQL's log in this file, with the plans of statements that take 20 ms or more")
 		measure = s.measure
+	case "pages":
+		p := &pagesBench{}
+		flags.IntVar(&p.people, "people", 200_000, "people of the brand")
+		flags.IntVar(&p.campaigns, "campaigns", 5, "campaigns to all of them")
+		flags.IntVar(&p.rounds, "rounds", 20, "times that each page is asked for")
+		flags.StringVar(&p.slow, "pglog", "", "keep PostgreSQL's log in this file, with the plans of statements that take 50 ms or more")
+		measure = p.measure
 	default:
-		fmt.Fprintln(os.Stderr, "usage: bench web|send [flags]; bench web -h lists them")
+		fmt.Fprintln(os.Stderr, "usage: bench web|send|pages [flags]; bench web -h lists them")
 		return 2
 	}
 	_ = flags.Parse(args[1:])
