@@ -71,6 +71,7 @@ var kept = map[string][]string{
 	"github.com/hibiken/asynq":            {"internal/jobs"},
 	"github.com/wneessen/go-mail":         {"internal/compose", "internal/delivery"},
 	"github.com/emersion/go-smtp":         {"internal/compose", "internal/delivery"},
+	"github.com/yuin/goldmark":            {"internal/web/admin"},
 	"github.com/knadh/koanf":              {"internal/config"},
 	"assent/internal/config":              {"internal/app", "cmd"},
 	"github.com/prometheus/client_golang": {"internal/web", "internal/app", "internal/delivery", "internal/jobs"},

@@ -17,6 +17,7 @@ import (
 	"assent/internal/problem"
 	"assent/internal/web"
 	"assent/internal/web/admin"
+	"assent/internal/web/admin/help"
 	"assent/internal/web/public"
 	"assent/templates"
 )
@@ -234,6 +235,9 @@ func deskSamples(lang string) []sample {
 		{"keys", "admin/keys", admin.Keys{Frame: f, Sheet: slip, Secret: "ak_x", API: "/api/docs", Scopes: []admin.ScopeLine{{Label: in(lang, "Topics", "موضوع‌ها"), Read: "topics:read", Write: "topics:write"}, {Label: in(lang, "Messages", "نامه‌ها"), Read: "messages:read"}},
 			Keys: []admin.KeyLine{{Name: "Shop", Scopes: []string{"orders:write", "*"}, Made: asked, Used: &asked, Revoke: "/revoke", Ask: in(lang, "Sure?", "مطمئنید؟")}, {Name: "Old", Scopes: []string{"*"}, Made: asked, Revoked: &asked}}}},
 		{"log", "admin/log", admin.AuditLog{Frame: f, Next: "/log?before=1", First: "/log", Deeds: []admin.DeedLine{{At: asked, Who: "Mina", Text: in(lang, "Made the topic", "موضوع را ساخت"), Name: "letter"}}}},
+		{"help", "admin/help", helpStart(f, lang)},
+		{"help-page", "admin/help-page", admin.HelpPage{Frame: f, Title: helpBook(lang)[0].Title, Lead: "<p>…</p>", Sections: []admin.HelpSection{{ID: "one", Title: "1"}, {ID: "two", Title: "2"}, {ID: "three", Title: "3", Body: "<p>…</p>"}}, Words: true,
+			Pages: helpBook(lang), Before: &helpBook(lang)[0], After: &helpBook(lang)[1], About: f.Nav, All: "/help"}},
 		{"parts", "admin/parts", admin.Parts{Frame: f, Sheet: sheet, Wrong: sheet, Changed: changed, Now: asked, Choices: []admin.Choice{{Value: "first", Label: in(lang, "The first", "نخست"), Hint: in(lang, "Usual.", "معمول.")}}}},
 	}
 	all := []sample{{"signin", "admin/signin", admin.SignIn{Action: "/admin/signin", Email: "mina@baharan.example", Next: "/admin", Languages: f.Languages}},
@@ -251,6 +255,16 @@ func deskSamples(lang string) []sample {
 		all = append(all, sample{"mailbox-" + view, "admin/mailbox", open})
 	}
 	return append(all, desk...)
+}
+
+func helpBook(lang string) []admin.HelpLink {
+	return []admin.HelpLink{{URL: "/help/first-day", Title: in(lang, "Your first day", "روز نخست"), Summary: in(lang, "From an empty brand to the first letter.", "از برند خالی تا نخستین نامه."), Current: true},
+		{URL: "/help/topics", Title: in(lang, "Topics", "موضوع‌ها"), Summary: in(lang, "What people say yes to.", "آنچه افراد به آن بله می‌گویند.")}}
+}
+
+func helpStart(f admin.Frame, lang string) admin.Help {
+	return admin.Help{Frame: f, Action: "/help", Keep: []admin.Choice{{Label: "lang", Value: lang}}, Search: "DKIM", Pages: helpBook(lang),
+		Found: []admin.HelpFound{{URL: "/help/words#dkim", Title: "DKIM", Page: in(lang, "Words", "واژه‌ها"), Excerpt: []help.Piece{{Text: "DKIM", Hit: true}, {Text: in(lang, " signs.", " امضا می‌کند.")}}}}}
 }
 
 // bare are all pages with nothing in them but what they cannot be without.
@@ -274,6 +288,7 @@ func bare() []sample {
 		{"", "admin/people", admin.People{}}, {"", "admin/people-bulk", admin.Bulk{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
 		{"", "admin/setup", admin.Setup{}}, {"", "admin/welcome", admin.Welcome{}}, {"", "admin/forgotten", admin.Forgotten{}}, {"", "admin/reset", admin.Reset{}}, {"", "admin/invitation", admin.InvitationPage{}}, {"", "admin/account", admin.Own{}},
 		{"", "admin/brand-new", admin.BrandForm{}}, {"", "admin/settings", admin.BrandForm{}}, {"", "admin/team", admin.Team{}}, {"", "admin/keys", admin.Keys{}},
+		{"", "admin/help", admin.Help{}}, {"", "admin/help", admin.Help{Search: "x"}}, {"", "admin/help-page", admin.HelpPage{Title: "x"}},
 	}
 }
 

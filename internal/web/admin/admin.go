@@ -21,6 +21,7 @@ import (
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/web"
+	"assent/internal/web/admin/help"
 )
 
 // Deps is what the pages stand on.
@@ -79,10 +80,13 @@ const (
 	lettersAtOnce  = 30
 )
 
-// Mount adds /, /admin and, where there is a mailbox, /mailbox.
+// Mount adds /, /admin, /help and, where there is a mailbox, /mailbox.
 func Mount(e *echo.Echo, d Deps) error {
 	if d.DB == nil || d.Door == nil || d.Sessions == nil || d.URLs.Base == nil {
 		return errIncomplete
+	}
+	if _, err := help.Read(i18n.Languages[0]); err != nil {
+		return err
 	}
 	if d.Every <= 0 {
 		d.Every = usualEvery
@@ -95,6 +99,8 @@ func Mount(e *echo.Echo, d Deps) error {
 	e.POST(signOutPath, h.signOut)
 	h.mountDoor(e)
 	e.GET(homePath, h.page(h.home))
+	e.GET(helpPath, h.reader(helpStart))
+	e.GET(helpPath+"/:page", h.reader(helpPage))
 	for _, a := range actions() {
 		e.Add(a.method, brandPath+":brand"+a.path, h.at(a))
 	}
@@ -230,8 +236,10 @@ func to(c echo.Context, path string, pairs ...string) string {
 // frame is what stands around the page.
 func (h *house) frame(c echo.Context, v visit, zone *time.Location) Frame {
 	l, here := web.Localizer(c), c.Request().URL.Path
-	f := Frame{Zone: zone, Languages: languages(c), Notice: told(c)}
-	if !strings.HasPrefix(here, brandPath) && (len(v.brands) > 0 || here == homePath || isMailbox(c)) {
+	f := Frame{Zone: zone, Languages: languages(c), Notice: told(c), HelpQuery: to(c, ""), Reading: isHelp(c)}
+	if !v.signedIn && isHelp(c) {
+		f.Nav = append(f.Nav, NavItem{Label: l.T("admin.signin.title"), URL: to(c, signInPath)})
+	} else if !strings.HasPrefix(here, brandPath) && !isHelp(c) && (len(v.brands) > 0 || here == homePath || isMailbox(c)) || isHelp(c) && len(v.brands) == 0 {
 		f.Nav = append(f.Nav, NavItem{Label: l.T("admin.nav.overview"), URL: to(c, homePath), Current: here == homePath})
 	}
 	if h.Mailbox != nil && v.all {
@@ -259,6 +267,10 @@ func languages(c echo.Context, pairs ...string) []Language {
 			Current: lang == web.Localizer(c).Lang()}
 	}
 	return all
+}
+
+func isHelp(c echo.Context) bool {
+	return c.Path() == helpPath || strings.HasPrefix(c.Path(), helpPath+"/")
 }
 
 func isMailbox(c echo.Context) bool {

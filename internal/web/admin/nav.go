@@ -32,6 +32,7 @@ var sections = []section{
 // frame is what stands around a page of the brand; current is its section.
 func (d *desk) frame(current string) Frame {
 	f := d.h.frame(d.c, d.visit, d.brand.Location())
+	f.HelpQuery = helpQuery(d.c, d.visit, d.brand)
 	extra := f.Nav
 	f.Nav = nil
 	group := ""

@@ -37,7 +37,7 @@ func (h *house) askSignIn(c echo.Context) error {
 }
 
 func (h *house) signInPage(c echo.Context, next string) SignIn {
-	page := SignIn{Action: to(c, signInPath), Next: next, Languages: languages(c, "next", next)}
+	page := SignIn{Action: to(c, signInPath), Next: next, Help: to(c, helpPath), Languages: languages(c, "next", next)}
 	if !h.OpenMailbox {
 		page.Forgotten = to(c, forgottenPath)
 	}

@@ -15,6 +15,8 @@ type Frame struct {
 	Zone      *time.Location
 	Notice    string // may be empty
 	Setup     string // address; empty: everything is set up, or this is not the overview
+	HelpQuery string // what stays with the visitor in the help; see HelpAt
+	Reading   bool   // this is a page of the help
 }
 
 // Language is one choice of the language switch.
@@ -43,6 +45,7 @@ type SignIn struct {
 	Told   string // what was done before; may be empty
 
 	Forgotten string // address, for who does not know the password
+	Help      string // address
 
 	Languages []Language
 }
