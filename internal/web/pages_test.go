@@ -199,6 +199,7 @@ func deskSamples(lang string) []sample {
 		Faults: []admin.Fault{{Name: "promise_days", Text: in(lang, "This is not a whole number.", "این عدد صحیح نیست.")}}}
 	changed := admin.Sheet{Changed: true, Theirs: []admin.Theirs{{Label: in(lang, "Name", "نام"), Value: "Letter"}}}
 	languages := []admin.LanguageFields{{Code: "en", Name: "English", Dir: "ltr", First: true}, {Code: "fa", Name: "فارسی", Dir: "rtl"}}
+	formLook := admin.Look{Page: "/body", URL: "/body", Views: []admin.Choice{{Value: "page", Label: in(lang, "On a page of its own", "در صفحهٔ جداگانه")}}, Languages: []admin.Choice{{Value: "en", Label: "English"}, {Value: "fa", Label: "فارسی"}}}
 	desk := []sample{
 		{"topics", "admin/topics", admin.Topics{Frame: f, New: "/new", Topics: []admin.TopicLine{{Topic: dashboard.Topics[0], URL: "/topics/1", Wording: in(lang, "Yes, write to me.", "بله، برایم بنویسید."), Valid: 365}, {Topic: dashboard.Topics[1], Archived: &asked}}}},
 		{"topic", "admin/topic", admin.TopicForm{Frame: f, Sheet: sheet, Title: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), Texts: languages, Archive: "/archive", Back: "/topics"}},
@@ -210,6 +211,14 @@ func deskSamples(lang string) []sample {
 			Lead: in(lang, "1,204 of 1,210 have it.", "۱۲۰۴ نفر از ۱۲۱۰ نفر گرفته‌اند."), Live: "/live", Counted: true, Counts: dashboard.Messages, Held: []admin.ReasonLine{{Text: in(lang, "Quiet hours", "ساعت سکوت"), N: 14, Do: in(lang, "They go in the morning.", "صبح می‌روند.")}},
 			Acts: []admin.CampaignAct{{ID: "pause", Label: in(lang, "Pause", "مکث"), To: "/pause", Sheet: sheet}}}},
 		{"campaign-schedule", "admin/campaign-schedule", admin.SchedulePage{Frame: f, Title: in(lang, "November letter", "نامهٔ آبان"), Lead: in(lang, "1,204 people will get this at 09:00.", "۱۲۰۴ نفر این را ساعت ۹ می‌گیرند."), Sheet: admin.Sheet{Action: "/schedule", Page: "/schedule"}, Ask: "/schedule", Back: "/campaigns/1", People: 1204, ZoneName: "Asia/Tehran"}},
+		{"forms", "admin/forms", admin.Forms{Frame: f, New: "/new", Next: "/next", Forms: []admin.FormLine{{Name: in(lang, "Footer of the shop", "پای صفحهٔ فروشگاه"), URL: "/forms/1", Topics: []string{dashboard.Topics[0].Name}, Asked: 20, Confirmed: 12, Edited: asked}, {Name: "fair", URL: "/forms/2", Closed: true, Edited: asked}}}},
+		{"form", "admin/form", admin.FormPage{Frame: f, Title: in(lang, "Footer of the shop", "پای صفحهٔ فروشگاه"), Asked: 20, Confirmed: 12, Pending: 3, Topics: []string{dashboard.Topics[0].Name}, Tracking: []string{"opens"}, Origins: []string{"https://shop.example"}, Sheet: sheet,
+			Hosted: "/f/1", Snippet: "<script></script>", Button: "<script></script>", Preview: formLook, Next: "/next", Edit: "/edit", Switch: "/close", Ask: in(lang, "It takes no more.", "دیگر نمی‌پذیرد."),
+			Versions: []admin.FormVersion{{Version: 2, Since: asked, Texts: []admin.FormWords{{LanguageFields: languages[0], Boxes: []admin.FormBox{{Topic: "Letter", Words: "Send me the letter."}}}, {LanguageFields: languages[1]}}, Fields: []string{"City"}, Preview: "/p"}, {Version: 1, Since: asked, Until: asked, Asked: 20, Confirmed: 12, Preview: "/p"}}}},
+		{"form-designer", "admin/form-designer", admin.FormDesigner{Frame: f, Sheet: sheet, Title: in(lang, "Footer of the shop", "پای صفحهٔ فروشگاه"), Confirmed: 12, Preview: formLook, Back: "/forms/1", Types: []admin.Choice{{Value: "text", Label: in(lang, "Text", "متن")}},
+			Topics:   []admin.TopicBox{{Slug: "letter", Name: dashboard.Topics[0].Name, Promise: dashboard.Topics[0].Promise, Wording: words(lang)[0]}, {Slug: "offers", Name: dashboard.Topics[1].Name, Up: true}},
+			Tracking: []admin.TopicBox{{Slug: "opens", Name: in(lang, "Opened mails", "باز شدن نامه"), Wording: words(lang)[1]}}, Rows: []admin.FieldRow{{Key: "fields.0"}, {At: 1, Key: "fields.1", Name: "City", Up: true}},
+			Texts: []admin.DesignerLanguage{{LanguageFields: languages[0]}, {LanguageFields: languages[1]}}}},
 		{"log", "admin/log", admin.AuditLog{Frame: f, Next: "/log?before=1", First: "/log", Deeds: []admin.DeedLine{{At: asked, Who: "Mina", Text: in(lang, "Made the topic", "موضوع را ساخت"), Name: "letter"}}}},
 		{"parts", "admin/parts", admin.Parts{Frame: f, Sheet: sheet, Wrong: sheet, Changed: changed, Now: asked, Choices: []admin.Choice{{Value: "first", Label: in(lang, "The first", "نخست"), Hint: in(lang, "Usual.", "معمول.")}}}},
 	}
@@ -248,6 +257,7 @@ func bare() []sample {
 		{"", "admin/mailbox", admin.Mailbox{}}, {"", "admin/mailbox", admin.Mailbox{Search: "x", Selected: &admin.Letter{}}},
 		{"", "admin/mailbox", admin.Mailbox{Selected: &admin.Letter{View: "text"}}},
 		{"", "admin/campaigns", admin.Campaigns{}}, {"", "admin/campaign-form", admin.CampaignForm{}}, {"", "admin/campaign", admin.CampaignPage{}}, {"", "admin/campaign-schedule", admin.SchedulePage{}},
+		{"", "admin/forms", admin.Forms{}}, {"", "admin/form", admin.FormPage{}}, {"", "admin/form-designer", admin.FormDesigner{}}, {"", "public/form-widget", public.FormWidget{}},
 		{"", "admin/people", admin.People{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
 	}
 }

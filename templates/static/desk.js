@@ -5,20 +5,28 @@
   'use strict';
   const pause = 700; // ms after the last key
 
+  // typed is what there is to keep of a form: not how somebody looks at it.
+  function typed(form) {
+    const all = new FormData(form);
+    for (const name of [...all.keys()]) if (name.startsWith('look.')) all.delete(name);
+    return new URLSearchParams(all).toString();
+  }
+
   function keep(form) {
     form.dataset.kept = 'yes';
     const saved = form.querySelector('.saved');
     let timer = 0;
-    let kept = new URLSearchParams(new FormData(form)).toString();
+    let kept = typed(form);
     async function send() {
       timer = 0;
-      const now = new URLSearchParams(new FormData(form)).toString();
+      const now = typed(form);
       if (now === kept) return;
       try {
         const answer = await fetch(form.dataset.draft, { method: 'POST', body: new URLSearchParams(now), credentials: 'same-origin', keepalive: now.length < 60000, redirect: 'error' });
         if (!answer.ok) throw new Error(String(answer.status));
         kept = now;
         if (saved) { saved.textContent = await answer.text(); saved.classList.remove('no'); }
+        form.dispatchEvent(new CustomEvent('kept'));
       } catch {
         if (saved) { saved.textContent = saved.dataset.lost || ''; saved.classList.add('no'); }
         timer = setTimeout(send, 5 * pause); // the network is away: again, until it is back
@@ -48,7 +56,7 @@
     if (button && dialog) { e.preventDefault(); ask(button); }
   });
   document.addEventListener('submit', (e) => {
-    if (e.defaultPrevented || e.target.method === 'dialog') return;
+    if (e.defaultPrevented || e.target.method === 'dialog' || e.submitter?.formTarget) return;
     if (e.target.dataset.sent) return e.preventDefault();
     e.target.dataset.sent = 'yes';
     e.target.setAttribute('aria-busy', 'true');

@@ -12,11 +12,13 @@ import (
 
 	"assent/internal/account"
 	"assent/internal/brand"
+	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/delivery/catcher"
 	"assent/internal/i18n"
 	"assent/internal/link"
 	"assent/internal/problem"
+	"assent/internal/signup"
 	"assent/internal/store"
 	"assent/internal/web"
 )
@@ -27,6 +29,11 @@ type Deps struct {
 	URLs     link.URLs
 	Door     *account.Door
 	Sessions *account.Sessions
+
+	// Preview answers with a form as a visitor would see it, which nobody can
+	// send: its view is "page", "inline", "button" or "done", its theme "light"
+	// or "dark"; in gives the address of the same in another language, and may be nil.
+	Preview func(c echo.Context, s signup.Sheet, view, theme string, in func(lang string) string) error
 
 	Mailbox     *catcher.Mailbox // nil: there is no /mailbox
 	OpenMailbox bool             // a demonstration: /mailbox asks for no sign-in, and / leads to /demo
@@ -47,7 +54,7 @@ const (
 	demoPath    = "/demo"
 )
 
-var errIncomplete = errors.New("the team's pages need a database, a door, sessions and the public address")
+var errIncomplete = errors.New("the team's pages need a database, a door, sessions, the public address and a way to draw a form")
 
 // house is the pages with what they stand on.
 type house struct {
@@ -55,11 +62,13 @@ type house struct {
 	counts   counter
 	renderer *delivery.Renderer
 	mailings mailings
+	tallies  memo[string, []signup.Tally]
+	shown    memo[string, []consent.Shown]
 }
 
 // Mount adds /, /admin and, where there is a mailbox, /mailbox.
 func Mount(e *echo.Echo, d Deps) error {
-	if d.DB == nil || d.Door == nil || d.Sessions == nil || d.URLs.Base == nil {
+	if d.DB == nil || d.Door == nil || d.Sessions == nil || d.URLs.Base == nil || d.Preview == nil {
 		return errIncomplete
 	}
 	if d.Every <= 0 {

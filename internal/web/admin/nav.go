@@ -16,6 +16,7 @@ type section struct {
 var sections = []section{
 	{"overview", "", account.Reader, ""},
 	{"topics", "/topics", account.Reader, "permission"},
+	{"forms", "/forms", account.Reader, "permission"},
 	{"people", "/people", account.Analyst, "people"},
 	{"suppressions", "/suppressions", account.Analyst, "people"},
 	{"campaigns", "/campaigns", account.Reader, "mail"},

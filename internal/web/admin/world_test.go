@@ -28,6 +28,7 @@ import (
 	"assent/internal/subscriber"
 	"assent/internal/testkit"
 	"assent/internal/web"
+	"assent/internal/web/public"
 )
 
 const (
@@ -110,7 +111,7 @@ func (w *world) serve(ring *link.Ring, openMailbox bool) {
 	urls := link.URLs{Base: base, Ring: ring}
 	e, err := web.New(web.Options{URLs: urls, Log: slog.New(slog.NewTextHandler(testLog{w.TB}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	w.must(err)
-	w.must(Mount(e, Deps{DB: w.db, URLs: urls, Door: w.door, Sessions: account.NewSessions(w.db, false),
+	w.must(Mount(e, Deps{DB: w.db, URLs: urls, Door: w.door, Sessions: account.NewSessions(w.db, false), Preview: public.Preview,
 		Mailbox: w.box, OpenMailbox: openMailbox, Done: w.done, Every: often}))
 	server.Config = web.Server(e)
 	server.Start()
