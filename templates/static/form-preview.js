@@ -9,10 +9,10 @@
   document.addEventListener('assent:submit', (e) => e.preventDefault());
   // The dialog is shown open, and takes the focus from nobody who is typing.
   document.addEventListener('assent:ready', ({ target }) => {
-    const opener = target.shadowRoot.querySelector('[aria-haspopup=dialog]');
-    if (!opener) return;
-    target.inert = true;
-    opener.click();
-    target.inert = false;
+    const dialog = target.shadowRoot.querySelector('dialog');
+    if (!dialog) return;
+    dialog.inert = true;
+    dialog.showModal();
+    dialog.inert = false;
   });
 })();

@@ -56,19 +56,28 @@ type DesignerLanguage struct {
 var fieldTypes = []string{"text", "tel", "url", "number", "date", "select"}
 
 func newForm(d *desk) error {
-	topics, err := d.offered()
+	stored, err := d.emptyForm()
 	if err != nil {
 		return err
-	}
-	stored := url.Values{}
-	if len(topics) == 1 {
-		stored.Set("topics", topics[0].Slug) // what else could it ask for
 	}
 	sheet, err := d.sheet("/forms/new", stored, "")
 	if err != nil {
 		return err
 	}
 	return drawNewForm(d)(http.StatusOK, sheet)
+}
+
+// emptyForm asks for nothing yet, unless there is one thing only to ask for.
+func (d *desk) emptyForm() (url.Values, error) {
+	topics, err := d.offered()
+	if err != nil {
+		return nil, err
+	}
+	topics = slices.DeleteFunc(topics, func(t consent.Topic) bool { return t.Purpose != consent.Marketing })
+	if len(topics) != 1 {
+		return url.Values{}, nil
+	}
+	return url.Values{"topics": {topics[0].Slug}}, nil
 }
 
 func drawNewForm(d *desk) func(int, Sheet) error {
@@ -178,8 +187,9 @@ func (d *desk) drawDesigner(status int, page FormDesigner, path string, s Sheet)
 		box.Up = len(page.Topics) > 0
 		page.Topics = append(page.Topics, box)
 	}
+	sheet := signup.Sheet{Brand: d.brand, Language: d.l.Lang()}
 	for i, f := range rows {
-		page.Rows = append(page.Rows, FieldRow{At: i, Key: fieldKey(i), Name: f.Labels[d.l.Lang()], Up: i > 0})
+		page.Rows = append(page.Rows, FieldRow{At: i, Key: fieldKey(i), Name: f.Label(d.l, sheet), Up: i > 0})
 	}
 	for _, lang := range d.languageFields() {
 		page.Texts = append(page.Texts, DesignerLanguage{lang, signup.UsualText(d.brand, lang.Code)})
@@ -255,7 +265,11 @@ func (d *desk) rearrange(draw func(int, Sheet) error) (answered bool, err error)
 // previewNewForm draws what is typed into a new form: as it was sent, else as it
 // was kept while typing.
 func previewNewForm(d *desk) error {
-	return d.previewTyped("/forms/new", url.Values{})
+	stored, err := d.emptyForm()
+	if err != nil {
+		return err
+	}
+	return d.previewTyped("/forms/new", stored)
 }
 
 // previewEdit is previewNewForm for a form that there is.

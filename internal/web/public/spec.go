@@ -67,7 +67,7 @@ func describe(s signup.Sheet, token, link string) spec {
 		Form: s.Form.ID.String(), Version: s.Version, Lang: l.Lang(), Dir: l.Dir(), Brand: text.Name,
 		Title: s.Text.Title, Intro: s.Text.Intro, Button: s.Text.Button, Honeypot: signup.Honeypot,
 		BoxesLegend: l.T("public.form.topics"), TrackingLegend: l.T("signup.widget.tracking"),
-		Token: token, Link: link, Texts: map[string]string{},
+		Token: token, Link: link, Texts: map[string]string{}, Boxes: []specBox{},
 	}
 	for _, f := range fields(l, s, nil) {
 		field := specField{Name: f.Name, Type: f.Type, Label: f.Label, Required: f.Required, Autocomplete: f.Autocomplete, MaxLength: f.MaxLength}
