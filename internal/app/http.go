@@ -27,7 +27,7 @@ func (a *App) handler() (http.Handler, error) {
 	if err := api.Mount(e, api.Deps{DB: a.DB, URLs: a.URLs, GenerateKey: compose.GenerateKey, Held: a.limits.Held, Checker: checker(a.Settings, a.DB.Now)}); err != nil {
 		return nil, err
 	}
-	if err := admin.Mount(e, admin.Deps{DB: a.DB, URLs: a.URLs, Door: a.door, Sessions: a.sessions, Mailbox: a.mailbox, OpenMailbox: a.Options.Demo, Done: a.stopping}); err != nil {
+	if err := admin.Mount(e, admin.Deps{DB: a.DB, URLs: a.URLs, Door: a.door, Sessions: a.sessions, Preview: public.Preview, Mailbox: a.mailbox, OpenMailbox: a.Options.Demo, Done: a.stopping}); err != nil {
 		return nil, err
 	}
 	if a.Options.Demo {

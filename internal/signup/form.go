@@ -105,6 +105,11 @@ func Find(tx *store.Tx, brandID, id uuid.UUID) (Form, error) {
 	return find(tx, "", "id = ? AND brand_id = ?", id, brandID)
 }
 
+// Lock is Find for whoever is about to change the form.
+func Lock(tx *store.Tx, brandID, id uuid.UUID) (Form, error) {
+	return find(tx, tx.ForUpdate(), "id = ? AND brand_id = ?", id, brandID)
+}
+
 func find(tx *store.Tx, lock, where string, args ...any) (Form, error) {
 	var rows []Form
 	if err := tx.Raw("SELECT * FROM forms WHERE "+where+lock, args...).Scan(&rows).Error; err != nil {
@@ -136,4 +141,58 @@ func SpecOf(tx *store.Tx, formID uuid.UUID, version int) (Spec, error) {
 	}
 	v.Spec.Texts = maps.Clone(v.Spec.Texts)
 	return v.Spec, nil
+}
+
+// Newest gives a brand's forms, the newest first, made before the one named;
+// the nil id is from the beginning.
+func Newest(tx *store.Tx, brandID, before uuid.UUID, limit int) ([]Form, error) {
+	var all []Form
+	q := tx.Where("brand_id = ?", brandID)
+	if before != uuid.Nil {
+		q = q.Where("id < ?", before)
+	}
+	if err := q.Order("id DESC").Limit(limit).Find(&all).Error; err != nil {
+		return nil, fmt.Errorf("list the newest forms: %w", err)
+	}
+	return all, nil
+}
+
+// Versions gives what a form asked, the newest first, before the version named;
+// 0 is from the beginning.
+func Versions(tx *store.Tx, formID uuid.UUID, before, limit int) ([]Version, error) {
+	var all []Version
+	q := tx.Where("form_id = ?", formID)
+	if before > 0 {
+		q = q.Where("version < ?", before)
+	}
+	if err := q.Order("version DESC").Limit(limit).Find(&all).Error; err != nil {
+		return nil, fmt.Errorf("list the versions of a form: %w", err)
+	}
+	return all, nil
+}
+
+// Tally counts the sign-ups that were sent under a version of a form. Who was
+// refused by a limit, or took the bait, is not among them.
+type Tally struct {
+	FormID      uuid.UUID
+	FormVersion int
+	Asked       int64 // all that were sent
+	Confirmed   int64
+	Pending     int64 // can still be confirmed
+}
+
+// Tallies counts the sign-ups of some forms of a brand. It reads the index on
+// form, version and state: as many entries as they have sign-ups.
+func Tallies(tx *store.Tx, brandID uuid.UUID, forms ...uuid.UUID) ([]Tally, error) {
+	var all []Tally
+	if len(forms) == 0 {
+		return nil, nil
+	}
+	err := tx.Raw(`SELECT form_id, form_version, count(*) AS asked,
+		count(CASE WHEN state = 'confirmed' THEN 1 END) AS confirmed, count(CASE WHEN state = 'pending' THEN 1 END) AS pending
+		FROM signup_requests WHERE brand_id = ? AND form_id IN ? GROUP BY form_id, form_version`, brandID, forms).Scan(&all).Error
+	if err != nil {
+		return nil, fmt.Errorf("count the sign-ups of forms: %w", err)
+	}
+	return all, nil
 }

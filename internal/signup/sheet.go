@@ -81,30 +81,50 @@ func show(tx *store.Tx, f Form, b brand.Brand, version int, lang string) (Sheet,
 	if err != nil {
 		return Sheet{}, err
 	}
-	topics, err := consent.Topics(tx, b.ID)
+	return lay(tx, Sheet{Form: f, Version: version, Spec: spec, Brand: b}, lang)
+}
+
+// Draft makes the sheet of a form that is still being written. Nothing of the
+// spec is checked: what cannot be shown is left out. The sheet is of no form,
+// and no answer to it is ever taken.
+func Draft(tx *store.Tx, b brand.Brand, spec Spec, lang string) (Sheet, error) {
+	return lay(tx, Sheet{Form: Form{BrandID: b.ID}, Spec: spec, Brand: b}, lang)
+}
+
+// lay gives a sheet its words and its boxes.
+func lay(tx *store.Tx, s Sheet, lang string) (Sheet, error) {
+	topics, err := consent.Topics(tx, s.Brand.ID)
 	if err != nil {
 		return Sheet{}, err
 	}
-	s := Sheet{Form: f, Version: version, Spec: spec, Brand: b, Language: b.Offers(lang)}
+	s.Language = s.Brand.Offers(lang)
 	l := i18n.For(s.Language)
-	s.Text = spec.Texts[s.Language].or(Text{
-		Title:   l.T("signup.default.title", "Brand", b.In(s.Language).Name),
-		Intro:   l.T("signup.default.intro"),
-		Button:  l.T("signup.default.button"),
-		Message: l.T("signup.default.message"),
-	})
-	for _, slug := range append(slices.Clone(spec.Topics), spec.Tracking...) {
+	s.Text = s.Spec.Texts[s.Language].Or(UsualText(s.Brand, s.Language))
+	for _, slug := range append(slices.Clone(s.Spec.Topics), s.Spec.Tracking...) {
 		i := slices.IndexFunc(topics, func(t consent.Topic) bool { return t.Slug == slug })
 		if i < 0 {
 			continue // archived since: not offered any more
 		}
 		t := topics[i]
-		s.Boxes = append(s.Boxes, Box{Topic: t, Label: t.In(b, s.Language).Wording, Note: Promise(l, t)})
+		s.Boxes = append(s.Boxes, Box{Topic: t, Label: t.In(s.Brand, s.Language).Wording, Note: Promise(l, t)})
 	}
 	return s, nil
 }
 
-func (t Text) or(d Text) Text {
+// UsualText is what a form of the brand says in a language where it says
+// nothing of its own.
+func UsualText(b brand.Brand, lang string) Text {
+	l := i18n.For(lang)
+	return Text{
+		Title:   l.T("signup.default.title", "Brand", b.In(lang).Name),
+		Intro:   l.T("signup.default.intro"),
+		Button:  l.T("signup.default.button"),
+		Message: l.T("signup.default.message"),
+	}
+}
+
+// Or fills what is empty from d, but the redirect.
+func (t Text) Or(d Text) Text {
 	pick := func(a, b string) string {
 		if a != "" {
 			return a

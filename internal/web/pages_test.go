@@ -202,6 +202,7 @@ func deskSamples(lang string) []sample {
 	languages := []admin.LanguageFields{{Code: "en", Name: "English", Dir: "ltr", First: true}, {Code: "fa", Name: "فارسی", Dir: "rtl"}}
 	slip := admin.Sheet{Action: "/admin/there", Page: "/admin/there", Values: url.Values{"email": {"mina@baharan.example"}, "name": {"Mina"}}}
 	spoken := []admin.Choice{{Value: "en", Label: "English"}, {Value: "fa", Label: "فارسی"}}
+	formLook := admin.Look{Page: "/body", URL: "/body", Views: []admin.Choice{{Value: "page", Label: in(lang, "On a page of its own", "در صفحهٔ جداگانه")}}, Languages: []admin.Choice{{Value: "en", Label: "English"}, {Value: "fa", Label: "فارسی"}}}
 	desk := []sample{
 		{"topics", "admin/topics", admin.Topics{Frame: f, New: "/new", Topics: []admin.TopicLine{{Topic: dashboard.Topics[0], URL: "/topics/1", Wording: in(lang, "Yes, write to me.", "بله، برایم بنویسید."), Valid: 365}, {Topic: dashboard.Topics[1], Archived: &asked}}}},
 		{"topic", "admin/topic", admin.TopicForm{Frame: f, Sheet: sheet, Title: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), Texts: languages, Archive: "/archive", Back: "/topics"}},
@@ -234,6 +235,14 @@ func deskSamples(lang string) []sample {
 			Invited: []admin.InvitedLine{{Email: "ali@baharan.example", Role: in(lang, "Reader", "خواننده"), Sent: asked, Until: asked, Again: "/again", Revoke: "/revoke"}, {Email: "bob@baharan.example", Until: asked, Over: true, Again: "/again", Revoke: "/revoke"}}}},
 		{"keys", "admin/keys", admin.Keys{Frame: f, Sheet: slip, Secret: "ak_x", API: "/api/docs", Scopes: []admin.ScopeLine{{Label: in(lang, "Topics", "موضوع‌ها"), Read: "topics:read", Write: "topics:write"}, {Label: in(lang, "Messages", "نامه‌ها"), Read: "messages:read"}},
 			Keys: []admin.KeyLine{{Name: "Shop", Scopes: []string{"orders:write", "*"}, Made: asked, Used: &asked, Revoke: "/revoke", Ask: in(lang, "Sure?", "مطمئنید؟")}, {Name: "Old", Scopes: []string{"*"}, Made: asked, Revoked: &asked}}}},
+		{"forms", "admin/forms", admin.Forms{Frame: f, New: "/new", Next: "/next", Forms: []admin.FormLine{{Name: in(lang, "Footer of the shop", "پای صفحهٔ فروشگاه"), URL: "/forms/1", Topics: []string{dashboard.Topics[0].Name}, Asked: 20, Confirmed: 12, Edited: asked}, {Name: "fair", URL: "/forms/2", Closed: true, Edited: asked}}}},
+		{"form", "admin/form", admin.FormPage{Frame: f, Title: in(lang, "Footer of the shop", "پای صفحهٔ فروشگاه"), Asked: 20, Confirmed: 12, Pending: 3, Topics: []string{dashboard.Topics[0].Name}, Tracking: []string{"opens"}, Origins: []string{"https://shop.example"}, Sheet: sheet,
+			Hosted: "/f/1", Snippet: "<script></script>", Button: "<script></script>", Preview: formLook, Next: "/next", Edit: "/edit", Switch: "/close", Ask: in(lang, "It takes no more.", "دیگر نمی‌پذیرد."),
+			Versions: []admin.FormVersion{{Version: 2, Since: asked, Texts: []admin.FormWords{{LanguageFields: languages[0], Boxes: []admin.FormBox{{Topic: "Letter", Words: "Send me the letter."}}}, {LanguageFields: languages[1]}}, Fields: []string{"City"}, Preview: "/p"}, {Version: 1, Since: asked, Until: asked, Asked: 20, Confirmed: 12, Preview: "/p"}}}},
+		{"form-designer", "admin/form-designer", admin.FormDesigner{Frame: f, Sheet: admin.Sheet{Action: "/forms/1/edit", Page: "/forms/1/edit", Drafts: "/drafts", KeptAt: asked, Values: url.Values{"topics": {"letter"}, "fields.1.type": {"select"}}, Faults: []admin.Fault{{Name: "fields.0.name", Text: in(lang, "Not a name.", "نام نیست.")}}}, Title: in(lang, "Footer of the shop", "پای صفحهٔ فروشگاه"), Confirmed: 12, Preview: formLook, Back: "/forms/1", Types: []admin.Choice{{Value: "text", Label: in(lang, "Text", "متن")}},
+			Topics:   []admin.TopicBox{{Slug: "letter", Name: dashboard.Topics[0].Name, Promise: dashboard.Topics[0].Promise, Wording: words(lang)[0]}, {Slug: "offers", Name: dashboard.Topics[1].Name, Up: true}},
+			Tracking: []admin.TopicBox{{Slug: "opens", Name: in(lang, "Opened mails", "باز شدن نامه"), Wording: words(lang)[1]}}, Rows: []admin.FieldRow{{Key: "fields.0"}, {At: 1, Key: "fields.1", Name: "City", Up: true}},
+			Texts: []admin.DesignerLanguage{{LanguageFields: languages[0]}, {LanguageFields: languages[1]}}}},
 		{"log", "admin/log", admin.AuditLog{Frame: f, Next: "/log?before=1", First: "/log", Deeds: []admin.DeedLine{{At: asked, Who: "Mina", Text: in(lang, "Made the topic", "موضوع را ساخت"), Name: "letter"}}}},
 		{"help", "admin/help", helpStart(f, lang)},
 		{"help-page", "admin/help-page", admin.HelpPage{Frame: f, Title: helpBook(lang)[0].Title, Lead: "<p>…</p>", Sections: []admin.HelpSection{{ID: "one", Title: "1"}, {ID: "two", Title: "2"}, {ID: "three", Title: "3", Body: "<p>…</p>"}}, Words: true,
@@ -289,6 +298,8 @@ func bare() []sample {
 		{"", "admin/setup", admin.Setup{}}, {"", "admin/welcome", admin.Welcome{}}, {"", "admin/forgotten", admin.Forgotten{}}, {"", "admin/reset", admin.Reset{}}, {"", "admin/invitation", admin.InvitationPage{}}, {"", "admin/account", admin.Own{}},
 		{"", "admin/brand-new", admin.BrandForm{}}, {"", "admin/settings", admin.BrandForm{}}, {"", "admin/team", admin.Team{}}, {"", "admin/keys", admin.Keys{}},
 		{"", "admin/help", admin.Help{}}, {"", "admin/help", admin.Help{Search: "x"}}, {"", "admin/help-page", admin.HelpPage{Title: "x"}},
+		{"", "admin/forms", admin.Forms{}}, {"", "admin/form", admin.FormPage{}}, {"", "admin/form-designer", admin.FormDesigner{}}, {"", "public/form-widget", public.FormWidget{}},
+		{"", "admin/people", admin.People{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
 	}
 }
 

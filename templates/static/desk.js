@@ -25,14 +25,21 @@
     return true;
   }
 
+  // typed is what there is to keep of a form: not how somebody looks at it.
+  function typed(form) {
+    const all = new FormData(form);
+    for (const name of [...all.keys()]) if (name.startsWith('look.')) all.delete(name);
+    return new URLSearchParams(all).toString();
+  }
+
   function keep(form) {
     form.dataset.kept = 'yes';
     const saved = form.querySelector('.saved');
     let timer = 0;
-    let kept = new URLSearchParams(new FormData(form)).toString();
+    let kept = typed(form);
     async function send() {
       timer = 0;
-      const now = new URLSearchParams(new FormData(form)).toString();
+      const now = typed(form);
       if (now === kept) return;
       try {
         const answer = await fetch(form.dataset.draft, { method: 'POST', body: new URLSearchParams(now), credentials: 'same-origin', keepalive: now.length < 60000, redirect: 'error' });
@@ -40,6 +47,7 @@
         kept = now;
         sessionStorage.removeItem(place(form));
         if (saved) { saved.textContent = await answer.text(); saved.classList.remove('no'); }
+        form.dispatchEvent(new CustomEvent('kept'));
       } catch {
         sessionStorage.setItem(place(form), now);
         if (saved) { saved.textContent = saved.dataset.lost || ''; saved.classList.add('no'); }
@@ -47,12 +55,15 @@
       }
     }
     bringBack(form).catch(() => { /* the network is away; it waits on */ });
-    form.addEventListener('submit', () => {
-      const now = new URLSearchParams(new FormData(form)).toString();
-      if (now !== kept) sessionStorage.setItem(place(form), now);
-    });
     form.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(send, pause); });
-    form.addEventListener('submit', () => { clearTimeout(timer); timer = 0; kept = new URLSearchParams(new FormData(form)).toString(); }); // what is sent is no draft any more
+    form.addEventListener('submit', (e) => { // what is sent is no draft any more; what the server does not get waits here
+      if (e.submitter?.formTarget) return;
+      const now = typed(form);
+      if (now !== kept) sessionStorage.setItem(place(form), now);
+      clearTimeout(timer);
+      timer = 0;
+      kept = now;
+    });
     document.addEventListener('visibilitychange', () => { if (document.hidden && timer) { clearTimeout(timer); send(); } });
   }
 
@@ -76,7 +87,7 @@
     if (button && dialog) { e.preventDefault(); ask(button); }
   });
   document.addEventListener('submit', (e) => {
-    if (e.defaultPrevented || e.target.method === 'dialog') return;
+    if (e.defaultPrevented || e.target.method === 'dialog' || e.submitter?.formTarget) return;
     if (e.target.hasAttribute('data-file')) return; // it may answer with a file, and the page stays
     if (e.target.dataset.sent) return e.preventDefault();
     e.target.dataset.sent = 'yes';

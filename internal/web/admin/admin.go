@@ -14,11 +14,13 @@ import (
 
 	"assent/internal/account"
 	"assent/internal/brand"
+	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/delivery/catcher"
 	"assent/internal/i18n"
 	"assent/internal/link"
 	"assent/internal/problem"
+	"assent/internal/signup"
 	"assent/internal/store"
 	"assent/internal/web"
 	"assent/internal/web/admin/help"
@@ -30,6 +32,11 @@ type Deps struct {
 	URLs     link.URLs
 	Door     *account.Door
 	Sessions *account.Sessions
+
+	// Preview answers with a form as a visitor would see it, which nobody can
+	// send: its view is "page", "inline", "button" or "done", its theme "light"
+	// or "dark"; in gives the address of the same in another language, and may be nil.
+	Preview func(c echo.Context, s signup.Sheet, view, theme string, in func(lang string) string) error
 
 	Mailbox     *catcher.Mailbox // nil: there is no /mailbox
 	OpenMailbox bool             // a demonstration: /mailbox asks for no sign-in, and / leads to /demo
@@ -58,7 +65,7 @@ const (
 	demoPath    = "/demo"
 )
 
-var errIncomplete = errors.New("the team's pages need a database, a door, sessions and the public address")
+var errIncomplete = errors.New("the team's pages need a database, a door, sessions, the public address and a way to draw a form")
 
 // house is the pages with what they stand on.
 type house struct {
@@ -70,6 +77,8 @@ type house struct {
 	letters  *web.Limiter // invitations, by brand
 	ready    sync.Map     // ids of brands that are set up
 	settled  atomic.Bool  // there is an account; there will always be one
+	tallies  memo[string, []signup.Tally]
+	shown    memo[string, []consent.Shown]
 }
 
 // How much is let through in a minute, by this process.
@@ -82,7 +91,7 @@ const (
 
 // Mount adds /, /admin, /help and, where there is a mailbox, /mailbox.
 func Mount(e *echo.Echo, d Deps) error {
-	if d.DB == nil || d.Door == nil || d.Sessions == nil || d.URLs.Base == nil {
+	if d.DB == nil || d.Door == nil || d.Sessions == nil || d.URLs.Base == nil || d.Preview == nil {
 		return errIncomplete
 	}
 	if _, err := help.Read(i18n.Languages[0]); err != nil {

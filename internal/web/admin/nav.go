@@ -19,6 +19,7 @@ var sections = []section{
 	{"overview", "", account.Reader, ""},
 	{"setup", "/setup", account.Marketer, ""}, // while steps are left
 	{"topics", "/topics", account.Reader, "permission"},
+	{"forms", "/forms", account.Reader, "permission"},
 	{"people", "/people", account.Analyst, "people"},
 	{"suppressions", "/suppressions", account.Analyst, "people"},
 	{"campaigns", "/campaigns", account.Reader, "mail"},

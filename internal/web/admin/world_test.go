@@ -24,10 +24,13 @@ import (
 	"assent/internal/delivery"
 	"assent/internal/delivery/catcher"
 	"assent/internal/link"
+	"assent/internal/signup"
 	"assent/internal/store"
 	"assent/internal/subscriber"
 	"assent/internal/testkit"
+	"assent/internal/tracking"
 	"assent/internal/web"
+	"assent/internal/web/public"
 )
 
 const (
@@ -49,6 +52,7 @@ type world struct {
 	marble brand.Brand
 	box    *catcher.Mailbox
 	url    string
+	urls   link.URLs
 	done   chan struct{}
 	moved  atomic.Int64
 }
@@ -110,12 +114,17 @@ func (w *world) serve(ring *link.Ring, openMailbox bool) {
 	urls := link.URLs{Base: base, Ring: ring}
 	e, err := web.New(web.Options{URLs: urls, Log: slog.New(slog.NewTextHandler(testLog{w.TB}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	w.must(err)
-	w.must(Mount(e, Deps{DB: w.db, URLs: urls, Door: w.door, Sessions: account.NewSessions(w.db, false),
+	w.must(Mount(e, Deps{DB: w.db, URLs: urls, Door: w.door, Sessions: account.NewSessions(w.db, false), Preview: public.Preview,
 		Mailbox: w.box, OpenMailbox: openMailbox, Done: w.done, Every: often}))
+	settings := signup.Defaults(urls)
+	settings.MinFill = 0
+	recorder := tracking.NewRecorder(w.db, tracking.Options{})
+	w.Cleanup(recorder.Close)
+	public.Mount(e, public.Deps{DB: w.db, URLs: urls, Signup: settings, Recorder: recorder, PerIP: 1000, PerForm: 1000})
 	server.Config = web.Server(e)
 	server.Start()
 	w.Cleanup(server.Close)
-	w.url = server.URL
+	w.url, w.urls = server.URL, urls
 }
 
 // testLog fails the test for whatever is logged: nothing here is our own fault.

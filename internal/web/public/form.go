@@ -41,7 +41,7 @@ func (h *house) showForm(c echo.Context) error {
 		if err := h.cors(c, sheet.Spec); err != nil {
 			return err
 		}
-		return c.JSON(http.StatusOK, h.spec(sheet))
+		return c.JSON(http.StatusOK, describe(sheet, sheet.Token(h.URLs.Ring, h.DB.Now()), h.URLs.Form(sheet.Form.ID)))
 	}
 	speak(c, sheet.Language)
 	return h.formPage(c, http.StatusOK, sheet, nil, nil)
@@ -202,10 +202,18 @@ func (h *house) formPage(c echo.Context, status int, sheet signup.Sheet, values 
 	if token == "" {
 		token = sheet.Token(h.URLs.Ring, h.DB.Now())
 	}
-	page := Form{
-		Frame: frame(c, sheet.Brand), Action: here(c, "form"), Title: sheet.Text.Title, Intro: sheet.Text.Intro, Button: sheet.Text.Button,
-		Token: token, Honeypot: signup.Honeypot, Fields: fields(l, sheet, values),
+	page := formView(l, sheet, values)
+	page.Frame, page.Action, page.Token = frame(c, sheet.Brand), here(c, "form"), token
+	page.blame(l, wrong)
+	if to := sheet.Text.Redirect; to != "" {
+		allowTarget(c, to)
 	}
+	return web.Page(c, status, "public/form", page)
+}
+
+// formView is what a form asks, with what was typed and ticked.
+func formView(l *i18n.Localizer, sheet signup.Sheet, values url.Values) Form {
+	page := Form{Title: sheet.Text.Title, Intro: sheet.Text.Intro, Button: sheet.Text.Button, Honeypot: signup.Honeypot, Fields: fields(l, sheet, values)}
 	for _, b := range sheet.Boxes {
 		box := Box{Name: b.Name(), Wording: b.Label, Promise: b.Note, Checked: values.Get(b.Name()) != ""}
 		if b.Tracking() {
@@ -214,11 +222,7 @@ func (h *house) formPage(c echo.Context, status int, sheet signup.Sheet, values 
 			page.Topics = append(page.Topics, box)
 		}
 	}
-	page.blame(l, wrong)
-	if to := sheet.Text.Redirect; to != "" {
-		allowTarget(c, to)
-	}
-	return web.Page(c, status, "public/form", page)
+	return page
 }
 
 // blame puts what was wrong beside its field, and all of it in the order of the page.

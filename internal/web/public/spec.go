@@ -58,14 +58,16 @@ type specLink struct {
 
 var widgetTexts = []string{"sending", "error", "close", "open", "required", "invalid_email", "choose_one"}
 
-func (h *house) spec(s signup.Sheet) spec {
+// describe tells the widget what to draw. The token comes back with the answer,
+// and link is the hosted page.
+func describe(s signup.Sheet, token, link string) spec {
 	l := i18n.For(s.Language)
 	text := s.Brand.In(s.Language)
 	out := spec{
 		Form: s.Form.ID.String(), Version: s.Version, Lang: l.Lang(), Dir: l.Dir(), Brand: text.Name,
 		Title: s.Text.Title, Intro: s.Text.Intro, Button: s.Text.Button, Honeypot: signup.Honeypot,
 		BoxesLegend: l.T("public.form.topics"), TrackingLegend: l.T("signup.widget.tracking"),
-		Token: s.Token(h.URLs.Ring, h.DB.Now()), Link: h.URLs.Form(s.Form.ID), Texts: map[string]string{},
+		Token: token, Link: link, Texts: map[string]string{}, Boxes: []specBox{},
 	}
 	for _, f := range fields(l, s, nil) {
 		field := specField{Name: f.Name, Type: f.Type, Label: f.Label, Required: f.Required, Autocomplete: f.Autocomplete, MaxLength: f.MaxLength}

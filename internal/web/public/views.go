@@ -16,6 +16,8 @@ type Frame struct {
 	Privacy   string // address of the privacy notice; may be empty
 	Zone      *time.Location
 	Languages []Language // offered here; the switch is shown from two on
+	Preview   bool       // the team looks at it: its links open beside it
+	Theme     string     // "light" or "dark", whatever the visitor prefers; empty: what they prefer
 }
 
 // Language is one choice of the language switch.
@@ -74,6 +76,15 @@ type Form struct {
 	Tracking    []Box
 	TopicsError string
 	Faults      []Fault // in the order of the page
+}
+
+// FormWidget is the page public/form-widget: a page as somebody else may have
+// one, with the widget in it, for the team to look at.
+type FormWidget struct {
+	Frame
+	Form string // id
+	Mode string // as data-mode of the widget
+	Spec string // JSON: what the widget would fetch
 }
 
 // FormDone is the page public/form-done, the same for every address.
