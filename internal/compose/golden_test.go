@@ -72,6 +72,7 @@ func asked(lang string) map[string]any {
 		"preferences_url": "https://mail.baharan.example/p/preferences-token",
 		"old_address":     "sara@old.example", "new_address": "sara@new.example",
 		"source": "Readers’ letter", "reason": "complaints", "stopped": true, "sent": 4000, "tried": 4100, "hard_bounces": 20, "complaints": 12, "policy_refusals": 0,
+		"span": "day", "seen": 41, "seen_of": 12345, "usual": 20, "usual_of": 45678, "alarms_url": "https://mail.baharan.example/admin/b/baharan/alarms",
 	}
 	if lang == "fa" {
 		v["name"], v["source"] = "سارا", "نامهٔ خوانندگان"

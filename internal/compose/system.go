@@ -11,7 +11,7 @@ import (
 )
 
 // SystemMails are the names that [System] knows.
-var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm"}
+var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "rise"}
 
 // System makes one of the service's own mails in the person's language.
 //
@@ -37,6 +37,10 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //   - alarm, to somebody of the team: source (the name of the campaign, sequence
 //     or offer), stopped (or only warned), reason and its numbers (hard-bounces: hard_bounces
 //     of tried; complaints: complaints of sent; policy-refusals: policy_refusals).
+//
+//   - rise, to somebody of the team: reason (complaints, leavers or failures),
+//     span (hour or day), seen of seen_of mails, in place of usual of usual_of
+//     (0: there is no past yet), alarms_url.
 //
 // A value that is missing leaves out its line. They are auto-submitted
 // (RFC 3834), have no pixel, no rewritten link, no one-click header, and link
@@ -77,7 +81,7 @@ func systemValues(brand Brand, values map[string]any) map[string]any {
 			v[key] = clean(fallback)
 		}
 	}
-	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address", "source", "reason"} {
+	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address", "source", "reason", "alarms_url"} {
 		v[key] = oneLine(text(v, key), maxURL)
 	}
 	v["name"] = greetable(text(v, "name"))

@@ -165,7 +165,7 @@ func TestAdd(t *testing.T) {
 		add := func(n int64, at time.Time) event.Tally {
 			return event.Tally{BrandID: brand, At: at, Kind: event.MailSent, Source: "marketing", N: n}
 		}
-		for _, all := range [][]event.Tally{{add(2, start), add(3, start.Add(time.Minute))}, {add(5, start.Add(14*time.Minute + 59*time.Second))}, {add(0, start)}, nil, {add(7, start.Add(event.Quarter))}} {
+		for _, all := range [][]event.Tally{{add(2, start), add(3, start.Add(time.Minute))}, {add(5, start.Add(14*time.Minute+59*time.Second))}, {add(0, start)}, nil, {add(7, start.Add(event.Quarter))}} {
 			if err := db.Write(t.Context(), func(tx *store.Tx) error { return event.Add(tx, all) }); err != nil {
 				t.Fatal(err)
 			}
