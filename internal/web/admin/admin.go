@@ -55,6 +55,8 @@ type house struct {
 	counts   counter
 	renderer *delivery.Renderer
 	mailings mailings
+
+	histories memo[seriesKey, series]
 }
 
 // Mount adds /, /admin and, where there is a mailbox, /mailbox.

@@ -15,6 +15,7 @@ type section struct {
 // sections are all pages that one gets to from everywhere, in their order.
 var sections = []section{
 	{"overview", "", account.Reader, ""},
+	{"alarms", "/alarms", account.Marketer, ""},
 	{"topics", "/topics", account.Reader, "permission"},
 	{"people", "/people", account.Analyst, "people"},
 	{"suppressions", "/suppressions", account.Analyst, "people"},
