@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"assent/internal/problem"
 	"assent/internal/store"
 )
 
@@ -176,14 +177,6 @@ func lockFold(tx *store.Tx) (time.Time, error) {
 	return row.Upto.UTC(), err
 }
 
-// sinceSQL is from when on facts are counted from their own rows. It is part of
-// the statement that counts them, so that no fold comes between.
-const sinceSQL = `coalesce((SELECT upto FROM folds WHERE what = 'events'), '0001-01-01 00:00:00+00:00')`
-
-// UnfoldedSQL is the condition on the time of a fact that it is not folded in
-// yet; it has no argument.
-func UnfoldedSQL(at string) string { return at + " >= " + sinceSQL }
-
 // Folded is until when everything is folded in; zero: nothing is yet.
 func Folded(tx *store.Tx) (time.Time, error) {
 	var rows []struct{ Upto time.Time }
@@ -204,10 +197,40 @@ type Sum struct {
 	N                   int64
 }
 
-// Sums counts what happened at a brand in each span; they may overlap. It costs
-// the quarters of the spans, by their key, and the facts that are not folded in
-// yet, by events_brand.
+// steadyTries is how often a count is begun anew: a fold moves on every few minutes.
+const steadyTries = 5
+
+// Steady runs a count of what is folded in until upto, and of the facts from
+// then on, and runs it again where a fold came between: it would have missed
+// something, or counted it twice. upto is a value and no part of a statement, so
+// that PostgreSQL knows how few facts there are after it.
+func Steady(tx *store.Tx, count func(upto time.Time) error) error {
+	upto, err := Folded(tx)
+	for try := 1; err == nil; try++ {
+		if err = count(upto); err != nil {
+			break
+		}
+		before := upto
+		if upto, err = Folded(tx); err == nil && upto.Equal(before) {
+			return nil
+		}
+		if try == steadyTries {
+			return problem.New(problem.Unavailable, "problem.unavailable")
+		}
+	}
+	return fmt.Errorf("sum up what happened: %w", err)
+}
+
+// Sums is SumsSince, of one moment.
 func Sums(tx *store.Tx, brandID uuid.UUID, spans []Span) (sums []Sum, err error) {
+	err = Steady(tx, func(upto time.Time) error { sums, err = SumsSince(tx, upto, brandID, spans); return err })
+	return sums, err
+}
+
+// SumsSince counts what happened at a brand in each span; they may overlap. It
+// costs the quarters of the spans, by their key, and the facts that are not
+// folded in yet, those since upto, by events_brand.
+func SumsSince(tx *store.Tx, upto time.Time, brandID uuid.UUID, spans []Span) (sums []Sum, err error) {
 	if len(spans) == 0 {
 		return nil, nil
 	}
@@ -216,9 +239,9 @@ func Sums(tx *store.Tx, brandID uuid.UUID, spans []Span) (sums []Sum, err error)
 			WHERE q.brand_id = ? AND q.at >= d.since AND q.at < d.until GROUP BY d.n, q.kind, q.source, q.topic
 		UNION ALL SELECT d.n AS span, q.kind, q.source, q.topic, CAST(sum(q.n) AS bigint) AS n FROM `+from+` CROSS JOIN (
 				SELECT `+QuarterSQL(tx, "e.at")+` AS at, e.kind, `+sourceSQL+` AS source, `+topicSQL+` AS topic, count(*) AS n FROM events e
-				WHERE e.brand_id = ? AND `+UnfoldedSQL("e.at")+` AND `+counted+` GROUP BY 1, 2, 3, 4) q
+				WHERE e.brand_id = ? AND e.at >= ? AND `+counted+` GROUP BY 1, 2, 3, 4) q
 			WHERE q.at >= d.since AND q.at < d.until GROUP BY d.n, q.kind, q.source, q.topic`,
-		slices.Concat(args, []any{brandID}, args, []any{brandID})...).Scan(&sums).Error
+		slices.Concat(args, []any{brandID}, args, []any{brandID, upto})...).Scan(&sums).Error
 	if err != nil {
 		return nil, fmt.Errorf("sum up what happened: %w", err)
 	}

@@ -54,20 +54,21 @@ func sentQuarter(tx *store.Tx) string {
 	return tx.Pick("CAST(floor(extract(epoch FROM m.settled_at) / 900) AS bigint) * 900", "unixepoch(m.settled_at) / 900 * 900")
 }
 
-// Unfolded counts what Fold would, of a brand's hits that are not folded in yet.
-func Unfolded(tx *store.Tx, brandID uuid.UUID, spans []event.Span) (sums []event.Sum, err error) {
+// Unfolded counts what Fold would, of a brand's hits since upto: those that are
+// not folded in yet. See event.Steady.
+func Unfolded(tx *store.Tx, upto time.Time, brandID uuid.UUID, spans []event.Span) (sums []event.Sum, err error) {
 	if len(spans) == 0 {
 		return nil, nil
 	}
 	from, args := event.SpanRows(tx, spans)
-	first := fmt.Sprintf(firstSQL, "h.brand_id = ? AND "+event.UnfoldedSQL("h.at"), "NOT "+event.UnfoldedSQL("b.at"))
-	answered := `(SELECT f.kind, f.at, m.settled_at AS sent_at FROM ` + first + ` f JOIN messages m ON m.source_id = f.source_id AND m.id = f.message_id
-		WHERE m.state = 'sent' AND m.settled_at IS NOT NULL) x`
+	answered := `(SELECT f.kind, f.at, m.settled_at AS sent_at FROM ` + fmt.Sprintf(firstSQL, "h.brand_id = ? AND h.at >= ?", "b.at < ?") + ` f
+		JOIN messages m ON m.source_id = f.source_id AND m.id = f.message_id WHERE m.state = 'sent' AND m.settled_at IS NOT NULL) x`
+	since := []any{brandID, upto, upto}
 	err = tx.Raw(`SELECT d.n AS span, '`+event.FirstHit+`' AS kind, x.kind AS source, count(*) AS n FROM `+answered+` CROSS JOIN `+from+`
 			WHERE x.at >= d.since AND x.at < d.until GROUP BY d.n, x.kind
 		UNION ALL SELECT d.n AS span, '`+event.SentThen+`' AS kind, x.kind AS source, count(*) AS n FROM `+answered+` CROSS JOIN `+from+`
 			WHERE x.sent_at >= d.since AND x.sent_at < d.until GROUP BY d.n, x.kind`,
-		slices.Concat([]any{brandID}, args, []any{brandID}, args)...).Scan(&sums).Error
+		slices.Concat(since, args, since, args)...).Scan(&sums).Error
 	if err != nil {
 		return nil, fmt.Errorf("count opens and clicks: %w", err)
 	}

@@ -51,13 +51,13 @@
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: { x: { time: false, range: [0, Math.max(1, short.length - 1)] }, y: { range: [0, +ticks[ticks.length - 1][0]] } },
       axes: [
-        { ...axis, grid: { show: false }, size: 30, splits: (u) => some(short.length, u.width, longest), values: (_, at) => at.map((i) => short[i] ?? '') },
+        { ...axis, grid: { show: false }, size: 36, gap: 10, splits: (u) => some(short.length, u.width, longest), values: (_, at) => at.map((i) => short[i] ?? '') },
         { ...axis, size: wide * 7.5 + 16, splits: () => [...text.keys()], values: (_, at) => at.map((n) => text.get(n) ?? '') },
       ],
       series: [{}, ...[...figure.querySelectorAll('.plot-mark')].map((m) => {
         const l = look(m);
-        return { stroke: l.stroke, dash: l.dash, width: 2, points: { show: short.length < 40, size: 5, fill: l.stroke, stroke: l.stroke } };
-      })],
+        return { stroke: l.stroke, dash: l.dash, width: 2, points: { show: short.length < 15, size: 5, fill: l.stroke, stroke: l.stroke } };
+      }).map((s, i) => ({ ...s, show: data[i + 1].some((n) => n > 0) }))],
       hooks: { setCursor: [(u) => {
         const i = u.cursor.idx;
         says.textContent = i == null ? says.dataset.rest : long[i] + ': ' + said[i].join(' · ');

@@ -221,7 +221,7 @@ func TestNumbersPagesAreSound(t *testing.T) {
 	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
 	w.crowd()
 	w.pass(24 * time.Hour)
-	people := w.people(40, "p")
+	people := w.people(70, "p")
 	w.sentNow(w.brand, 400)
 	w.pass(24 * time.Hour)
 	w.sentNow(w.brand, 1000)

@@ -184,19 +184,21 @@ type seriesKey struct {
 func (d *desk) history(ctx context.Context, window string, bins []bin) (series, error) {
 	key := seriesKey{d.brand.ID, window, d.l.Lang(), bins[len(bins)-1].To.Unix()}
 	return d.h.histories.of(key, func() (s series, err error) {
-		s = series{n: map[string][]int64{}, all: map[string]int64{}, by: map[uuid.UUID]*TopicMoves{}}
 		spans := make([]event.Span, len(bins))
 		for i, b := range bins {
 			spans[i] = b.Span
 		}
 		err = d.h.DB.Read(ctx, func(tx *store.Tx) error {
-			sums, err := event.Sums(tx, d.brand.ID, spans)
-			if err != nil {
+			return event.Steady(tx, func(upto time.Time) error {
+				sums, err := event.SumsSince(tx, upto, d.brand.ID, spans)
+				if err != nil {
+					return err
+				}
+				more, err := tracking.Unfolded(tx, upto, d.brand.ID, spans)
+				s = series{n: map[string][]int64{}, all: map[string]int64{}, by: map[uuid.UUID]*TopicMoves{}}
+				s.add(slices.Concat(sums, more), len(bins))
 				return err
-			}
-			more, err := tracking.Unfolded(tx, d.brand.ID, spans)
-			s.add(slices.Concat(sums, more), len(bins))
-			return err
+			})
 		})
 		return s, err
 	})
