@@ -41,6 +41,7 @@ var floors = map[string]int{
 	"internal/subscriber": 4,
 	"internal/tracking":   4,
 	"internal/account":    4,
+	"internal/alarm":      4,
 	"internal/analytics":  4,
 	"internal/webhook":    4,
 	"internal/privacy":    4,

@@ -118,7 +118,7 @@ func Open(ctx context.Context, s config.Settings, o Options) (a *App, err error)
 		return nil, fmt.Errorf("ASSENT_PROVIDERS: %w", err)
 	}
 	a.renderer = delivery.NewRenderer(a.DB, a.URLs)
-	listen(a.DB)
+	listen(a.DB, a.URLs)
 	if err := a.registry.Register(delivery.NewFigures(a.DB)); err != nil {
 		return nil, fmt.Errorf("register the figures of sending: %w", err)
 	}

@@ -2,9 +2,11 @@ package app
 
 import (
 	"assent/internal/account"
+	"assent/internal/brand"
 	"assent/internal/campaign"
 	"assent/internal/delivery"
 	"assent/internal/event"
+	"assent/internal/link"
 	"assent/internal/offer"
 	"assent/internal/problem"
 	"assent/internal/sequence"
@@ -12,7 +14,7 @@ import (
 )
 
 // listen joins those who act on a fact to it, within the fact's transaction.
-func listen(db *store.DB) {
+func listen(db *store.DB, urls link.URLs) {
 	for _, kind := range []string{event.ConsentGiven, event.ConsentRefused, event.ConsentWithdrawn, event.ConsentExpired, event.ConsentInvalidated} {
 		event.ListenAll(db, kind, sequence.OnConsent)
 	}
@@ -21,6 +23,26 @@ func listen(db *store.DB) {
 	event.Listen(db, event.SendingPaused, pauseSource)
 	event.Listen(db, event.SendingPaused, tellInCharge)
 	event.Listen(db, event.SendingWarned, tellInCharge)
+	event.Listen(db, event.AlarmRaised, func(tx *store.Tx, e event.Event) error { return tellOfRise(tx, urls, e) })
+}
+
+// tellOfRise writes to the owners and marketers of the brand about an alarm: in
+// the transaction that raises it, so once.
+func tellOfRise(tx *store.Tx, urls link.URLs, e event.Event) error {
+	b, err := brand.Find(tx, e.BrandID)
+	if err != nil {
+		return err
+	}
+	people, err := account.InCharge(tx, e.BrandID)
+	if err != nil {
+		return err
+	}
+	for _, u := range people {
+		if err := delivery.AlarmOfRise(tx, e, u.Email, u.Language, urls.Base.JoinPath("admin", "b", b.Slug, "alarms").String()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pauseSource pauses what a stream comes from when a circuit breaker has paused

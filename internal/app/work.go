@@ -7,14 +7,17 @@ import (
 	"github.com/google/uuid"
 
 	"assent/internal/account"
+	"assent/internal/alarm"
 	"assent/internal/campaign"
 	"assent/internal/consent"
 	"assent/internal/delivery"
+	"assent/internal/event"
 	"assent/internal/jobs"
 	"assent/internal/offer"
 	"assent/internal/sequence"
 	"assent/internal/signup"
 	"assent/internal/store"
+	"assent/internal/tracking"
 	"assent/internal/web/api"
 )
 
@@ -51,6 +54,12 @@ func (a *App) work() []jobs.Kind {
 		{Name: "expire-requests", Queue: jobs.QueueService, Every: 10 * time.Minute, Handle: a.sweep(func(tx *store.Tx, limit int) (int, error) {
 			return signup.Sweep(tx, a.signupSettings(), limit)
 		})},
+		{Name: "fold-counts", Queue: jobs.QueueService, Every: 5 * time.Minute, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
+			return nil, event.Fold(ctx, a.DB, tracking.Fold)
+		}},
+		{Name: "watch-for-alarms", Queue: jobs.QueueService, Every: alarm.Every, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
+			return nil, alarm.Watch(ctx, a.DB)
+		}},
 		{Name: "lose-silent-nodes", Queue: jobs.QueueService, Every: time.Minute, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
 			return nil, delivery.LoseSilent(ctx, a.DB, a.Settings.NodeLostAfter)
 		}},

@@ -11,7 +11,7 @@ import (
 )
 
 // SystemMails are the names that [System] knows.
-var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "reset"}
+var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "reset", "rise"}
 
 // System makes one of the service's own mails in the person's language.
 //
@@ -42,6 +42,10 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //     (in the reader's words), until (a date already written), link_url.
 //
 //   - reset, to somebody who forgot their password: requested_at, ip, link_url.
+//
+//   - rise, to somebody of the team: reason (complaints, leavers or failures),
+//     span (hour or day), seen of seen_of mails, in place of usual of usual_of
+//     (0: there is no past yet), alarms_url.
 //
 // A value that is missing leaves out its line. They are auto-submitted
 // (RFC 3834), have no pixel, no rewritten link, no one-click header, and link
@@ -82,7 +86,7 @@ func systemValues(brand Brand, values map[string]any) map[string]any {
 			v[key] = clean(fallback)
 		}
 	}
-	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address", "source", "reason", "role", "until", "link_url"} {
+	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address", "source", "reason", "role", "until", "link_url", "alarms_url"} {
 		v[key] = oneLine(text(v, key), maxURL)
 	}
 	v["name"], v["by"] = greetable(text(v, "name")), greetable(text(v, "by"))

@@ -210,15 +210,25 @@ func OnSuppressed(tx *store.Tx, e event.Event) error {
 // Alarm queues a mail to somebody of the team about a stream that a breaker has
 // stopped or warns of. name is the campaign's, sequence's or offer's.
 func Alarm(tx *store.Tx, e event.Event, to, language, name string) error {
+	return toTeam(tx, e, "alarm", to, language, map[string]any{"source": name, "stopped": e.Kind == event.SendingPaused})
+}
+
+// AlarmOfRise queues a mail to somebody of the team about what has risen at
+// their brand; page is where it is shown.
+func AlarmOfRise(tx *store.Tx, e event.Event, to, language, page string) error {
+	return toTeam(tx, e, "rise", to, language, map[string]any{"alarms_url": page})
+}
+
+// toTeam queues a mail about a fact.
+func toTeam(tx *store.Tx, e event.Event, template, to, language string, data map[string]any) error {
 	stream, err := BrandStream(tx, e.BrandID, OriginTest)
 	if err != nil {
 		return err
 	}
-	data := map[string]any{"source": name, "stopped": e.Kind == event.SendingPaused}
 	for k, v := range e.Data {
 		data[k] = v
 	}
-	_, _, err = Queue(tx, Draft{Source: tx.NewID(), Stream: stream, Brand: e.BrandID, Kind: Test, Template: "alarm",
+	_, _, err = Queue(tx, Draft{Source: tx.NewID(), Stream: stream, Brand: e.BrandID, Kind: Test, Template: template,
 		Language: language, Recipient: to, Data: data, Due: tx.Now()})
 	return err
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -244,6 +245,59 @@ func TestAcceptedMailsEndARowOfRefusals(t *testing.T) {
 		w.write(func(tx *store.Tx) error { return record(tx, w.engine.node, page) })
 		if s := w.stream(source); s.PausedFor != "" {
 			t.Errorf("stopped for %s", s.PausedFor)
+		}
+	})
+}
+
+// What is counted of mails that were sent is what their rows say, also of those
+// that a person has settled, and each once.
+func TestSentMailsAreCountedOnce(t *testing.T) {
+	each(t, func(w *world) {
+		watched := w.person("watched@example.org")
+		w.allowTracking(watched)
+		people := append(w.crowd(5, "p"), watched)
+		w.smtp.Script("p0@example.org", testkit.Refuse(550, "5.1.1 no such user"))
+		w.campaign(people...)
+		w.confirmation(people[1])
+		w.deliver("bulk")
+		w.deliver("confirm")
+		w.deliver("bulk")
+		doubtful := w.message(w.campaign(people[2]))
+		w.write(func(tx *store.Tx) error {
+			if _, err := tx.Run("UPDATE messages SET state = 'uncertain' WHERE id = ?", doubtful.ID); err != nil {
+				return err
+			}
+			_, err := tx.Run("DELETE FROM outbox WHERE id = ?", doubtful.ID)
+			return err
+		})
+		w.write(func(tx *store.Tx) error { return Settle(tx, w.brand.ID, doubtful.Ref(), Sent) })
+		got, want := map[string]int64{}, map[string]int64{}
+		w.write(func(tx *store.Tx) error {
+			now := event.QuarterOf(tx.Now())
+			sums, err := event.Sums(tx, w.brand.ID, []event.Span{{From: now.Add(-event.Quarter), To: now.Add(event.Quarter)}})
+			for _, s := range sums {
+				if s.Kind == event.MailSent || s.Kind == event.SentWatched {
+					got[s.Kind+" "+s.Source] = s.N
+				}
+			}
+			if err != nil {
+				return err
+			}
+			var rows []Message
+			err = tx.Where("state = 'sent' AND brand_id = ?", w.brand.ID).Find(&rows).Error
+			for _, m := range rows {
+				want[event.MailSent+" "+string(m.Kind)]++
+				if m.TracksOpens {
+					want[event.SentWatched+" open"]++
+				}
+				if m.TracksClicks {
+					want[event.SentWatched+" click"]++
+				}
+			}
+			return err
+		})
+		if !maps.Equal(got, want) || want[event.MailSent+" marketing"] != 6 || want[event.MailSent+" confirm"] != 1 || want[event.SentWatched+" open"] != 1 {
+			t.Errorf("counted %v, the rows say %v", got, want)
 		}
 	})
 }

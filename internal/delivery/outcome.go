@@ -186,9 +186,55 @@ func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 	}
 	whole := n == int64(len(sent)) // else the page is written a second time
 	// In the order of the page: what was accepted between two refusals ends their row.
-	return watch(tx, slices.DeleteFunc(slices.Clone(page), func(o outcome) bool {
+	err = watch(tx, slices.DeleteFunc(slices.Clone(page), func(o outcome) bool {
 		return !held[o.claimed] && (o.verdict != accepted || !whole)
 	}))
+	if err != nil || n == 0 {
+		return err
+	}
+	if !whole {
+		if sent, err = justSent(tx, sent); err != nil {
+			return err
+		}
+	}
+	return countSent(tx, sent)
+}
+
+// countSent counts mails for those who look at the numbers of a day. It comes
+// last: pages of one brand wait for each other from here on.
+func countSent(tx *store.Tx, sent []outcome) error {
+	all := make([]event.Tally, 0, len(sent))
+	for _, o := range sent {
+		all = append(all, talliesOf(tx, o.Message)...)
+	}
+	return event.Add(tx, all)
+}
+
+// talliesOf is what a mail counts for that was sent now.
+func talliesOf(tx *store.Tx, m Message) []event.Tally {
+	all := []event.Tally{{BrandID: m.BrandID, At: tx.Now(), Kind: event.MailSent, Source: string(m.Kind), N: 1}}
+	for source, watched := range map[string]bool{"open": m.TracksOpens, "click": m.TracksClicks} {
+		if watched {
+			all = append(all, event.Tally{BrandID: m.BrandID, At: tx.Now(), Kind: event.SentWatched, Source: source, N: 1})
+		}
+	}
+	return all
+}
+
+// justSent are those of a page that this transaction has written as sent: the
+// others are no longer the node's.
+func justSent(tx *store.Tx, page []outcome) (mine []outcome, err error) {
+	for _, o := range page {
+		var n int64
+		err := tx.Raw("SELECT count(*) FROM messages WHERE source_id = ? AND id = ? AND state = 'sent' AND settled_at = ?", o.SourceID, o.ID, tx.Now()).Scan(&n).Error
+		if err != nil {
+			return nil, fmt.Errorf("read what was sent: %w", err)
+		}
+		if n == 1 {
+			mine = append(mine, o)
+		}
+	}
+	return mine, nil
 }
 
 // recordSent writes all accepted mails by two statements. That a mail was sent

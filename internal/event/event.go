@@ -50,6 +50,9 @@ const (
 	SendingPaused = "sending.paused" // by a circuit breaker
 	SendingWarned = "sending.warned"
 
+	AlarmRaised = "alarm.raised"
+	AlarmEnded  = "alarm.ended"
+
 	OrderPlaced   = "order.placed"
 	OfferIssued   = "offer.issued"
 	OfferRedeemed = "offer.redeemed"

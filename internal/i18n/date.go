@@ -17,16 +17,59 @@ func (l *Localizer) Date(t time.Time, loc *time.Location) string {
 	if t.IsZero() {
 		return ""
 	}
-	t = in(t, loc)
-	year, month, day := t.Date()
-	if l.lang == "fa" {
-		jy, jm, jd, err := jalaali.ToJalaali(year, month, day)
-		if err != nil { // centuries away: better the other calendar than none
-			return l.Digits(t.Format("2006-01-02"))
-		}
-		year, month, day = jy, time.Month(jm), jd
+	year, month, day, ok := l.calendar(in(t, loc))
+	if !ok {
+		return l.Digits(in(t, loc).Format("2006-01-02"))
 	}
 	return l.Digits(fmt.Sprintf("%d %s %d", day, l.months[month-1], year))
+}
+
+// calendar is the day in the language's own calendar; false for a day that is
+// centuries away, where the other calendar is better than none.
+func (l *Localizer) calendar(t time.Time) (year int, month time.Month, day int, ok bool) {
+	year, month, day = t.Date()
+	if l.lang != "fa" {
+		return year, month, day, true
+	}
+	jy, jm, jd, err := jalaali.ToJalaali(year, month, day)
+	return jy, time.Month(jm), jd, err == nil
+}
+
+// ShortDate writes the day that t falls on for the axis of a picture, where the
+// year is known: "22 Nov", or "۱ آذر".
+func (l *Localizer) ShortDate(t time.Time, loc *time.Location) string {
+	_, month, day, ok := l.calendar(in(t, loc))
+	if !ok {
+		return l.Date(t, loc)
+	}
+	return l.Digits(strconv.Itoa(day)) + " " + l.shortMonth(month)
+}
+
+// Month writes the month that t falls in for the axis of a picture: "Nov", or "آذر".
+func (l *Localizer) Month(t time.Time, loc *time.Location) string {
+	_, month, _, ok := l.calendar(in(t, loc))
+	if !ok {
+		return l.Date(t, loc)
+	}
+	return l.shortMonth(month)
+}
+
+// shortMonth is a month's name, cut where the language does so.
+func (l *Localizer) shortMonth(month time.Month) string {
+	name := l.months[month-1]
+	if l.lang == "en" {
+		return name[:3]
+	}
+	return name
+}
+
+// MonthYear writes the month that t falls in: "November 2026", or "آذر ۱۴۰۵".
+func (l *Localizer) MonthYear(t time.Time, loc *time.Location) string {
+	year, month, _, ok := l.calendar(in(t, loc))
+	if !ok {
+		return l.Date(t, loc)
+	}
+	return l.Digits(fmt.Sprintf("%s %d", l.months[month-1], year))
 }
 
 // Time writes the minute of the day that t is in loc, by the 24-hour clock.

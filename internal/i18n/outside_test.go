@@ -236,7 +236,7 @@ func nameOf(f ast.Expr) string {
 var (
 	markup  = regexp.MustCompile(`<[^>]*(?:>|$)|%[a-z]`)
 	words   = regexp.MustCompile(`\p{L}{2,}[,:;]? \p{L}+`)
-	nothing = regexp.MustCompile(`^(SELECT|INSERT|UPDATE|DELETE|WITH) |\b(FROM|AS|WHEN|ORDER BY)\b|; charset=|max-age=|'none'|^<!doctype|^assent |^ ?(?:sandbox )?allow-|^Time to answer a request, by route`)
+	nothing = regexp.MustCompile(`^(SELECT|INSERT|UPDATE|DELETE|WITH) |\b(FROM|AS|WHEN|ORDER BY)\b|; charset=|max-age=|'none'|^<!doctype|^assent |^(?:ink|yes|no|ask) (?:dash|dot)$|^ ?(?:sandbox )?allow-|^Time to answer a request, by route`)
 )
 
 func reads(literal string) bool {

@@ -132,6 +132,9 @@ func everything() []record {
 		{"streams", row{"id": id(32), "brand_id": brand, "queue": "confirm", "origin": "confirm", "paused_at": nil, "closed": persian}},
 		{"tallies", row{"stream_id": stream, "sent": int64(math.MaxInt64), "hard": int64(1<<53 + 1), "complaints": 3, "refusals": 20, "warned": awkward}},
 		{"tallies", row{"stream_id": id(32)}},
+		{"quarters", row{"brand_id": brand, "at": usual, "kind": "mail.sent", "source": persian, "topic": "", "n": int64(math.MaxInt64)}},
+		{"folds", row{"what": persian, "upto": hundred}},
+		{"alarms", row{"id": id(47), "brand_id": brand, "kind": "leavers", "span": "day", "began_at": usual, "seen": int64(math.MaxInt64), "seen_of": 2, "usual": 3, "usual_of": 4, "last_seen": 5, "last_seen_of": 6, "ended_at": hundred}},
 		{"slots", row{"subscriber_id": person, "topic_id": topic, "id": id(46), "taken_at": hundred}},
 		{"nodes", row{"id": id(33), "host": "h", "boot_id": "b", "started_at": usual, "seen_at": usual, "lost_at": hundred}},
 		{"jobs", row{"id": id(34), "kind": "k", "key": persian, "queue": "bulk", "due_at": usual, "state": "running", "lease_until": late, "epoch": int64(math.MaxInt64), "created_at": usual, "updated_at": usual}},
@@ -779,20 +782,18 @@ func TestForgedFilesAreRefused(t *testing.T) {
 			refused(t, err, kind, key)
 			mustBeEmpty(t, db)
 		}
+		now, err := db.SchemaVersion(t.Context())
+		must(t, err)
+		schema := func(n int64) string { return fmt.Sprintf(`"schema": %d`, n) }
 		part := func(table string) string { return table + "/000001.ndjson" }
-		v, err := db.SchemaVersion(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		schema := fmt.Sprintf(`"schema": %d`, v.Known)
 		for _, c := range []struct {
 			name, in, old, new, key string
 			kind                    problem.Kind
 		}{
 			{"another program", "manifest.json", `"assent"`, `"other"`, "store.backup-foreign", problem.Malformed},
 			{"another format", "manifest.json", `"format": 1`, `"format": 2`, "store.backup-format", problem.Conflict},
-			{"newer schema", "manifest.json", schema, `"schema": 999`, "store.backup-newer", problem.Conflict},
-			{"older schema", "manifest.json", schema, `"schema": 0`, "store.backup-older", problem.Conflict},
+			{"newer schema", "manifest.json", schema(now.Current), schema(now.Current + 8), "store.backup-newer", problem.Conflict},
+			{"older schema", "manifest.json", schema(now.Current), schema(now.Current - 1), "store.backup-older", problem.Conflict},
 			{"no time", "manifest.json", `"tables": [`, `"taken_at": "0001-01-01T00:00:00Z", "tables": [`, "store.backup-broken", problem.Malformed},
 			{"unknown dialect", "manifest.json", `"sqlite"`, `"oracle"`, "store.backup-broken", problem.Malformed},
 			{"unknown field", "manifest.json", `"format"`, `"extra": 1, "format"`, "store.backup-broken", problem.Malformed},

@@ -16,6 +16,7 @@ import (
 	"assent/internal/brand"
 	"assent/internal/consent"
 	"assent/internal/delivery"
+	"assent/internal/event"
 	"assent/internal/link"
 	"assent/internal/problem"
 	"assent/internal/store"
@@ -369,6 +370,73 @@ func TestABurstOfLinksIsAMachine(t *testing.T) {
 		if f := w.report().Clicks; f != (tracking.Figures{Tracked: 3, Total: 12, Unique: 3, TotalHuman: 8, UniqueHuman: 2}) {
 			w.Errorf("%+v", f)
 		}
+	})
+}
+
+// What is folded in of a day's mails is what the report of those mails says:
+// machines left out, each mail once, whenever it was opened, and the same
+// before, between and after the folds.
+func TestFoldedOpensAreThoseOfTheReport(t *testing.T) {
+	each(t, func(w *world) {
+		r := w.recorder()
+		var mails []link.Message
+		sentAt := w.now()
+		for i := range 6 {
+			mails = append(mails, w.mail(w.person(fmt.Sprint("p", i), "opens", "clicks")))
+		}
+		check := func(when string, openedNow int64) {
+			w.Helper()
+			report := w.report()
+			day := event.QuarterOf(sentAt)
+			spans := []event.Span{{From: day, To: day.Add(event.Quarter)}, {From: event.QuarterOf(w.now()), To: event.QuarterOf(w.now()).Add(event.Quarter)}}
+			got := map[string]int64{}
+			w.write(func(tx *store.Tx) error {
+				return event.Steady(tx, func(upto time.Time) error {
+					clear(got)
+					sums, err := event.SumsSince(tx, upto, w.brand.ID, spans)
+					if err != nil {
+						return err
+					}
+					more, err := tracking.Unfolded(tx, upto, w.brand.ID, spans)
+					for _, s := range slices.Concat(sums, more) {
+						got[fmt.Sprintf("%d %s %s", s.Span, s.Kind, s.Source)] += s.N
+					}
+					return err
+				})
+			})
+			if got["0 mail.sent-then open"] != report.Opens.UniqueHuman || got["0 mail.sent-then click"] != report.Clicks.UniqueHuman || got["1 mail.first-hit open"] != openedNow {
+				w.Errorf("%s: %v; the report says %d and %d, and %d now", when, got, report.Opens.UniqueHuman, report.Clicks.UniqueHuman, openedNow)
+			}
+		}
+		fold := func() {
+			w.Helper()
+			if err := event.Fold(w.Context(), w.db, tracking.Fold); err != nil {
+				w.Fatal(err)
+			}
+		}
+		machine := tracking.Visitor{UserAgent: "python-requests/2.32"}
+		w.pass(time.Hour)
+		w.open(r, mails[0], phone)
+		w.open(r, mails[0], phone) // again: once
+		w.open(r, mails[1], machine)
+		for i := range 4 {
+			w.click(r, mails[2], i, phone) // a burst: a machine, also where it was stored before
+			w.pass(100 * time.Millisecond)
+		}
+		w.click(r, mails[3], 1, phone)
+		check("before any fold", 1)
+		w.pass(time.Hour)
+		fold()
+		check("folded in", 0)
+		w.open(r, mails[0], phone)
+		w.open(r, mails[1], phone) // a person, after the machine
+		w.open(r, mails[4], phone)
+		w.click(r, mails[3], 2, phone)
+		check("on top of what is folded in", 2)
+		w.pass(time.Hour)
+		fold()
+		fold()
+		check("all folded in", 0)
 	})
 }
 

@@ -192,6 +192,23 @@ func deskSamples(lang string) []sample {
 		Events: []admin.Happening{{At: asked, Tone: "yes", Who: "sara@example.org", Text: in(lang, "Confirmed Readers’ letter", "نامهٔ خوانندگان را تأیید کرد"), Extra: in(lang, "two minutes after asking", "دو دقیقه پس از درخواست")},
 			{At: asked, Tone: "ask", Who: "ali@example.org", Text: in(lang, "Asked for Special offers", "پیشنهادهای ویژه را خواست")}, {At: asked, Text: in(lang, "Bought for 23 €", "خرید کرد"), Who: "ana@example.org"}, {At: asked, Tone: "no", Text: in(lang, "Took back Readers’ letter", "نامهٔ خوانندگان را پس گرفت"), Who: "bob@example.org"}},
 		Queues: []admin.Queue{{Name: "send", Waiting: 3, Active: 2, Later: 1, Oldest: 1400 * time.Millisecond}, {Name: "default"}}, Live: "/live"}
+	plotted := dashboard
+	plotted.Decisions = []admin.Decision{{Tone: "no", Text: in(lang, "“Autumn” was stopped by a safeguard.", "«پاییز» به‌طور خودکار متوقف شد."), More: in(lang, "120 mails of it wait.", "۱۲۰ نامه از آن منتظر است."), URL: "/campaigns/1", Label: in(lang, "Look", "ببینید")}, {Tone: "ask", Text: in(lang, "Sending has not been tried yet.", "ارسال هنوز امتحان نشده است.")}}
+	plotted.Windows, plotted.Over = []admin.Tab{{View: l.T("admin.window.7"), URL: "?for=7"}, {View: l.T("admin.window.30"), URL: "?for=30", Current: true}}, l.T("admin.window.over.30")
+	plotted.Growth = admin.Plot{ID: "plot-growth", Title: in(lang, "Growth", "رشد"), Text: in(lang, "By source.", "به تفکیک منبع."), Ticks: "0|" + l.Number(0) + ";5000|" + l.Number(5000),
+		Lines: []admin.PlotLine{{Label: in(lang, "signed up", "ثبت‌نام"), Look: "ask", Sum: 6120}, {Label: in(lang, "by form", "با فرم"), Look: "yes", Sum: 3040}}}
+	for i := range 14 {
+		at := asked.AddDate(0, 0, i-14)
+		plotted.Growth.Bins = append(plotted.Growth.Bins, admin.PlotBin{Short: l.ShortDate(at, tehran), Long: l.Date(at, tehran), Cells: []admin.PlotCell{{Label: in(lang, "signed up", "ثبت‌نام"), N: int64(300*i + 20)}, {Label: in(lang, "by form", "با فرم"), N: int64(170 * i)}}})
+	}
+	plotted.Sending, plotted.Leaving = plotted.Growth, admin.Plot{ID: "plot-leaving", Title: in(lang, "Leavers", "ترک‌کنندگان"), Empty: true, Lines: []admin.PlotLine{{Label: in(lang, "taken back", "پس‌گرفته"), Look: "no"}}}
+	plotted.Sending.ID = "plot-sending"
+	plotted.Rates = []admin.Rate{{Label: in(lang, "opened", "بازشده"), Text: in(lang, "22.0%", "۲۲٫۰٪"), Base: in(lang, "220 of 1,000", "۲۲۰ از ۱٬۰۰۰")}}
+	alarmed := admin.AlarmLine{ID: "alarm-1", Title: l.T("admin.alarm.leavers"), Numbers: in(lang, "60 of 1,000 mails", "۶۰ مورد از ۱٬۰۰۰ نامه"), Now: in(lang, "70 of 1,000 mails", "۷۰ مورد از ۱٬۰۰۰ نامه"), Usual: in(lang, "120 of 30,000", "۱۲۰ از ۳۰٬۰۰۰"), Began: asked,
+		Do: []string{in(lang, "Read the last mail.", "آخرین نامه را بخوانید.")}, Links: []admin.NavItem{{Label: l.T("admin.nav.campaigns"), URL: "/campaigns"}}, Acknowledge: &admin.Sheet{}, To: "/alarms/1/acknowledge"}
+	mine, over := alarmed, alarmed
+	mine.ID, mine.Taken, mine.TakenAt, mine.Acknowledge = "alarm-2", "Mina", asked, nil
+	over.ID, over.Ended = "alarm-3", asked.Add(time.Hour)
 	mails := []admin.Mail{{URL: "/mailbox/2", From: "letters@baharan.example", To: "sara@example.org", Subject: in(lang, "May Baharan Books write to you?", "اجازه هست کتاب بهاران برایتان بنویسد؟"), At: asked, Selected: true},
 		{URL: "/mailbox/1", From: "letters@baharan.example", To: "ali@example.org", Subject: "", At: asked.Add(-time.Hour)}}
 	box := admin.Mailbox{Frame: f, Address: "127.0.0.1:2525", Action: "/mailbox", Mails: mails, Live: "/live"}
@@ -243,6 +260,8 @@ func deskSamples(lang string) []sample {
 			Topics:   []admin.TopicBox{{Slug: "letter", Name: dashboard.Topics[0].Name, Promise: dashboard.Topics[0].Promise, Wording: words(lang)[0]}, {Slug: "offers", Name: dashboard.Topics[1].Name, Up: true}},
 			Tracking: []admin.TopicBox{{Slug: "opens", Name: in(lang, "Opened mails", "باز شدن نامه"), Wording: words(lang)[1]}}, Rows: []admin.FieldRow{{Key: "fields.0"}, {At: 1, Key: "fields.1", Name: "City", Up: true}},
 			Texts: []admin.DesignerLanguage{{LanguageFields: languages[0]}, {LanguageFields: languages[1]}}}},
+		{"dashboard-plots", "admin/dashboard", plotted},
+		{"alarms", "admin/alarms", admin.Alarms{Frame: f, Lead: l.N("admin.alarms.lead", 2), Open: []admin.AlarmLine{alarmed, mine}, Past: []admin.AlarmLine{over}, Next: "/alarms?before=1", Live: "/live"}},
 		{"log", "admin/log", admin.AuditLog{Frame: f, Next: "/log?before=1", First: "/log", Deeds: []admin.DeedLine{{At: asked, Who: "Mina", Text: in(lang, "Made the topic", "موضوع را ساخت"), Name: "letter"}}}},
 		{"help", "admin/help", helpStart(f, lang)},
 		{"help-page", "admin/help-page", admin.HelpPage{Frame: f, Title: helpBook(lang)[0].Title, Lead: "<p>…</p>", Sections: []admin.HelpSection{{ID: "one", Title: "1"}, {ID: "two", Title: "2"}, {ID: "three", Title: "3", Body: "<p>…</p>"}}, Words: true,
@@ -299,6 +318,7 @@ func bare() []sample {
 		{"", "admin/brand-new", admin.BrandForm{}}, {"", "admin/settings", admin.BrandForm{}}, {"", "admin/team", admin.Team{}}, {"", "admin/keys", admin.Keys{}},
 		{"", "admin/help", admin.Help{}}, {"", "admin/help", admin.Help{Search: "x"}}, {"", "admin/help-page", admin.HelpPage{Title: "x"}},
 		{"", "admin/forms", admin.Forms{}}, {"", "admin/form", admin.FormPage{}}, {"", "admin/form-designer", admin.FormDesigner{}}, {"", "public/form-widget", public.FormWidget{}},
+		{"", "admin/alarms", admin.Alarms{}}, {"", "admin/alarms", admin.Alarms{Open: []admin.AlarmLine{{}}, Past: []admin.AlarmLine{{}}}},
 		{"", "admin/people", admin.People{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
 	}
 }

@@ -5,15 +5,19 @@
 (() => {
   'use strict';
   const wait = 300; // ms; a burst of events is one refresh
+  // What the server sent: a picture drawn into a region, or a table opened there, is no news.
+  const shown = new WeakMap();
   const regions = () => [...document.querySelectorAll('[data-live][id]')];
 
   function swap(old, fresh) {
     const focused = old.contains(document.activeElement) ? document.activeElement.id : '';
     const scrolled = new Map([...old.querySelectorAll('[id]')].filter((e) => e.scrollTop || e.scrollLeft)
       .map((e) => [e.id, [e.scrollLeft, e.scrollTop]]));
+    const opened = [...old.querySelectorAll('details[id][open]')].map((e) => e.id);
     const top = old.scrollTop;
     old.replaceChildren(...fresh.childNodes);
     old.scrollTop = top;
+    for (const id of opened) document.getElementById(id)?.setAttribute('open', '');
     for (const [id, [x, y]] of scrolled) document.getElementById(id)?.scrollTo(x, y);
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
@@ -24,9 +28,15 @@
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
     for (const old of regions()) {
       const fresh = page.getElementById(old.id);
-      if (fresh && fresh.innerHTML !== old.innerHTML) swap(old, fresh);
+      if (fresh && fresh.innerHTML !== shown.get(old)) {
+        shown.set(old, fresh.innerHTML);
+        swap(old, fresh);
+      }
     }
+    document.dispatchEvent(new Event('live'));
   }
+
+  for (const region of regions()) shown.set(region, region.innerHTML); // before anything is drawn
 
   let timer = 0;
   let busy = false;

@@ -79,6 +79,8 @@ type house struct {
 	settled  atomic.Bool  // there is an account; there will always be one
 	tallies  memo[string, []signup.Tally]
 	shown    memo[string, []consent.Shown]
+
+	histories memo[seriesKey, series]
 }
 
 // How much is let through in a minute, by this process.

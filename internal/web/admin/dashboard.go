@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -48,13 +49,39 @@ func dashboard(d *desk) error {
 	if err != nil {
 		return err
 	}
+	window := d.c.QueryParam("for")
+	if !slices.Contains(windows, window) {
+		window = usualWindow
+	}
+	bins := d.bins(window)
+	past, err := d.history(d.c.Request().Context(), window, bins)
+	if err != nil {
+		return err
+	}
+	waits, err := d.waits(n)
+	if err != nil {
+		return err
+	}
 	page := Dashboard{
 		Frame: d.frame("overview"), Brand: d.brand.In(d.l.Lang()).Name, Now: d.h.DB.Now(),
 		People: n.People, Writable: n.Writable, New: n.New, Left: n.Left, Messages: n.Messages,
 		Topics: topicLines(d.l, d.brand, n.Topics), Queues: queueLines(d.l, n.Queues, d.h.DB.Now()),
 		Events: happened(d.l, facts, topicNames(d.brand, d.l.Lang(), n.Topics), d.may(account.Analyst)),
-		Live:   d.to("/live", "seen", fingerprint(n, facts)),
+		Live:   d.to("/live", "seen", fingerprint(n, facts, waits)), Decisions: waits,
 	}
+	for i, t := range n.Topics {
+		if moves := past.by[t.Topic.ID]; moves != nil {
+			page.Topics[i].Moves = *moves
+		}
+	}
+	for _, w := range windows {
+		page.Windows = append(page.Windows, Tab{View: d.l.T("admin.window." + w), URL: d.to("", "for", w), Current: w == window})
+	}
+	page.Over = d.l.T("admin.window.over." + window)
+	page.Growth = d.plot("growth", bins, past, lineOf{signups, "ask"}, lineOf{byForm, "yes"}, lineOf{byAPI, "ink dash"}, lineOf{byImport, "ink dot"}, lineOf{byHand, "soft"}, lineOf{taken, "no"})
+	page.Sending = d.plot("sending", bins, past, lineOf{sent, "ink"}, lineOf{firstOpen, "yes"}, lineOf{firstClick, "yes dash"})
+	page.Leaving = d.plot("leaving", bins, past, lineOf{taken, "no"}, lineOf{complained, "no dash"}, lineOf{notTaken, "ink dot"})
+	page.Rates = d.rates(past)
 	return d.draw("dashboard", page)
 }
 
@@ -68,9 +95,15 @@ func (h *house) look(c echo.Context, b brand.Brand) (n numbers, facts []fact, er
 	return n, facts, err
 }
 
+// waits are what needs a decision.
+func (d *desk) waits(n numbers) (all []Decision, err error) {
+	err = d.read(func(tx *store.Tx) (err error) { all, err = d.decisions(tx, n); return err })
+	return all, err
+}
+
 // fingerprint names what is shown: while it stays, so does the page. How long
 // the oldest mail has waited is not part of it, or the page would never rest.
-func fingerprint(n numbers, facts []fact) string {
+func fingerprint(n numbers, facts []fact, waits []Decision) string {
 	newest := ""
 	if len(facts) > 0 {
 		newest = facts[0].ID.String()
@@ -78,7 +111,8 @@ func fingerprint(n numbers, facts []fact) string {
 	shown, err := json.Marshal(struct {
 		numbers
 		Newest string
-	}{n, newest})
+		Waits  []Decision
+	}{n, newest, waits})
 	if err != nil {
 		panic(fmt.Sprintf("numbers that are no JSON: %v", err)) // only whole numbers and texts are in it
 	}

@@ -31,8 +31,12 @@ func dashboardLive(d *desk) error {
 		if err != nil {
 			return false, err
 		}
+		waits, err := d.waits(n)
+		if err != nil {
+			return false, err
+		}
 		before := seen
-		seen = fingerprint(n, facts)
+		seen = fingerprint(n, facts, waits)
 		return seen != before, nil
 	})
 }

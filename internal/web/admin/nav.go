@@ -18,6 +18,7 @@ type section struct {
 var sections = []section{
 	{"overview", "", account.Reader, ""},
 	{"setup", "/setup", account.Marketer, ""}, // while steps are left
+	{"alarms", "/alarms", account.Marketer, ""},
 	{"topics", "/topics", account.Reader, "permission"},
 	{"forms", "/forms", account.Reader, "permission"},
 	{"people", "/people", account.Analyst, "people"},

@@ -66,6 +66,7 @@ type Topic struct {
 	Name                    string
 	Promise                 string // may be empty
 	Given, Asked, Withdrawn int64
+	Moves                   TopicMoves // in the time that is looked back over
 }
 
 // Happening is one line of what happened last.
@@ -100,6 +101,14 @@ type Dashboard struct {
 	Events   []Happening
 	Queues   []Queue
 	Live     string
+
+	Decisions []Decision
+	Windows   []Tab  // View is what the link says
+	Over      string // the time that is looked back over
+	Growth    Plot
+	Sending   Plot
+	Leaving   Plot
+	Rates     []Rate
 }
 
 // Mail is one line of the mailbox.

@@ -97,6 +97,10 @@ func extra(l *i18n.Localizer, f fact) string {
 	case event.MailFailed, event.MailSkipped, event.MailUncertain, event.AddressSuppressed, event.AddressLifted, event.OfferRefused, event.SequenceEnded,
 		event.SendingPaused, event.SendingWarned:
 		return reason(l, text(f.Data["reason"]))
+	case event.AlarmRaised, event.AlarmEnded:
+		if key := "admin.alarm." + text(f.Data["reason"]); l.Has(key) {
+			return l.T(key)
+		}
 	case event.MailClicked:
 		return text(f.Data["url"])
 	case event.OrderPlaced:
