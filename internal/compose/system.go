@@ -11,7 +11,7 @@ import (
 )
 
 // SystemMails are the names that [System] knows.
-var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm"}
+var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "trial"}
 
 // System makes one of the service's own mails in the person's language.
 //
@@ -37,6 +37,9 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //   - alarm, to somebody of the team: source (the name of the campaign, sequence
 //     or offer), stopped (or only warned), reason and its numbers (hard-bounces: hard_bounces
 //     of tried; complaints: complaints of sent; policy-refusals: policy_refusals).
+//
+//   - trial, to somebody of the team who tries whether mail leaves: source (the
+//     way it went), requested_at.
 //
 // A value that is missing leaves out its line. They are auto-submitted
 // (RFC 3834), have no pixel, no rewritten link, no one-click header, and link
