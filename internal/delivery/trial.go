@@ -36,6 +36,39 @@ type Trial struct {
 	Language string
 }
 
+// Out is how mail leaves: by one of several servers, or straight to the
+// receivers. The zero value is not at all.
+type Out struct {
+	Servers []Server
+	Direct  *Direct
+	Catcher bool // the one server is the mailbox of this machine
+}
+
+// Ways names them, as Trial takes them by their place.
+func (o Out) Ways() (all []string) {
+	for _, s := range o.Servers {
+		all = append(all, s.name())
+	}
+	if o.Direct != nil {
+		all = append(all, "MX")
+	}
+	return all
+}
+
+// Trial is one by the way at a place of Ways; ok is false where there is none.
+func (o Out) Trial(way int, brandID uuid.UUID, to, language string) (t Trial, ok bool) {
+	t = Trial{BrandID: brandID, To: to, Language: language}
+	switch {
+	case way < 0:
+		return t, false
+	case way < len(o.Servers):
+		t.Server = &o.Servers[way]
+		return t, true
+	}
+	t.Direct = o.Direct
+	return t, o.Direct != nil && way == len(o.Servers)
+}
+
 // trialTime is how long a trial may take until nothing more is waited for; what
 // is under way then has endTime left.
 const trialTime = 15 * time.Second

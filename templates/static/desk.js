@@ -53,6 +53,16 @@
     e.target.dataset.sent = 'yes';
     e.target.setAttribute('aria-busy', 'true');
   });
+  // What is to be put down elsewhere is copied by a button, where the browser lets it be.
+  if (navigator.clipboard) for (const b of document.querySelectorAll('button[data-copy]')) {
+    const label = b.textContent;
+    b.hidden = false;
+    b.addEventListener('click', async () => {
+      await navigator.clipboard.writeText(document.getElementById(b.dataset.copy).textContent);
+      b.textContent = b.dataset.copied;
+      setTimeout(() => { b.textContent = label; }, 2000);
+    });
+  }
   addEventListener('pageshow', () => { for (const f of document.querySelectorAll('form[data-sent]')) { delete f.dataset.sent; f.removeAttribute('aria-busy'); } });
   for (const form of document.querySelectorAll('form[data-draft]')) keep(form);
   document.getElementById('faults')?.focus();

@@ -8,14 +8,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"assent/internal/account"
 	"assent/internal/brand"
 	"assent/internal/delivery"
 	"assent/internal/delivery/catcher"
+	"assent/internal/delivery/provider"
+	"assent/internal/delivery/throttle"
 	"assent/internal/i18n"
 	"assent/internal/link"
+	"assent/internal/mailauth"
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/web"
@@ -31,9 +35,19 @@ type Deps struct {
 	Mailbox     *catcher.Mailbox // nil: there is no /mailbox
 	OpenMailbox bool             // a demonstration: /mailbox asks for no sign-in, and / leads to /demo
 
+	Out         delivery.Out                 // how mail leaves
+	Held        Held                         // nil: nothing is held back
+	Checker     *mailauth.Checker            // looks at senders' domains
+	Checks      *web.Limiter                 // of that; nil: one of its own
+	GenerateKey func(string) ([]byte, error) // makes a DKIM key, PKCS #8 in PEM
+	WarmUp      provider.WarmUp
+
 	Done  <-chan struct{} // closed when the server begins to stop, so that no live page holds it up; nil: never
 	Every time.Duration   // how often a live page is looked at; 0: two seconds
 }
+
+// Held tells the limits that the nodes share; see throttle.Throttle.
+type Held func(ctx context.Context) ([]throttle.Held, error)
 
 const usualEvery = 2 * time.Second
 
@@ -55,6 +69,9 @@ type house struct {
 	counts   counter
 	renderer *delivery.Renderer
 	mailings mailings
+	flows    memo[uuid.UUID, []delivery.Flow]
+	houses   memo[uuid.UUID, houseWork]
+	trials   *web.Limiter
 }
 
 // Mount adds /, /admin and, where there is a mailbox, /mailbox.
@@ -65,7 +82,13 @@ func Mount(e *echo.Echo, d Deps) error {
 	if d.Every <= 0 {
 		d.Every = usualEvery
 	}
-	h := &house{Deps: d, counts: counter{db: d.DB}, renderer: delivery.NewRenderer(d.DB, d.URLs)}
+	if d.Held == nil {
+		d.Held = func(context.Context) ([]throttle.Held, error) { return nil, nil }
+	}
+	if d.Checks == nil {
+		d.Checks = web.DomainChecks()
+	}
+	h := &house{Deps: d, trials: web.NewLimiter(trialsPerMinute, trialsAtOnce, trialBrands), counts: counter{db: d.DB}, renderer: delivery.NewRenderer(d.DB, d.URLs)}
 	e.GET("/", h.front)
 	e.GET(signInPath, h.askSignIn)
 	e.POST(signInPath, h.signIn)
@@ -98,6 +121,7 @@ type visit struct {
 	signedIn bool
 	brands   []brand.Brand // by name
 	all      bool          // they may see the people of every brand there is
+	owns     bool          // every brand there is
 }
 
 // page draws for who is signed in, in their language, and asks others to sign in first.
@@ -140,13 +164,14 @@ func (h *house) reach(ctx context.Context, v *visit) error {
 		if err != nil {
 			return err
 		}
-		v.all = true
+		v.all, v.owns = true, len(all) > 0
 		for _, b := range all {
 			role := v.Role(b.ID)
 			if role.Valid() {
 				v.brands = append(v.brands, b)
 			}
 			v.all = v.all && role.Includes(account.Analyst)
+			v.owns = v.owns && role.Includes(account.Owner)
 		}
 		return nil
 	})

@@ -48,7 +48,7 @@ func behind(method, path string, least account.Role, do func(*desk) error) actio
 
 // actions are all that there are.
 func actions() []action {
-	return slices.Concat(overviewActions(), topicActions(), peopleActions(), campaignActions(), auditActions(), partsActions())
+	return slices.Concat(overviewActions(), topicActions(), peopleActions(), campaignActions(), auditActions(), sendingActions(), messageActions(), queueActions(), partsActions())
 }
 
 // desk is one visit to a page of a brand.
@@ -145,16 +145,24 @@ type done struct {
 // A failure that somebody can do something about is given back; a page with the
 // form tells it (see redraw).
 func (d *desk) change(what string, do func(tx *store.Tx, form *Sheet) (done, error)) error {
-	form, err := d.sent()
+	next, _, err := d.commit(what, do)
 	if err != nil {
 		return err
 	}
-	var next string
+	return web.SeeOther(d.c, next)
+}
+
+// commit is change without going on. again tells that the form was sent before,
+// and that nothing was done now.
+func (d *desk) commit(what string, do func(tx *store.Tx, form *Sheet) (done, error)) (next string, again bool, err error) {
+	form, err := d.sent()
+	if err != nil {
+		return "", false, err
+	}
 	err = d.h.DB.Write(d.c.Request().Context(), func(tx *store.Tx) error {
 		if form.Once != uuid.Nil {
-			before, again, err := account.BeginForm(tx, d.User.ID, form.Once)
+			next, again, err = account.BeginForm(tx, d.User.ID, form.Once)
 			if err != nil || again {
-				next = before
 				return err
 			}
 		}
@@ -175,10 +183,7 @@ func (d *desk) change(what string, do func(tx *store.Tx, form *Sheet) (done, err
 		}
 		return account.EndForm(tx, d.User.ID, form.Once, next)
 	})
-	if err != nil {
-		return err
-	}
-	return web.SeeOther(d.c, next)
+	return next, again, err
 }
 
 // errNoForm is a bug of ours: a page posts nothing that can be read.

@@ -19,6 +19,9 @@ var sections = []section{
 	{"people", "/people", account.Analyst, "people"},
 	{"suppressions", "/suppressions", account.Analyst, "people"},
 	{"campaigns", "/campaigns", account.Reader, "mail"},
+	{"messages", "/messages", account.Analyst, "mail"},
+	{"sending", "/sending", account.Marketer, "mail"},
+	{"queues", "/queues", account.Owner, "house"},
 	{"log", "/log", account.Owner, "house"},
 	{"parts", "/parts", account.Owner, "house"},
 }
