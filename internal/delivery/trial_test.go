@@ -143,3 +143,17 @@ func TestATrialKeepsThePassword(t *testing.T) {
 		t.Errorf("a foreign certificate: %q\n%s", said.Trouble, spoken(said))
 	}
 }
+
+// Straight to the receiver a trial goes where any mail to them would.
+func TestATrialGoesStraightToItsReceiver(t *testing.T) {
+	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare))
+	names := w.straight("")
+	names.MX("null.example", "0 .")
+	d := w.engine.pool.direct
+	if said := w.try(Trial{Direct: d, To: "mina@example.org"}); !said.Taken || !strings.HasPrefix(said.Lines[0].Text, "mx.example.org:") || len(w.smtp.To("mina@example.org")) != 1 {
+		t.Errorf("trouble %q\n%s", said.Trouble, spoken(said))
+	}
+	if said := w.try(Trial{Direct: d, To: "mina@null.example"}); said.Trouble != TroubleName {
+		t.Errorf("a domain that takes no mail: %q\n%s", said.Trouble, spoken(said))
+	}
+}

@@ -358,8 +358,10 @@ func (d *desk) limitLines(tx *store.Tx, held []throttle.Held) (all []LimitLine, 
 	return all, nil
 }
 
+// limitLine is one limit in words; the name in them is isolated, for it may run
+// the other way.
 func (d *desk) limitLine(h throttle.Held, name string, tell bool) LimitLine {
-	line := LimitLine{Text: d.l.T("admin.sending.limit."+h.Kind(), "Name", name), Now: d.perHour(h.Now), Full: d.perHour(h.PerSecond), Times: h.Times}
+	line := LimitLine{Text: d.l.T("admin.sending.limit."+h.Kind(), "Name", "\u2068"+name+"\u2069"), Now: d.perHour(h.Now), Full: d.perHour(h.PerSecond), Times: h.Times}
 	if h.Unbounded() {
 		line.Full = d.l.T("admin.sending.unbounded")
 	}

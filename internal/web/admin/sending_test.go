@@ -188,7 +188,7 @@ func TestStreamsThroughThePages(t *testing.T) {
 		stream, theirs := campaignID(page).String(), uuid.NewString()
 		w.held = []throttle.Held{{Key: "stream/" + stream, PerSecond: 2, Now: 2, Times: 3}, {Key: "sender/" + w.brand.ID.String() + "/google", PerSecond: 100, Now: 50, Said: "4.7.28 unusual rate", Since: -1},
 			{Key: "sender/" + theirs + "/yahoo", PerSecond: 100, Now: 1, Since: -1}, {Key: "brand/" + theirs, PerSecond: 7, Now: 7}, {Key: "group/google", PerSecond: 100, Now: 100, Said: "of another brand", Since: -1}}
-		b.mustShow(sendingPage, "Autumn &lt;letter&gt;", "held back by its own pace", "what google takes from this brand", "4.7.28 unusual rate", "180,000 an hour")
+		b.mustShow(sendingPage, "Autumn &lt;letter&gt;", "held back by its own pace", "what \u2068google\u2069 takes from this brand", "4.7.28 unusual rate", "180,000 an hour")
 		if body := b.get(sendingPage).body; strings.Contains(body, "yahoo") || strings.Contains(body, "of another brand") || strings.Contains(body, "25,200") {
 			t.Error("the limits of another brand are shown")
 		}
