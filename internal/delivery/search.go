@@ -19,8 +19,9 @@ type Wanted struct {
 }
 
 const (
-	searchChunk = 500    // rows of one stream that are read at once
-	searchMost  = 10_000 // rows that are looked at, until a page is given as it is
+	searchFirst = 16    // rows of one stream that are read at first, and twice as many each time,
+	searchChunk = 500   // up to so many
+	searchMost  = 5_000 // rows that are looked at, until a page is given as it is
 )
 
 // Search gives up to limit of a brand's messages, newest first. next is where
@@ -75,6 +76,7 @@ type searchLane struct {
 	before uuid.UUID
 	head   uuid.UUID // its newest row that was not looked at
 	rows   []searched
+	chunk  int // rows that were read last
 	over   bool
 }
 
@@ -132,8 +134,9 @@ func newest(tx *store.Tx, brandID uuid.UUID, lanes []*searchLane) (one searched,
 // read reads the next chunk. Until it is known what is next in a lane, its head
 // is that of the row before, which no other lane's newest comes between unseen.
 func (l *searchLane) read(tx *store.Tx, brandID uuid.UUID) error {
+	l.chunk = min(max(searchFirst, 2*l.chunk), searchChunk)
 	err := tx.Raw("SELECT id, source_id, state, kind FROM messages WHERE "+l.column+" = ? AND brand_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
-		l.key, brandID, l.before, searchChunk).Scan(&l.rows).Error
+		l.key, brandID, l.before, l.chunk).Scan(&l.rows).Error
 	if err != nil {
 		return fmt.Errorf("look for messages: %w", err)
 	}

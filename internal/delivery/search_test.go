@@ -17,7 +17,7 @@ import (
 func TestSearchPagesThroughAllStreams(t *testing.T) {
 	each(t, func(w *world) {
 		var people []subscriber.Subscriber
-		for i := range 4 {
+		for i := range searchFirst + 4 { // more than a chunk of one stream
 			people = append(people, w.person(fmt.Sprintf("p%d@example.org", i)))
 		}
 		var sources []uuid.UUID
@@ -32,7 +32,7 @@ func TestSearchPagesThroughAllStreams(t *testing.T) {
 			return err
 		})
 		search := func(q Wanted, limit int) (all []Message) {
-			for range 100 {
+			for range 200 {
 				var page []Message
 				var next uuid.UUID
 				w.must(w.db.Read(w.Context(), func(tx *store.Tx) (err error) { page, next, err = Search(tx, w.brand.ID, q, limit); return err }))
@@ -56,7 +56,7 @@ func TestSearchPagesThroughAllStreams(t *testing.T) {
 			}
 			return all
 		}
-		if all := listed(Query{}); len(all) != 15 {
+		if all := listed(Query{}); len(all) != 3*(searchFirst+5) {
 			t.Fatalf("%d messages", len(all))
 		}
 		for name, c := range map[string]struct {
