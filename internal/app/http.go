@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"assent/internal/compose"
+	"assent/internal/delivery"
 	"assent/internal/signup"
 	"assent/internal/tracking"
 	"assent/internal/web"
@@ -24,16 +25,26 @@ func (a *App) handler() (http.Handler, error) {
 	a.recorder = tracking.NewRecorder(a.DB, tracking.Options{})
 	public.Mount(e, public.Deps{DB: a.DB, URLs: a.URLs, Signup: a.signupSettings(), Recorder: a.recorder, View: a.renderer.View,
 		PerIP: a.Settings.SignupPerIP, PerForm: a.Settings.SignupPerForm})
-	if err := api.Mount(e, api.Deps{DB: a.DB, URLs: a.URLs, GenerateKey: compose.GenerateKey, Held: a.limits.Held, Checker: checker(a.Settings, a.DB.Now)}); err != nil {
+	look, checks := checker(a.Settings, a.DB.Now), web.DomainChecks()
+	if err := api.Mount(e, api.Deps{DB: a.DB, URLs: a.URLs, GenerateKey: compose.GenerateKey, Held: a.limits.Held, Checker: look, Checks: checks}); err != nil {
 		return nil, err
 	}
-	if err := admin.Mount(e, admin.Deps{DB: a.DB, URLs: a.URLs, Door: a.door, Sessions: a.sessions, Preview: public.Preview, Mailbox: a.mailbox, OpenMailbox: a.Options.Demo, Done: a.stopping}); err != nil {
+	if err := admin.Mount(e, admin.Deps{DB: a.DB, URLs: a.URLs, Door: a.door, Sessions: a.sessions, Preview: public.Preview, Mailbox: a.mailbox, OpenMailbox: a.Options.Demo, Done: a.stopping,
+		Out: a.out(), Held: a.limits.Held, Checker: look, Checks: checks, GenerateKey: compose.GenerateKey, WarmUp: a.pacing.WarmUp}); err != nil {
 		return nil, err
 	}
 	if a.Options.Demo {
 		a.mountDemo(e)
 	}
 	return e, nil
+}
+
+// out is how mail leaves, for who wants to try it.
+func (a *App) out() delivery.Out {
+	if a.Settings.SMTP[0].Direct() {
+		return delivery.Out{Direct: direct(a.Settings, a.pacing)}
+	}
+	return delivery.Out{Servers: servers(a.Settings), Catcher: a.mailbox != nil}
 }
 
 // probes is what a process without pages answers: whether it lives and reaches

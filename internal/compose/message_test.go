@@ -80,7 +80,7 @@ func TestEveryMailIsSoundOnTheWire(t *testing.T) {
 		checkWire(t, raw)
 		_, text, html := parts(t, raw)
 		for what, s := range map[string]string{"text": text, "html": html} {
-			if strings.Contains(s, "mail.") && regexp.MustCompile(`\bmail\.(confirm|already|address|alarm|footer|asked|not-me)`).MatchString(s) {
+			if strings.Contains(s, "mail.") && regexp.MustCompile(`\bmail\.(confirm|already|address|alarm|trial|footer|asked|not-me)`).MatchString(s) {
 				t.Errorf("%s: a text of the %s is missing from the catalogue", name, what)
 			}
 			if strings.Contains(s, "<no value>") || strings.Contains(s, "ZgotmplZ") || strings.Contains(s, markBegin) {

@@ -11,7 +11,7 @@ import (
 )
 
 // SystemMails are the names that [System] knows.
-var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "reset", "rise"}
+var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "reset", "rise", "trial"}
 
 // System makes one of the service's own mails in the person's language.
 //
@@ -46,6 +46,9 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //   - rise, to somebody of the team: reason (complaints, leavers or failures),
 //     span (hour or day), seen of seen_of mails, in place of usual of usual_of
 //     (0: there is no past yet), alarms_url.
+//
+//   - trial, to somebody of the team who tries whether mail leaves: source (the
+//     way it went), requested_at.
 //
 // A value that is missing leaves out its line. They are auto-submitted
 // (RFC 3834), have no pixel, no rewritten link, no one-click header, and link

@@ -24,6 +24,16 @@ type Flow struct {
 	Refusals    int64 // over policy, in a row
 }
 
+// Streams lists a brand's streams: those of its confirmations, service and test
+// mails first, then the newest campaigns, sequences and offers.
+func Streams(tx *store.Tx, brandID uuid.UUID, limit int) (all []Stream, err error) {
+	err = tx.Where("brand_id = ?", brandID).Order("CASE WHEN origin IN ('confirm', 'service', 'test') THEN 0 ELSE 1 END, id DESC").Limit(limit).Find(&all).Error
+	if err != nil {
+		return nil, fmt.Errorf("list the streams: %w", err)
+	}
+	return all, nil
+}
+
 // Flows lists the streams of a brand of which something is on the way, or that
 // are paused. It reads the outbox of the brand.
 func Flows(tx *store.Tx, brandID uuid.UUID) ([]Flow, error) {

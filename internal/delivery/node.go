@@ -170,6 +170,38 @@ func Nodes(tx *store.Tx) ([]Node, error) {
 	return all, tx.Order("started_at DESC, id").Find(&all).Error
 }
 
+// Post is a node as a page shows it, by the database's clock.
+type Post struct {
+	Node
+	Silent time.Duration // since it was last heard of
+	InHand int64         // messages that it has claimed and not reported
+}
+
+// Posts lists the nodes that send or sent within the last so many days, and
+// those with claims, the newest first. It reads the outbox for the claims.
+func Posts(tx *store.Tx, since time.Duration) ([]Post, error) {
+	var rows []struct {
+		Node   `gorm:"embedded"`
+		Silent int64 // seconds
+		InHand int64
+	}
+	err := tx.Raw(`SELECT n.*, ` + tx.Pick("CAST(floor(extract(epoch FROM "+tx.LeaseNow()+" - n.seen_at)) AS bigint)",
+		"unixepoch("+tx.LeaseNow()+") - unixepoch(n.seen_at)") + ` AS silent, coalesce(c.in_hand, 0) AS in_hand
+		FROM nodes n LEFT JOIN (SELECT node_id, count(*) AS in_hand FROM outbox WHERE node_id IS NOT NULL GROUP BY node_id) c ON c.node_id = n.id
+		WHERE n.seen_at > ` + tx.LeaseIn(-since) + ` OR c.in_hand > 0 ORDER BY n.started_at DESC, n.id`).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("list the nodes: %w", err)
+	}
+	all := make([]Post, len(rows))
+	for i, r := range rows {
+		all[i] = Post{Node: r.Node, Silent: time.Duration(max(0, r.Silent)) * time.Second, InHand: r.InHand}
+	}
+	return all, nil
+}
+
+// Alive tells whether it was heard of lately.
+func (p Post) Alive() bool { return p.LostAt == nil && p.Silent < 3*beatTime }
+
 // Living counts the processes that send and were heard of lately.
 func Living(tx *store.Tx) (n int, err error) {
 	err = one(tx, &n, "SELECT count(*) FROM nodes WHERE lost_at IS NULL AND seen_at > "+tx.LeaseIn(-3*beatTime))

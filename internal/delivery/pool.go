@@ -36,6 +36,7 @@ type pool struct {
 	bulk   chan struct{} // and one for each that bulk mail may have: who waits here stands in nobody's way
 	idle   atomic.Int64  // connections that wait for a mail
 	nodes  atomic.Int64  // that send, this one among them; 0: not known yet
+	rec    *recorder     // of a trial; nil: nothing is written down
 
 	mu     sync.Mutex
 	groups map[string]*line // of receivers
@@ -212,9 +213,13 @@ func (p *pool) reach(ctx context.Context, r route.Route) (*conn, error) {
 }
 
 func (p *pool) knock(ctx context.Context, t route.Target, mode TLSMode) (*conn, error) {
-	client, err := newClient(Server{Host: t.Host, Port: int(t.Addr.Port()), TLS: mode, Hello: p.direct.Hello, at: t.Addr, source: p.source(t.Addr.Addr()), lenient: true})
+	s := Server{Host: t.Host, Port: int(t.Addr.Port()), TLS: mode, Hello: p.direct.Hello, at: t.Addr, source: p.source(t.Addr.Addr()), lenient: true, rec: p.rec}
+	client, err := newClient(s)
 	if err != nil {
 		return nil, err
+	}
+	if p.rec != nil {
+		p.rec.call(s)
 	}
 	return connect(ctx, client)
 }

@@ -15,6 +15,7 @@ import (
 	"log"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,7 +167,8 @@ func TestProbeTellsWhatTheServerAgreedTo(t *testing.T) {
 
 func TestProbeRefusesAForeignCertificate(t *testing.T) {
 	s := (&probed{}).serve(t, true, false)
-	s.Host, s.TLS = "127.0.0.2", TLSRequired // not among the certificate's names
+	s.at = netip.AddrPortFrom(netip.MustParseAddr(s.Host), uint16(s.Port))
+	s.Host, s.TLS = "foreign.example", TLSRequired // not among the certificate's names
 	if said, err := Probe(t.Context(), s); err == nil || strings.Contains(said, "TLS") {
 		t.Errorf("said %q, %v", said, err)
 	}

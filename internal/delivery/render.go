@@ -308,6 +308,19 @@ func (r *Renderer) values(b brand.Brand, m *claimed, env compose.Envelope) map[s
 // values, without pixel and with its links as they were written. It fails with
 // problem.NotFound for what was never written for showing.
 func (r *Renderer) View(ctx context.Context, m Message) ([]byte, error) {
+	return r.view(ctx, m, func(*claimed) {})
+}
+
+// Show is View for the team: what only its reader may do, leaving and choosing,
+// its links do for nobody.
+func (r *Renderer) Show(ctx context.Context, m Message) ([]byte, error) {
+	return r.view(ctx, m, func(m *claimed) {
+		nobody := uuid.Nil
+		m.ID, m.SourceID, m.SubscriberID = nobody, nobody, &nobody
+	})
+}
+
+func (r *Renderer) view(ctx context.Context, m Message, change func(*claimed)) ([]byte, error) {
 	var rows []*claimed
 	err := r.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		rows, err = readMails(tx, m.BrandID, []*claimed{{Message: m}})
@@ -327,6 +340,7 @@ func (r *Renderer) View(ctx context.Context, m Message) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	change(rows[0])
 	env := r.envelope(s, rows[0])
 	if m.SettledAt != nil {
 		env.Date = m.SettledAt.In(rows[0].location(s.Location()))

@@ -38,6 +38,7 @@ type Server struct {
 	at      netip.AddrPort // where Host listens, looked up already; invalid: it is not
 	source  netip.Addr     // the address we send from; invalid: the system's choice
 	lenient bool           // any certificate will do: of a stranger none can be asked
+	rec     *recorder      // writes down what is said; nil: nobody does
 }
 
 // name is host:port, as the throttle knows the server.
@@ -77,6 +78,9 @@ func newClient(s Server) (*mail.Client, error) {
 	if s.TLS == TLSImplicit || s.TLS == TLSRequired || s.lenient {
 		options = append(options, mail.WithTLSConfig(&tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.lenient}))
 	}
+	if s.rec != nil {
+		options = append(options, mail.WithLogger(s.rec), mail.WithDebugLog())
+	}
 	if s.User != "" {
 		options = append(options, authentication(s.TLS), mail.WithUsername(s.User), mail.WithPassword(s.Password))
 	}
@@ -105,6 +109,9 @@ func (s Server) dial(ctx context.Context, network, addr string) (net.Conn, error
 		addr = s.at.String()
 	}
 	c, err := d.DialContext(ctx, network, addr)
+	if s.rec != nil && err == nil {
+		c = s.rec.under(c)
+	}
 	if under, ok := ctx.Value(netKey{}).(*beneath); ok && err == nil {
 		under.set(c)
 	}
@@ -120,6 +127,9 @@ func (s Server) dialTLS(ctx context.Context, network, addr string) (net.Conn, er
 	if err := secure.HandshakeContext(ctx); err != nil {
 		c.Close()
 		return nil, err
+	}
+	if s.rec != nil {
+		s.rec.secured(secure)
 	}
 	return secure, nil
 }

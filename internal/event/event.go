@@ -202,6 +202,21 @@ func Timeline(tx *store.Tx, brandID, subscriberID uuid.UUID, before string, limi
 	return page, next, nil
 }
 
+// About gives the facts about one message to a person, oldest first, but that it
+// was sent, which is no row. It reads the person's facts since a time before the
+// first of them, by events_person.
+func About(tx *store.Tx, brandID, subscriberID, sourceID, messageID uuid.UUID, since time.Time) (all []Event, err error) {
+	err = tx.Where("brand_id = ? AND subscriber_id = ? AND at >= ? AND source_id = ? AND message_id = ?", brandID, subscriberID, since, sourceID, messageID).
+		Order("at, id").Limit(pageMax).Find(&all).Error
+	if err != nil {
+		return nil, fmt.Errorf("read the facts about a message: %w", err)
+	}
+	for i := range all {
+		all[i].At = all[i].At.UTC()
+	}
+	return all, nil
+}
+
 // farAhead is after every fact.
 var farAhead = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 

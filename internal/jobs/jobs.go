@@ -111,6 +111,57 @@ func Waiting(tx *store.Tx) (map[string]int64, error) {
 	return counts, err
 }
 
+// Standing is how the work of one kind stands.
+type Standing struct {
+	Kind    string
+	Due     int64 // not begun
+	Running int64
+	Later   int64
+	Failing int64      // of those not begun: what failed when it was last tried
+	Oldest  *time.Time // when the first of the due was due
+	Said    string     // of the failing, what the last said
+	Again   *time.Time // and when the next of them is tried again
+}
+
+// Standings tells how all work stands that is not done, by kind. It reads what
+// is not done, by jobs_due.
+func Standings(tx *store.Tx) ([]Standing, error) {
+	var open []Job
+	err := tx.Where("state IN ('waiting', 'running')").Order("kind, due_at, id").Limit(standingMost).Find(&open).Error
+	if err != nil {
+		return nil, fmt.Errorf("list the work: %w", err)
+	}
+	var all []Standing
+	for _, j := range open {
+		if len(all) == 0 || all[len(all)-1].Kind != j.Kind {
+			all = append(all, Standing{Kind: j.Kind})
+		}
+		s, due := &all[len(all)-1], j.DueAt.UTC()
+		switch {
+		case j.State == "running":
+			s.Running++
+		case due.After(tx.Now()):
+			s.Later++
+		default:
+			if s.Due++; s.Oldest == nil {
+				s.Oldest = &due
+			}
+		}
+		if j.Attempts > 0 && j.State == "waiting" {
+			s.Failing++
+			s.Said = j.LastError
+			if s.Again == nil {
+				s.Again = &due
+			}
+		}
+	}
+	return all, nil
+}
+
+// standingMost bounds what Standings reads; there is a row for each lane,
+// campaign and offer under way, and one for each periodic work.
+const standingMost = 10_000
+
 type bellKey struct{}
 
 const (

@@ -258,3 +258,23 @@ func cleanTags(tags []string) ([]string, error) {
 	slices.Sort(clean)
 	return slices.Compact(clean), nil
 }
+
+// Emails gives the addresses of those of the people who still have one, by
+// their key.
+func Emails(tx *store.Tx, brandID uuid.UUID, ids []uuid.UUID) (map[uuid.UUID]string, error) {
+	all := map[uuid.UUID]string{}
+	if len(ids) == 0 {
+		return all, nil
+	}
+	var rows []struct {
+		ID    uuid.UUID
+		Email string
+	}
+	if err := tx.Raw("SELECT id, email FROM subscribers WHERE brand_id = ? AND id IN (?) AND erased_at IS NULL", brandID, ids).Scan(&rows).Error; err != nil {
+		return nil, fmt.Errorf("read addresses: %w", err)
+	}
+	for _, r := range rows {
+		all[r.ID] = r.Email
+	}
+	return all, nil
+}

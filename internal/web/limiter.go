@@ -58,3 +58,7 @@ func (l *Limiter) bucket(key string) *rate.Limiter {
 	l.known[key] = l.recent.PushFront(b)
 	return b.tokens
 }
+
+// DomainChecks limits checks of senders' domains, each of which asks the name
+// servers dozens of times: six a minute for each brand, three at once.
+func DomainChecks() *Limiter { return NewLimiter(6, 3, 10_000) }

@@ -282,7 +282,28 @@ func deskSamples(lang string) []sample {
 		open.Selected = &letter
 		all = append(all, sample{"mailbox-" + view, "admin/mailbox", open})
 	}
-	return append(all, desk...)
+	return append(append(all, desk...), sendingSamples(lang, f)...)
+}
+
+// sendingSamples are the pages of how mail leaves, and of what became of it.
+func sendingSamples(lang string, f admin.Frame) []sample {
+	letter, l := in(lang, "November letter", "نامهٔ آبان"), i18n.For(lang)
+	record := &admin.RecordBox{ID: "key-1", Name: "news._domainkey.baharan.example", Type: "TXT", Value: "v=DKIM1; k=rsa; p=MIIB", Zone: `news._domainkey.baharan.example. IN TXT "v=DKIM1; k=rsa; p=MIIB"`}
+	sheet := admin.Sheet{Action: "/x", Page: "/x"}
+	line := admin.MessageLine{URL: "/messages/1/2", To: "sara@example.org", ToURL: "/people/1", What: letter, Kind: in(lang, "marketing", "بازاریابی"), State: in(lang, "uncertain", "نامعلوم"), Tone: "no", Why: in(lang, "no answer", "پاسخی نیامد"), At: asked}
+	return []sample{
+		{"sending", "admin/sending", admin.Sending{Frame: f, Lead: in(lang, "Mail leaves through relay.example.", "نامه‌ها می‌رود."), Fault: letter, Halted: true, Ways: []admin.WayLine{{Name: "relay.example:587", Secure: letter, User: "assent", Connections: 10}}, Test: "/test", Domain: "/domain",
+			Streams: []admin.StreamLine{{ID: "1", Name: letter, URL: "/campaigns/1", Origin: letter, State: letter, Tone: "no", Why: letter, Waiting: 1200, Oldest: &asked, Waits: []admin.ReasonLine{{Text: letter, N: 14}}, Paced: []string{letter}, Resume: "/resume", AskResume: letter, Rank: "/rank", Rate: 5000}, {ID: "2", Name: letter, State: letter, Pause: "/pause"}},
+			Limits:  []admin.LimitLine{{Text: letter, Now: l.Number(50), Full: l.Number(100), State: letter, Tone: "ask", Said: "4.7.28 unusual rate"}}, Rate: &sheet, RatePerHour: 5000, Warm: admin.WarmUpBox{Lead: letter, On: true, Stop: "/stop", Ask: letter, Sheet: sheet}, Sender: "baharan.example",
+			Keys: []admin.DKIMKeyLine{{Selector: "news", Algorithm: "RSA", Domain: "old.example", State: letter, Tone: "ask", Text: letter, Elsewhere: true, Record: record, Acts: []admin.KeyAct{{To: "/activate", Label: letter, Force: letter}}}}, NewKey: &sheet, Algorithms: []admin.Choice{{Value: "rsa", Label: "RSA"}}}},
+		{"sending-test", "admin/sending-test", admin.TrialPage{Frame: f, Sheet: sheet, Back: "/sending", Ways: []admin.Choice{{Value: "0", Label: "a"}, {Value: "1", Label: "b"}}, Speaks: []admin.Choice{{Value: "en", Label: "English"}}, Lead: letter, Do: letter, Tone: "no", Spoken: []admin.SpokenLine{{By: "ours", Who: letter, Text: "EHLO x", Means: letter}, {By: "theirs", Who: letter, Text: "550 no", Tone: "no"}}}},
+		{"sending-domain", "admin/sending-domain", admin.DomainCheck{Frame: f, Domain: "baharan.example", Back: "/sending", Sheet: sheet, Lead: letter, Tone: "no", At: asked, Findings: []admin.FindingLine{{Part: letter, State: letter, Tone: "no", Text: letter, Do: letter, Found: []string{"v=spf1 -all"}, Record: record}}}},
+		{"messages", "admin/messages", admin.Messages{Frame: f, Filter: sheet, States: []admin.Choice{{Label: letter}}, Kinds: []admin.Choice{{Label: letter}}, Streams: []admin.Choice{{Label: letter}}, Source: "1", Filtered: true, All: "/messages", Messages: []admin.MessageLine{line, {URL: "/m", Unsaid: letter, What: letter, State: letter, At: asked}}, LookedTo: &asked, First: "/first", Next: "/next"}},
+		{"message", "admin/message", admin.MessagePage{Frame: f, MessageLine: line, Title: letter, Means: letter, Fault: letter, MessageID: "1@baharan.example", Language: "English", Opens: true, Due: &asked, Code: l.Digits("250"), Reply: "2.0.0 queued", Consent: &admin.ConsentBox{Topic: letter, State: letter, Tone: "yes", Method: letter, At: asked, Wording: letter, Lang: lang, Dir: l.Dir(), EventID: "x"},
+			Happened: []admin.Happening{{At: asked, Tone: "yes", Text: letter, Extra: letter}}, Mail: "/mail", Settle: "/settle", AskSent: letter, AskFailed: letter, Source: "/messages?source=1", Back: "/messages", StreamURL: "/campaigns/1"}},
+		{"queues", "admin/queues", admin.Queues{Frame: f, Live: "/live", Lead: letter, More: letter, Whole: true, Fault: letter, Queues: []admin.Queue{{Name: letter, Waiting: 3, Oldest: time.Minute}}, Jobs: []admin.JobLine{{Name: letter, Kind: "offer", Due: 2, Failed: 1, Late: true, Said: "not today", Again: &asked}, {Name: letter, Kind: "sequences", Lane: true}},
+			Nodes: []admin.NodeLine{{Host: "mail-1", ID: "019a1f5c-7c00-7000-8000-000000000011", State: letter, Tone: "ask", Text: letter, Since: asked, InHand: 3, Lost: "/lost", Ask: letter}}}},
+	}
 }
 
 func helpBook(lang string) []admin.HelpLink {
@@ -320,6 +341,7 @@ func bare() []sample {
 		{"", "admin/forms", admin.Forms{}}, {"", "admin/form", admin.FormPage{}}, {"", "admin/form-designer", admin.FormDesigner{}}, {"", "public/form-widget", public.FormWidget{}},
 		{"", "admin/alarms", admin.Alarms{}}, {"", "admin/alarms", admin.Alarms{Open: []admin.AlarmLine{{}}, Past: []admin.AlarmLine{{}}}},
 		{"", "admin/people", admin.People{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
+		{"", "admin/sending", admin.Sending{}}, {"", "admin/sending-test", admin.TrialPage{}}, {"", "admin/sending-domain", admin.DomainCheck{}}, {"", "admin/messages", admin.Messages{}}, {"", "admin/message", admin.MessagePage{Title: "x"}}, {"", "admin/queues", admin.Queues{}},
 	}
 }
 

@@ -40,19 +40,4 @@
   form.addEventListener('kept', draw);
   document.addEventListener('htmx:afterSettle', (e) => { if (form.contains(e.target)) form.dispatchEvent(new Event('input')); });
   for (const plain of form.querySelectorAll('[data-without-script]')) plain.hidden = true;
-
-  async function copy(button) {
-    const from = document.getElementById(button.dataset.copy);
-    from.select();
-    try {
-      await navigator.clipboard.writeText(from.value);
-    } catch {
-      if (!document.execCommand('copy')) return; // it is selected: the keyboard copies it
-    }
-    button.nextElementSibling.textContent = button.dataset.copied;
-  }
-  for (const button of document.querySelectorAll('button[data-copy]')) {
-    button.hidden = false;
-    button.addEventListener('click', () => copy(button));
-  }
 })();

@@ -93,6 +93,25 @@
     e.target.dataset.sent = 'yes';
     e.target.setAttribute('aria-busy', 'true');
   });
+  // What is to be put down elsewhere is copied by a button; where the browser
+  // keeps the clipboard to itself, it is selected, and the keyboard copies it.
+  async function copy(button) {
+    const from = document.getElementById(button.dataset.copy);
+    if (from.select) from.select(); else getSelection().selectAllChildren(from);
+    try {
+      await navigator.clipboard.writeText(from.value ?? from.textContent);
+    } catch {
+      if (!document.execCommand('copy')) return;
+    }
+    const told = button.nextElementSibling?.role === 'status' ? button.nextElementSibling : button;
+    const before = told.textContent;
+    told.textContent = button.dataset.copied;
+    if (told === button) setTimeout(() => { told.textContent = before; }, 2000);
+  }
+  for (const button of document.querySelectorAll('button[data-copy]')) {
+    button.hidden = false;
+    button.addEventListener('click', () => copy(button));
+  }
   addEventListener('pageshow', () => { for (const f of document.querySelectorAll('form[data-sent]')) { delete f.dataset.sent; f.removeAttribute('aria-busy'); } });
   for (const form of document.querySelectorAll('form[data-draft]')) keep(form);
   document.getElementById('faults')?.focus();

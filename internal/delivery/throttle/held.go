@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Held is a limit that holds mails back, or did within the last hours, and why.
@@ -103,6 +105,29 @@ func (b *bucket) show(key string, now float64) Held {
 	}
 	return h
 }
+
+// lately is how long ago a limit may have held a mail back to count as what
+// holds back those that wait now: a stream without room is left alone for a
+// minute at most.
+const lately = 90 * time.Second
+
+// Lately tells whether it made a mail wait by itself a moment ago.
+func (h Held) Lately() bool { return h.By == "" && h.Since >= 0 && h.Since < lately }
+
+// PacedBy gives the kinds of limits that lately held mails of a stream back.
+func PacedBy(held []Held, brand, stream uuid.UUID) (kinds []string) {
+	for _, l := range held {
+		about := map[string]string{"stream": stream.String(), "brand": brand.String(), "warm-up": brand.String()}[l.Kind()]
+		if about != "" && about == l.About() && l.Lately() {
+			kinds = append(kinds, l.Kind())
+		}
+	}
+	return kinds
+}
+
+// Unbounded tells of a limit that bounds nothing at its full pace: it is there
+// to be slowed.
+func (h Held) Unbounded() bool { return h.PerSecond >= unbounded }
 
 func (l *local) held() []Held {
 	l.mu.Lock()

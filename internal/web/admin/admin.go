@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"assent/internal/account"
@@ -17,8 +18,11 @@ import (
 	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/delivery/catcher"
+	"assent/internal/delivery/provider"
+	"assent/internal/delivery/throttle"
 	"assent/internal/i18n"
 	"assent/internal/link"
+	"assent/internal/mailauth"
 	"assent/internal/problem"
 	"assent/internal/signup"
 	"assent/internal/store"
@@ -41,9 +45,19 @@ type Deps struct {
 	Mailbox     *catcher.Mailbox // nil: there is no /mailbox
 	OpenMailbox bool             // a demonstration: /mailbox asks for no sign-in, and / leads to /demo
 
+	Out         delivery.Out                 // how mail leaves
+	Held        Held                         // nil: nothing is held back
+	Checker     *mailauth.Checker            // looks at senders' domains
+	Checks      *web.Limiter                 // of that; nil: one of its own
+	GenerateKey func(string) ([]byte, error) // makes a DKIM key, PKCS #8 in PEM
+	WarmUp      provider.WarmUp
+
 	Done  <-chan struct{} // closed when the server begins to stop, so that no live page holds it up; nil: never
 	Every time.Duration   // how often a live page is looked at; 0: two seconds
 }
+
+// Held tells the limits that the nodes share; see throttle.Throttle.
+type Held func(ctx context.Context) ([]throttle.Held, error)
 
 const usualEvery = 2 * time.Second
 
@@ -81,6 +95,9 @@ type house struct {
 	shown    memo[string, []consent.Shown]
 
 	histories memo[seriesKey, series]
+	flows     memo[uuid.UUID, []delivery.Flow]
+	houses    memo[uuid.UUID, houseWork]
+	trials    *web.Limiter
 }
 
 // How much is let through in a minute, by this process.
@@ -102,7 +119,13 @@ func Mount(e *echo.Echo, d Deps) error {
 	if d.Every <= 0 {
 		d.Every = usualEvery
 	}
-	h := &house{Deps: d, counts: counter{db: d.DB}, renderer: delivery.NewRenderer(d.DB, d.URLs),
+	if d.Held == nil {
+		d.Held = func(context.Context) ([]throttle.Held, error) { return nil, nil }
+	}
+	if d.Checks == nil {
+		d.Checks = web.DomainChecks()
+	}
+	h := &house{Deps: d, trials: web.NewLimiter(trialsPerMinute, trialsAtOnce, trialBrands), counts: counter{db: d.DB}, renderer: delivery.NewRenderer(d.DB, d.URLs),
 		tries: web.NewLimiter(triesAMinute, triesAMinute, placesKnown), letters: web.NewLimiter(lettersAMinute, lettersAtOnce, placesKnown)}
 	e.GET("/", h.front)
 	e.GET(signInPath, h.askSignIn)

@@ -27,6 +27,9 @@ var sections = []section{
 	{"settings", "/settings", account.Owner, "house"},
 	{"team", "/team", account.Owner, "house"},
 	{"keys", "/keys", account.Owner, "house"},
+	{"messages", "/messages", account.Analyst, "mail"},
+	{"sending", "/sending", account.Marketer, "mail"},
+	{"queues", "/queues", account.Owner, "house"},
 	{"log", "/log", account.Owner, "house"},
 	{"parts", "/parts", account.Owner, "house"},
 }

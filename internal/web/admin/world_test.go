@@ -3,12 +3,14 @@ package admin
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/smtp"
 	"net/url"
 	"strings"
@@ -20,10 +22,15 @@ import (
 
 	"assent/internal/account"
 	"assent/internal/brand"
+	"assent/internal/compose"
 	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/delivery/catcher"
+	"assent/internal/delivery/provider"
+	"assent/internal/delivery/throttle"
+	"assent/internal/dns"
 	"assent/internal/link"
+	"assent/internal/mailauth"
 	"assent/internal/signup"
 	"assent/internal/store"
 	"assent/internal/subscriber"
@@ -51,6 +58,9 @@ type world struct {
 	topic  consent.Topic
 	marble brand.Brand
 	box    *catcher.Mailbox
+	dns    *testkit.NameServer
+	out    delivery.Out    // how mail leaves: into the mailbox, unless a test says otherwise
+	held   []throttle.Held // what the throttle tells
 	url    string
 	urls   link.URLs
 	done   chan struct{}
@@ -72,7 +82,7 @@ func each(t *testing.T, test func(w *world)) {
 }
 
 func newWorld(t testing.TB, dbURL string, openMailbox bool) *world {
-	w := &world{TB: t, done: make(chan struct{})}
+	w := &world{TB: t, done: make(chan struct{}), dns: testkit.DNS(t)}
 	ring := w.ring()
 	var err error
 	w.db, err = store.Open(t.Context(), dbURL, store.Options{Ring: ring, Clock: func() time.Time { return time.Now().Add(time.Duration(w.moved.Load())) }})
@@ -105,6 +115,8 @@ func (w *world) catch() {
 	for box.Addr() == "" {
 		time.Sleep(time.Millisecond)
 	}
+	at := netip.MustParseAddrPort(box.Addr())
+	w.out = delivery.Out{Servers: []delivery.Server{{Host: at.Addr().String(), Port: int(at.Port()), TLS: delivery.TLSNone, Connections: 4, Hello: "assent.test"}}, Catcher: true}
 }
 
 func (w *world) serve(ring *link.Ring, openMailbox bool) {
@@ -115,7 +127,10 @@ func (w *world) serve(ring *link.Ring, openMailbox bool) {
 	e, err := web.New(web.Options{URLs: urls, Log: slog.New(slog.NewTextHandler(testLog{w.TB}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	w.must(err)
 	w.must(Mount(e, Deps{DB: w.db, URLs: urls, Door: w.door, Sessions: account.NewSessions(w.db, false), Preview: public.Preview,
-		Mailbox: w.box, OpenMailbox: openMailbox, Done: w.done, Every: often}))
+		Mailbox: w.box, OpenMailbox: openMailbox, Done: w.done, Every: often, Out: w.out,
+		Held:        func(context.Context) ([]throttle.Held, error) { return w.held, nil },
+		Checker:     &mailauth.Checker{DNS: dns.New(w.dns.Addr).Fresh(), Clock: w.db.Now, Setup: mailauth.Setup{Relays: []mailauth.Relay{{Host: "127.0.0.1", TLS: offersNoTLS}}}},
+		GenerateKey: compose.GenerateKey, WarmUp: provider.WarmUp{PerHour: []int{50, 100, 200}, Idle: 30 * 24 * time.Hour}}))
 	settings := signup.Defaults(urls)
 	settings.MinFill = 0
 	recorder := tracking.NewRecorder(w.db, tracking.Options{})
@@ -126,6 +141,8 @@ func (w *world) serve(ring *link.Ring, openMailbox bool) {
 	w.Cleanup(server.Close)
 	w.url, w.urls = server.URL, urls
 }
+
+func offersNoTLS(context.Context) (*tls.ConnectionState, error) { return nil, nil }
 
 // testLog fails the test for whatever is logged: nothing here is our own fault.
 type testLog struct{ testing.TB }

@@ -24,6 +24,7 @@ import (
 	"assent/internal/link"
 	"assent/internal/mailauth"
 	"assent/internal/store"
+	"assent/internal/web"
 )
 
 // Deps is what the API stands on.
@@ -39,6 +40,9 @@ type Deps struct {
 
 	// Checker looks at senders' domains.
 	Checker *mailauth.Checker
+
+	// Checks limits that; nil: a limit of the API's own.
+	Checks *web.Limiter
 }
 
 // house is the API with what it stands on.

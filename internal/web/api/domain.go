@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/netip"
@@ -17,12 +18,6 @@ import (
 	"assent/internal/web"
 )
 
-const (
-	checksPerMinute = 6 // of each brand; each asks the name servers dozens of times
-	checksAtOnce    = 3
-	checkedBrands   = 10_000
-)
-
 // domainCheck: what receivers see of the domain that a brand writes from.
 func (h *house) domainCheck() {
 	a := action{http.MethodGet, "/brand/domain-check", "checkDomain", "brands:read", "brands", "Check the sender's domain",
@@ -30,7 +25,7 @@ func (h *house) domainCheck() {
 		0, false}
 	op := a.operation()
 	op.Errors = append(op.Errors, http.StatusTooManyRequests)
-	op.Middlewares = huma.Middlewares{h.sparingly(web.NewLimiter(checksPerMinute, checksAtOnce, checkedBrands))}
+	op.Middlewares = huma.Middlewares{h.sparingly(cmp.Or(h.Checks, web.DomainChecks()))}
 	huma.Register(h.api, op, func(ctx context.Context, in *checkInput) (*answer[checkAnswer], error) {
 		body, err := h.checkDomain(ctx, callerOf(ctx), in)
 		return &answer[checkAnswer]{Status: statusOf(a), Body: body}, err

@@ -57,26 +57,10 @@ func (h *house) listStreams(tx *store.Tx, c caller, _ *noInput) (list[streamAnsw
 	}
 	for i, f := range answer.Items {
 		if f.Waiting > 0 && f.PausedAt == nil && f.Closed == "" {
-			answer.Items[i].PacedBy = pacedBy(held, c.brand.ID, f.ID)
+			answer.Items[i].PacedBy = throttle.PacedBy(held, c.brand.ID, f.ID)
 		}
 	}
 	return answer, nil
-}
-
-// lately is how long ago a limit may have held a mail back to count as what
-// holds back those that wait now: a stream without room is left alone for a
-// minute at most.
-const lately = 90 * time.Second
-
-// pacedBy gives the kinds of limits that lately held mails of a stream back.
-func pacedBy(held []throttle.Held, brand, stream uuid.UUID) (kinds []string) {
-	for _, l := range held {
-		about := map[string]string{"stream": stream.String(), "brand": brand.String(), "warm-up": brand.String()}[l.Kind()]
-		if about != "" && about == l.About() && l.By == "" && l.Since >= 0 && l.Since < lately {
-			kinds = append(kinds, l.Kind())
-		}
-	}
-	return kinds
 }
 
 type streamChange struct {
