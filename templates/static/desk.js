@@ -66,6 +66,8 @@
       location.assign(location.href);
     }
   });
+  // What a button of a form put in or took away is typed too: the draft keeps it.
+  document.addEventListener('htmx:afterSettle', (e) => e.target.closest?.('form[data-draft]')?.dispatchEvent(new Event('input')));
   document.addEventListener('htmx:load', (e) => {
     for (const form of e.target.querySelectorAll?.('form[data-draft]') ?? []) if (!form.dataset.kept) keep(form);
   });

@@ -55,6 +55,7 @@ type house struct {
 	counts   counter
 	renderer *delivery.Renderer
 	mailings mailings
+	journeys journeys
 }
 
 // Mount adds /, /admin and, where there is a mailbox, /mailbox.

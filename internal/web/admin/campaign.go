@@ -2,10 +2,6 @@ package admin
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"math"
 	"net/http"
@@ -126,41 +122,17 @@ func progressOf(tx *store.Tx, c campaign.Campaign) (p progress, err error) {
 }
 
 // fingerprint names what is shown of it.
-func (m mailing) fingerprint() string {
-	shown, err := json.Marshal(m)
-	if err != nil {
-		panic(fmt.Sprintf("a campaign that is no JSON: %v", err)) // numbers, texts and times
-	}
-	sum := sha256.Sum256(shown)
-	return hex.EncodeToString(sum[:8])
-}
+func (m mailing) fingerprint() string { return fingerprintOf(m) }
 
-// campaignLive tells a campaign's page that it is out of date. The session and
-// the role are asked for at every look.
+// campaignLive tells a campaign's page that it is out of date.
 func campaignLive(d *desk) error {
 	id, err := d.id("id")
 	if err != nil {
 		return err
 	}
-	if _, err := d.mailing(id); err != nil {
-		return err
-	}
-	seen := d.c.QueryParam("seen")
-	return d.h.stream(d.c, nil, func() (changed bool, err error) {
-		v, err := d.h.visit(d.c)
-		if err != nil {
-			return false, err
-		}
-		if _, err := d.h.desk(d.c, v); err != nil {
-			return false, err
-		}
+	return d.watch(func() (string, error) {
 		m, err := d.mailing(id)
-		if err != nil {
-			return false, err
-		}
-		before := seen
-		seen = m.fingerprint()
-		return seen != before, nil
+		return m.fingerprint(), err
 	})
 }
 
@@ -515,32 +487,13 @@ func sample(language string) subscriber.Subscriber {
 	return subscriber.Subscriber{Name: i18n.For(language).T("admin.campaign.sample-name"), Email: "sample@example.org", Language: language}
 }
 
-// preview tells how the mail looks in the language of ?in=, else in the brand's own.
-func (d *desk) preview(m mailing) (p Preview) {
-	var code string
-	for _, t := range mailLanguages(d.brand, m.Texts) {
-		if !slices.ContainsFunc(m.Texts, func(x delivery.Text) bool { return x.Language == t.Code }) {
-			continue
-		}
-		if code == "" || t.Code == d.c.QueryParam("in") {
-			code, p.Dir, p.Lang = t.Code, t.Dir, t.Code
-		}
-		p.Tabs = append(p.Tabs, Tab{View: t.Name, URL: d.to(campaignPath(m.Campaign), "in", t.Code) + "#preview"})
-	}
-	for i, t := range p.Tabs {
-		p.Tabs[i].Current = strings.Contains(t.URL, "in="+url.QueryEscape(code))
-	}
-	shown, err := d.h.renderer.Preview(d.c.Request().Context(), delivery.Sample{BrandID: d.brand.ID, TopicID: m.TopicID, ContentID: m.ContentID, Language: code, Person: sample(code)})
-	if err != nil {
-		p.Wrong = d.l.T("admin.campaign.preview-wrong")
-		if wrong, ok := problem.Of(err); ok {
-			p.Wrong = d.l.T(wrong.Key, wrong.Args...)
-		}
-		return p
-	}
-	p.Subject, p.Preheader = shown.Subject, shown.Preheader
-	p.HTML = d.to(campaignPath(m.Campaign)+"/preview", "in", code, "of", m.ContentID.String())
-	return p
+// preview tells how the mail looks.
+func (d *desk) preview(m mailing) Preview {
+	return d.previewOf(m.Texts, delivery.Sample{TopicID: m.TopicID, ContentID: m.ContentID},
+		func(in string) string { return d.to(campaignPath(m.Campaign), "in", in) },
+		func(in string) string {
+			return d.to(campaignPath(m.Campaign)+"/preview", "in", in, "of", m.ContentID.String())
+		})
 }
 
 // previewCampaign is the mail's own HTML, fenced in.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"path"
@@ -48,7 +49,7 @@ func behind(method, path string, least account.Role, do func(*desk) error) actio
 
 // actions are all that there are.
 func actions() []action {
-	return slices.Concat(overviewActions(), topicActions(), peopleActions(), campaignActions(), auditActions(), partsActions())
+	return slices.Concat(overviewActions(), topicActions(), peopleActions(), campaignActions(), sequenceActions(), offerActions(), auditActions(), partsActions())
 }
 
 // desk is one visit to a page of a brand.
@@ -136,6 +137,7 @@ type done struct {
 	subject uuid.UUID // nil: the brand
 	next    string    // below the brand
 	detail  map[string]any
+	what    string // that came of it, where it is not what was asked
 }
 
 // change does what a form asks, in one transaction: once however often the form
@@ -145,11 +147,19 @@ type done struct {
 // A failure that somebody can do something about is given back; a page with the
 // form tells it (see redraw).
 func (d *desk) change(what string, do func(tx *store.Tx, form *Sheet) (done, error)) error {
-	form, err := d.sent()
+	next, err := d.commit(what, do)
 	if err != nil {
 		return err
 	}
-	var next string
+	return web.SeeOther(d.c, next)
+}
+
+// commit is change without going on: it gives the page to go to.
+func (d *desk) commit(what string, do func(tx *store.Tx, form *Sheet) (done, error)) (next string, err error) {
+	form, err := d.sent()
+	if err != nil {
+		return "", err
+	}
 	err = d.h.DB.Write(d.c.Request().Context(), func(tx *store.Tx) error {
 		if form.Once != uuid.Nil {
 			before, again, err := account.BeginForm(tx, d.User.ID, form.Once)
@@ -162,6 +172,7 @@ func (d *desk) change(what string, do func(tx *store.Tx, form *Sheet) (done, err
 		if err != nil {
 			return err
 		}
+		what := cmp.Or(came.what, what)
 		next = d.to(came.next, "did", what)
 		deed := account.Deed{BrandID: d.brand.ID, UserID: &d.User.ID, What: what, Detail: came.detail}
 		if came.subject != uuid.Nil {
@@ -175,10 +186,7 @@ func (d *desk) change(what string, do func(tx *store.Tx, form *Sheet) (done, err
 		}
 		return account.EndForm(tx, d.User.ID, form.Once, next)
 	})
-	if err != nil {
-		return err
-	}
-	return web.SeeOther(d.c, next)
+	return next, err
 }
 
 // errNoForm is a bug of ours: a page posts nothing that can be read.

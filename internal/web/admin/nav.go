@@ -19,6 +19,8 @@ var sections = []section{
 	{"people", "/people", account.Analyst, "people"},
 	{"suppressions", "/suppressions", account.Analyst, "people"},
 	{"campaigns", "/campaigns", account.Reader, "mail"},
+	{"sequences", "/sequences", account.Reader, "mail"},
+	{"offers", "/offers", account.Reader, "mail"},
 	{"log", "/log", account.Owner, "house"},
 	{"parts", "/parts", account.Owner, "house"},
 }
