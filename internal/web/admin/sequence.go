@@ -246,6 +246,9 @@ func (d *desk) sequenceLead(j journey) (lead, more string) {
 		more = d.l.T("admin.sequence.more.stopped", "Why", reason(d.l, j.Stopped))
 	}
 	left := s.Total - s.Active - s.Done
+	if j.State == sequence.Ended && s.Active == 0 {
+		return d.l.T("admin.sequence.lead.all-gone", "All", s.Total, "Done", s.Done, "Left", left), ""
+	}
 	return d.l.N("admin.sequence.lead."+string(j.State), s.Active, "All", d.l.Number(s.Total), "Done", d.l.Number(s.Done), "Left", d.l.Number(left)), more
 }
 
