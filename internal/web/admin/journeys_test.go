@@ -441,7 +441,7 @@ func TestAnOfferThroughThePages(t *testing.T) {
 		if again.status != http.StatusUnprocessableEntity || !strings.Contains(again.body, "redeemed already") || !strings.Contains(again.body, "for the order A-1.") {
 			t.Errorf("redeemed for another order: %d\n%s", again.status, again.body)
 		}
-		b.mustShow(page, "2 of 2 codes are given, 1 redeemed.", "50.0%", "1 of 2 codes given", "€12.50", "1 of 1 redemptions", "€40")
+		b.mustShow(page, "2 of 2 codes are given, 1 redeemed.", "50.0%", "1 of 2 codes given", "€12.50", "of 1 of 1 codes redeemed", "€40")
 		if got := b.redeem(page, w.codeOf(page, ali), "A-1", "anyway", "yes"); got.location != page+"?did=offer.redeem" {
 			t.Errorf("redeemed for somebody else's order, having been asked: %d\n%s", got.status, got.body)
 		}
@@ -522,7 +522,7 @@ func TestASequenceByKeyboard(t *testing.T) {
 			l := i18n.For(lang)
 			p := w.tab()
 			p.signInByKeyboard(sequencesPage + "/new?lang=" + lang)
-			p.do(chromedp.Focus("a[href*='from=welcome']"), chromedp.KeyEvent(kb.Enter))
+			p.do(chromedp.Focus(`a[href*="from=welcome"]`), chromedp.KeyEvent(kb.Enter))
 			p.until("document.querySelectorAll('fieldset.chapter').length === 3")
 			p.do(chromedp.Focus("#f-steps\\.add"), chromedp.KeyEvent(kb.Enter))
 			p.until("document.querySelectorAll('fieldset.chapter').length === 4 && document.activeElement.id === 'f-steps.3' && location.search.includes('from=welcome')")

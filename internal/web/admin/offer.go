@@ -252,7 +252,7 @@ func (d *desk) givenAway(g given) (all []GivenLine) {
 	}
 	if g.ValueKind == offer.Amount {
 		all = append(all, GivenLine{d.l.T("admin.offer.discount"), offer.Money(d.l, n*g.Value, g.Currency),
-			d.l.T("admin.offer.discount-amount", "N", d.l.Number(n), "Value", g.Worth(d.l))})
+			d.l.N("admin.offer.discount-amount", n, "Value", g.Worth(d.l))})
 	}
 	if g.ValueKind == offer.Gift {
 		all = append(all, GivenLine{d.l.T("admin.offer.gifts"), d.l.Number(n), d.l.T("admin.offer.gifts-base")})

@@ -257,17 +257,8 @@ func (d *desk) storyLetter(j journey, n int, c sequence.Chapter) StoryLetter {
 	here, step, version := sequencePath(j.ID), strconv.Itoa(c.Step), strconv.Itoa(j.Shown)
 	l := StoryLetter{Here: c.Waiting, Reached: c.Reached, Written: c.Mails.Total, Way: c.Mails.Queued + c.Mails.Claimed,
 		URL: d.to(here+"/letter", "version", version, "step", step)}
-	l.Title, l.Lang, l.Dir = d.subject(j.Mails[c.Content])
-	for _, w := range c.Waits {
-		l.Waits = append(l.Waits, d.waitText(w))
-	}
-	if len(c.Waits) == 0 {
-		key := "admin.sequence.wait.next"
-		if n == 0 {
-			key = "admin.sequence.wait.first"
-		}
-		l.Waits = []string{d.l.T(key)}
-	}
+	l.Title, l.Lang, l.Dir = d.subject(j, c.Content)
+	l.Waits = d.waitsBefore(n, c)
 	if d.may(account.Analyst) && c.Waiting > 0 {
 		l.People = d.to(here+"/people", "version", version, "step", step)
 	}
@@ -313,9 +304,10 @@ func (d *desk) letterRates(c sequence.Chapter) (all []Rate, untracked string) {
 	return all, untracked
 }
 
-// subject is what a mail is called: its subject in the visitor's language where
-// it has one, else in the brand's.
-func (d *desk) subject(texts []delivery.Text) (subject, lang, dir string) {
+// subject is what a letter is called: its subject in the visitor's language
+// where it has one, else in the brand's, as somebody made up would read it.
+func (d *desk) subject(j journey, content uuid.UUID) (subject, lang, dir string) {
+	texts := j.Mails[content]
 	for _, field := range mailLanguages(d.brand, texts) {
 		for _, t := range texts {
 			if t.Language == field.Code && (subject == "" || t.Language == d.l.Lang()) {
@@ -323,7 +315,28 @@ func (d *desk) subject(texts []delivery.Text) (subject, lang, dir string) {
 			}
 		}
 	}
+	if !strings.Contains(subject, "{") {
+		return subject, lang, dir
+	}
+	shown, err := d.h.renderer.Preview(d.c.Request().Context(), delivery.Sample{BrandID: d.brand.ID, TopicID: j.TopicID, ContentID: content, Language: lang, Person: sample(lang)})
+	if err == nil && shown.Subject != "" {
+		subject = shown.Subject
+	}
 	return subject, lang, dir
+}
+
+// waitsBefore are the waits before the n-th letter, as sentences.
+func (d *desk) waitsBefore(n int, c sequence.Chapter) (all []string) {
+	for _, w := range c.Waits {
+		all = append(all, d.waitText(w))
+	}
+	switch {
+	case len(all) > 0:
+		return all
+	case n == 0:
+		return []string{d.l.T("admin.sequence.wait.first")}
+	}
+	return []string{d.l.T("admin.sequence.wait.next")}
 }
 
 // waitText is a wait as a sentence.
@@ -522,9 +535,7 @@ func showLetter(d *desk) error {
 	c := chapters[n]
 	page := LetterPage{Frame: d.frame("sequences"), Title: j.Name, Name: d.l.T("admin.sequence.letter-of", "N", int64(n+1), "All", int64(len(chapters))),
 		Back: d.to(sequencePath(j.ID), "version", d.c.QueryParam("version"))}
-	for _, w := range c.Waits {
-		page.Waits = append(page.Waits, d.waitText(w))
-	}
+	page.Waits = d.waitsBefore(n, c)
 	if n > 0 {
 		page.Before = at(n-1, d.c.QueryParam("in"))
 	}

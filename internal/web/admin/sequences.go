@@ -156,7 +156,7 @@ func newSequence(d *desk) error {
 	case "welcome":
 		stored = d.welcome()
 	case "empty":
-		stored = formSteps{{"kind": {"letter"}}}.put(stored)
+		stored = formSteps{formStep{"kind": {"letter"}}.wait(sequence.Wait{})}.put(stored)
 	}
 	sheet, err := d.sheet("/sequences/new", stored, "")
 	if err != nil {

@@ -111,7 +111,7 @@ func (w written) values() url.Values {
 			}
 			continue
 		}
-		step := formStep{"kind": {"letter"}}
+		step := formStep{"kind": {"letter"}}.wait(sequence.Wait{})
 		if i > 0 && w.Todo[i-1].Wait != nil {
 			step.wait(*w.Todo[i-1].Wait)
 		}
