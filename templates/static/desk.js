@@ -9,22 +9,25 @@
     form.dataset.kept = 'yes';
     const saved = form.querySelector('.saved');
     let timer = 0;
+    let under = null; // what is being sent
     let kept = new URLSearchParams(new FormData(form)).toString();
     async function send() {
       timer = 0;
       const now = new URLSearchParams(new FormData(form)).toString();
       if (now === kept) return;
       try {
-        const answer = await fetch(form.dataset.draft, { method: 'POST', body: new URLSearchParams(now), credentials: 'same-origin', keepalive: now.length < 60000, redirect: 'error' });
+        const answer = await fetch(form.dataset.draft, { method: 'POST', body: new URLSearchParams(now), credentials: 'same-origin', keepalive: now.length < 60000, redirect: 'error', signal: (under = new AbortController()).signal });
         if (!answer.ok) throw new Error(String(answer.status));
         kept = now;
         if (saved) { saved.textContent = await answer.text(); saved.classList.remove('no'); }
-      } catch {
+      } catch (e) {
+        if (e.name === 'AbortError') return;
         if (saved) { saved.textContent = saved.dataset.lost || ''; saved.classList.add('no'); }
         timer = setTimeout(send, 5 * pause); // the network is away: again, until it is back
       }
     }
     form.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(send, pause); });
+    form.addEventListener('submit', (e) => { if (!e.defaultPrevented) { clearTimeout(timer); timer = 0; under?.abort(); } }); // or the draft would outlive what is saved
     document.addEventListener('visibilitychange', () => { if (document.hidden && timer) { clearTimeout(timer); send(); } });
   }
 

@@ -522,23 +522,34 @@ func TestASequenceByKeyboard(t *testing.T) {
 			l := i18n.For(lang)
 			p := w.tab()
 			p.signInByKeyboard(sequencesPage + "/new?lang=" + lang)
-			p.do(chromedp.Focus(`a[href*="from=welcome"]`), chromedp.KeyEvent(kb.Enter))
+			p.enter(`a[href*="from=welcome"]`)
 			p.until("document.querySelectorAll('fieldset.chapter').length === 3")
-			p.do(chromedp.Focus("#f-steps\\.add"), chromedp.KeyEvent(kb.Enter))
+			p.enter(`#f-steps\.add`)
 			p.until("document.querySelectorAll('fieldset.chapter').length === 4 && document.activeElement.id === 'f-steps.3' && location.search.includes('from=welcome')")
 			p.until("document.querySelector('.saved').textContent !== ''") // the draft has it
-			p.do(chromedp.Focus("#remove-3"), chromedp.KeyEvent(kb.Enter))
-			p.until("document.querySelectorAll('fieldset.chapter').length === 3")
-			p.do(chromedp.Focus("#f-name"), chromedp.KeyEvent(kb.Enter))
+			p.enter(`#remove-3`)
+			p.until("document.querySelectorAll('fieldset.chapter').length === 3 && document.activeElement.id === 'f-steps.2' && !document.querySelector('.htmx-settling, .htmx-swapping')")
+			p.enter(`#f-name`)
 			p.until("document.querySelector('ol.story') && document.body.innerText.includes('" + l.T("admin.sequence.lead.draft") + "')")
-			p.do(chromedp.Focus("#act-start"), chromedp.KeyEvent(kb.Enter))
+			p.enter(`#act-start`)
 			p.until("document.getElementById('ask').open")
 			p.do(chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))
 			p.until("document.getElementById('act-pause')")
+			if strings.Contains(w.in(email).mustShow(sequencesPage+"/new").body, `class="told ask kept"`) {
+				t.Error("a draft is left of what was saved")
+			}
 			w.person(w.brand, w.topic, fmt.Sprintf("new%d@example.org", i), consent.Given)
 			p.until("document.querySelector('.story .here').innerText === '" + l.N("admin.sequence.waiting", 1) + "'")
 		}
 	})
+}
+
+// enter presses the key on what a selector finds, as somebody does who came
+// there by keyboard.
+func (p *tab) enter(selector string) {
+	p.Helper()
+	p.until(fmt.Sprintf("(document.querySelector(%[1]q)?.focus(), document.activeElement === document.querySelector(%[1]q) && document.activeElement !== null)", selector))
+	p.do(chromedp.KeyEvent(kb.Enter))
 }
 
 // As TestPagesAreSound, for sequences and offers in the states that look different.
