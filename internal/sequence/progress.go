@@ -34,7 +34,7 @@ type stand struct {
 
 // stands counts the enrollments of a sequence that the caller has found to be
 // the brand's. It reads enrollments_standing (sequence, version, step, state,
-// reason) once and no row: 200,000 people cost some 30 ms.
+// reason) once: 200,000 people cost some 80 ms.
 func stands(tx *store.Tx, id uuid.UUID) (all []stand, err error) {
 	err = tx.Raw(`SELECT version, step, state, reason, count(*) AS n FROM enrollments WHERE sequence_id = ?
 		GROUP BY version, step, state, reason ORDER BY version, step, state, reason`, id).Scan(&all).Error
