@@ -47,6 +47,7 @@ func (a *App) work() []jobs.Kind {
 		send(jobs.QueueService, jobs.QueueService, lanes(1)),
 		send(jobs.QueueBulk, jobs.QueueSending, sendingLanesOfAll),
 		{Name: "sequences", Queue: jobs.QueueBulk, Lanes: lanes(2), Ready: a.enrollmentsDue, Handle: a.advance},
+		{Name: sequence.JobKind, Queue: jobs.QueueBulk, Handle: func(ctx context.Context, key string) (*time.Time, error) { return sequence.Work(ctx, a.DB, key) }},
 		{Name: campaign.JobKind, Queue: jobs.QueueBulk, Handle: func(ctx context.Context, key string) (*time.Time, error) { return campaign.Work(ctx, a.DB, key) }},
 		{Name: offer.JobKind, Queue: jobs.QueueBulk, Handle: a.issue},
 		{Name: "expire-consents", Queue: jobs.QueueService, Every: time.Minute, Handle: a.sweep(consent.ExpireDue)},

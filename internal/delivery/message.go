@@ -274,7 +274,8 @@ type Counts struct {
 // Settled reports that nothing is on the way any more.
 func (c Counts) Settled() bool { return c.Queued+c.Claimed == 0 }
 
-func (c *Counts) add(s State, n int64) {
+// Add counts n more messages in a state.
+func (c *Counts) Add(s State, n int64) {
 	at := map[State]*int64{Queued: &c.Queued, Claimed: &c.Claimed, Sent: &c.Sent, Failed: &c.Failed, Skipped: &c.Skipped, Uncertain: &c.Uncertain}
 	*at[s] += n
 	c.Total += n
@@ -315,7 +316,7 @@ func counts(tx *store.Tx, column string, brandID, id uuid.UUID) (c Counts, err e
 		return Counts{}, fmt.Errorf("count messages: %w", err)
 	}
 	for _, r := range rows {
-		c.add(r.State, r.N)
+		c.Add(r.State, r.N)
 	}
 	return c, nil
 }

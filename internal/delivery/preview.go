@@ -15,6 +15,7 @@ type Sample struct {
 	BrandID, TopicID, ContentID uuid.UUID
 	Language                    string
 	Person                      subscriber.Subscriber // need not be stored; only what a template may name is read
+	Data                        map[string]any        // what else the template may name
 }
 
 // Shown is a mail as its reader would see it.
@@ -53,7 +54,7 @@ func (r *Renderer) Preview(ctx context.Context, p Sample) (Shown, error) {
 	}
 	nobody := uuid.Nil
 	m := &claimed{Email: p.Person.Email, Name: p.Person.Name, TimeZone: p.Person.TimeZone, Attributes: p.Person.Attributes,
-		Message: Message{BrandID: p.BrandID, SubscriberID: &nobody, Kind: Marketing, TopicID: &p.TopicID, ContentID: &p.ContentID, Language: p.Language}}
+		Message: Message{BrandID: p.BrandID, SubscriberID: &nobody, Kind: Marketing, TopicID: &p.TopicID, ContentID: &p.ContentID, Language: p.Language, Data: p.Data}}
 	env := r.envelope(s, m)
 	values := r.values(s.Brand, m, env)
 	shown := Shown{}

@@ -48,7 +48,7 @@ func CountsOf(tx *store.Tx, brandID uuid.UUID, sources ...uuid.UUID) (map[uuid.U
 	}
 	for _, r := range rows {
 		c := all[r.SourceID]
-		c.add(r.State, r.N)
+		c.Add(r.State, r.N)
 		all[r.SourceID] = c
 	}
 	return all, nil

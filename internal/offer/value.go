@@ -2,6 +2,8 @@ package offer
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"golang.org/x/text/currency"
@@ -38,6 +40,21 @@ func Money(l *i18n.Localizer, minor int64, code string) string {
 		return l.T(key, "Amount", amount)
 	}
 	return l.T("offer.currency.other", "Amount", amount, "Code", code)
+}
+
+// amount is how people type one: thousands may be set off, and three digits follow each mark.
+var amount = regexp.MustCompile(`^([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.([0-9]+))?$`)
+
+// ParseMoney reads an amount as people type it, "12.50", "۱۲٫۵" or "1,200", in
+// minor units of a currency. ok is false for what is no amount, has more
+// decimals than the currency, or is more than an offer can give.
+func ParseMoney(typed, code string) (minor int64, ok bool) {
+	parts := amount.FindStringSubmatch(strings.NewReplacer(" ", "", "٬", ",", "٫", ".").Replace(i18n.ASCIIDigits(strings.TrimSpace(typed))))
+	if parts == nil || len(parts[2]) > decimals(code) {
+		return 0, false
+	}
+	minor, err := strconv.ParseInt(strings.ReplaceAll(parts[1], ",", "")+parts[2]+strings.Repeat("0", decimals(code)-len(parts[2])), 10, 64)
+	return minor, err == nil && minor <= maxMoney
 }
 
 func decimal(l *i18n.Localizer, minor int64, decimals int) string {

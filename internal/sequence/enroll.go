@@ -11,6 +11,7 @@ import (
 	"assent/internal/brand"
 	"assent/internal/consent"
 	"assent/internal/event"
+	"assent/internal/jobs"
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
@@ -250,4 +251,59 @@ func enrollSome(tx *store.Tx, brandID, id, after uuid.UUID) (n int, last uuid.UU
 		return n, uuid.Nil, nil
 	}
 	return n, people[len(people)-1].ID, nil
+}
+
+// JobKind is the work of EnrollExisting, asked for by AskEnroll: see Work. Its
+// key is the sequence's id.
+const JobKind = "enroll"
+
+// AskEnroll has those who have permission already join, by the worker: see
+// EnrollExisting. Asked again while it is under way it begins anew, which
+// enrolls nobody twice.
+func AskEnroll(tx *store.Tx, brandID, id uuid.UUID) (Sequence, error) {
+	q, err := Find(tx, brandID, id)
+	if err != nil {
+		return Sequence{}, err
+	}
+	if q.State != Running && q.State != Paused {
+		return Sequence{}, problem.New(problem.Conflict, "sequence.state."+string(q.State))
+	}
+	return q, jobs.Schedule(tx, JobKind, id.String(), jobs.QueueBulk, tx.Now())
+}
+
+// Work is the handler of JobKind. A sequence that stopped for good meanwhile is
+// no failure: nobody joins it.
+func Work(ctx context.Context, db *store.DB, key string) (next *time.Time, err error) {
+	id, err := uuid.Parse(key)
+	if err != nil {
+		return nil, fmt.Errorf("read which sequence people join: %w", err)
+	}
+	var q []Sequence
+	err = db.Read(ctx, func(tx *store.Tx) error { return tx.Raw("SELECT * FROM sequences WHERE id = ?", id).Scan(&q).Error })
+	if err != nil || len(q) == 0 {
+		return nil, err
+	}
+	_, err = EnrollExisting(ctx, db, q[0].BrandID, id)
+	if problem.Is(err, problem.Conflict) {
+		return nil, nil
+	}
+	return nil, err
+}
+
+// MayJoin counts who would join by EnrollExisting now: who has permission, and
+// never joined. It reads the topic's permissions in force, and for each the keys
+// of subscribers, suppressions and enrollments.
+func MayJoin(tx *store.Tx, brandID, id uuid.UUID) (n int64, err error) {
+	q, err := Find(tx, brandID, id)
+	if err != nil {
+		return 0, err
+	}
+	err = tx.Raw(`SELECT count(*) FROM permissions p JOIN subscribers s ON s.brand_id = p.brand_id AND s.id = p.subscriber_id
+		WHERE p.topic_id = ? AND p.brand_id = ? AND p.state IN ('given', 'renewed') AND `+consent.EligibleSQL+`
+		AND NOT EXISTS (SELECT 1 FROM enrollments e WHERE e.sequence_id = ? AND e.subscriber_id = p.subscriber_id)`,
+		q.TopicID, brandID, tx.Now(), id).Scan(&n).Error
+	if err != nil {
+		return 0, fmt.Errorf("count who may join a sequence: %w", err)
+	}
+	return n, nil
 }

@@ -157,6 +157,24 @@ func List(tx *store.Tx, brandID uuid.UUID) ([]Sequence, error) {
 	return all, nil
 }
 
+// Some gives up to limit of a brand's sequences, the newest first, those made
+// before one where it is named.
+func Some(tx *store.Tx, brandID, before uuid.UUID, limit int) ([]Sequence, error) {
+	q := tx.Where("brand_id = ?", brandID)
+	if before != uuid.Nil {
+		q = q.Where("id < ?", before)
+	}
+	var some []Sequence
+	if err := q.Order("id DESC").Limit(limit).Find(&some).Error; err != nil {
+		return nil, fmt.Errorf("list sequences: %w", err)
+	}
+	return some, nil
+}
+
+// Lock reads a sequence of the brand and keeps it as it is until the end of the
+// transaction; people go on joining it.
+func Lock(tx *store.Tx, brandID, id uuid.UUID) (Sequence, error) { return lock(tx, brandID, id) }
+
 // Steps gives the steps of one version of a sequence of the brand.
 func Steps(tx *store.Tx, brandID, id uuid.UUID, version int) ([]Step, error) {
 	if _, err := Find(tx, brandID, id); err != nil {

@@ -525,3 +525,147 @@ func (w *world) crowd(n int) {
 		return nil
 	})
 }
+
+// The story adds up at every step: who came there waits, left, or has a mail;
+// and a version tells only of those who began with it.
+func TestTheStoryAddsUp(t *testing.T) {
+	each(t, func(w *world) {
+		q := w.running(send(w.mail), wait(sequence.Wait{Days: 1}), send(w.mail))
+		people := []subscriber.Subscriber{w.person("ana"), w.person("bob"), w.person("cem")}
+		for _, s := range people {
+			w.give(s)
+		}
+		w.advance()
+		w.withdraw(people[2])
+		w.write(func(tx *store.Tx) error {
+			id, err := delivery.SaveContent(tx, w.brand.ID, []delivery.Text{{Language: "fa", Subject: "نو", HTML: "<p>نو</p>"}})
+			if err != nil {
+				return err
+			}
+			q, err = sequence.Edit(tx, w.brand, q.ID, sequence.Change{Steps: steps(send(id))})
+			return err
+		})
+		w.give(w.person("dan"))
+		settle := func(s subscriber.Subscriber, state, reason string, opens bool) {
+			w.write(func(tx *store.Tx) error {
+				_, err := tx.Run("UPDATE messages SET state = ?, reason = ?, tracks_opens = ?, settled_at = ? WHERE subscriber_id = ?", state, reason, opens, tx.Now(), s.ID)
+				return err
+			})
+		}
+		settle(people[0], "sent", "", true)
+		settle(people[1], "sent", "", false)
+		settle(people[2], "skipped", "consent-withdrawn", false)
+		w.write(func(tx *store.Tx) error {
+			_, err := tx.Run(`INSERT INTO hits (id, at, brand_id, subscriber_id, source_id, message_id, kind, link, user_agent, network, machine)
+				SELECT ?, ?, brand_id, subscriber_id, source_id, id, 'open', 0, '', '', '' FROM messages WHERE subscriber_id = ?`, tx.NewID(), tx.Now(), people[0].ID)
+			return err
+		})
+		var old, now sequence.Story
+		var stood sequence.Standing
+		w.write(func(tx *store.Tx) (err error) {
+			if old, err = sequence.Tell(tx, w.brand.ID, q.ID, 1); err != nil {
+				return err
+			}
+			if now, err = sequence.Tell(tx, w.brand.ID, q.ID, 2); err != nil {
+				return err
+			}
+			stood, err = sequence.Standings(tx, w.brand.ID, q.ID)
+			return err
+		})
+		first, second := old.Chapters[0], old.Chapters[1]
+		if old.Joined != 3 || old.Active != 2 || old.Left != 1 || now.Joined != 1 || now.Chapters[0].Waiting != 1 {
+			w.Errorf("the versions tell %+v and %+v", old, now)
+		}
+		if first.Reached != 3 || first.Waiting != 0 || first.Mails.Sent != 2 || first.Mails.Skipped != 1 || first.Mails.Total != 3 || len(first.Reasons) != 1 ||
+			first.Opens != (sequence.Seen{People: 1, Of: 1}) || first.Clicks != (sequence.Seen{}) {
+			w.Errorf("the first letter: %+v", first)
+		}
+		if second.Reached != 3 || second.Waiting != 2 || second.Left["consent-withdrawn"] != 1 || second.Mails.Total != 0 || len(second.Waits) != 1 {
+			w.Errorf("the second letter: %+v", second)
+		}
+		for _, c := range append(old.Chapters, now.Chapters...) {
+			left := int64(0)
+			for _, n := range c.Left {
+				left += n
+			}
+			if c.Reached != c.Waiting+left+c.Mails.Total {
+				w.Errorf("step %d does not add up: %+v", c.Step, c)
+			}
+		}
+		if got := stood.Versions(2); fmt.Sprint(got) != "[2 1]" {
+			w.Errorf("versions %v", got)
+		}
+	})
+}
+
+// Those who wait before a step come page by page, who is due first first, each once.
+func TestWhoWaitsByPages(t *testing.T) {
+	each(t, func(w *world) {
+		q := w.running(wait(sequence.Wait{Days: 1}), send(w.mail))
+		for i := range 7 {
+			w.give(w.person(fmt.Sprint("p", i)))
+			if i%2 == 0 {
+				w.pass(time.Minute)
+			}
+		}
+		var seen []string
+		after := sequence.After{}
+		for {
+			var page []sequence.Here
+			w.write(func(tx *store.Tx) (err error) {
+				page, err = sequence.WhoWaits(tx, w.brand.ID, q.ID, 1, 1, after, 2)
+				return err
+			})
+			if len(page) == 0 {
+				break
+			}
+			for _, p := range page {
+				seen = append(seen, p.Name)
+				after = sequence.After{Due: p.DueAt, ID: p.Enrollment}
+			}
+		}
+		for i := 1; i+1 < len(seen); i += 2 { // these two are due at the same time
+			slices.Sort(seen[i : i+2])
+		}
+		if fmt.Sprint(seen) != "[p0 p1 p2 p3 p4 p5 p6]" {
+			w.Errorf("seen %v", seen)
+		}
+	})
+}
+
+// Who would join is who then joins, by the worker, and nobody twice.
+func TestAskedToJoinByTheWorker(t *testing.T) {
+	each(t, func(w *world) {
+		w.give(w.person("ana"))
+		w.give(w.person("bob"))
+		gone := w.person("cem")
+		w.give(gone)
+		w.withdraw(gone)
+		w.person("never")
+		q := w.running(wait(sequence.Wait{Days: 1}), send(w.mail))
+		w.give(w.person("new"))
+		count := func() (n int64) {
+			w.write(func(tx *store.Tx) (err error) { n, err = sequence.MayJoin(tx, w.brand.ID, q.ID); return err })
+			return n
+		}
+		if n := count(); n != 2 {
+			w.Errorf("%d would join, want 2", n)
+		}
+		for range 2 {
+			w.write(func(tx *store.Tx) error { _, err := sequence.AskEnroll(tx, w.brand.ID, q.ID); return err })
+			if _, err := sequence.Work(w.ctx, w.db, q.ID.String()); err != nil {
+				w.Fatal(err)
+			}
+		}
+		if n := w.count("SELECT count(*) FROM enrollments WHERE sequence_id = ?", q.ID); n != 3 || count() != 0 {
+			w.Errorf("%d joined, %d would", n, count())
+		}
+		w.write(func(tx *store.Tx) error { _, err := sequence.End(tx, w.brand.ID, q.ID); return err })
+		if _, err := sequence.Work(w.ctx, w.db, q.ID.String()); err != nil {
+			w.Errorf("work of one that has ended: %v", err)
+		}
+		if err := w.try(func(tx *store.Tx) error { _, err := sequence.AskEnroll(tx, w.brand.ID, q.ID); return err }); !problem.Is(err, problem.Conflict) {
+			w.Errorf("asked to join one that has ended: %v", err)
+		}
+	})
+}

@@ -36,19 +36,21 @@
     form.dataset.kept = 'yes';
     const saved = form.querySelector('.saved');
     let timer = 0;
+    let under = null; // what is being sent
     let kept = typed(form);
     async function send() {
       timer = 0;
       const now = typed(form);
       if (now === kept) return;
       try {
-        const answer = await fetch(form.dataset.draft, { method: 'POST', body: new URLSearchParams(now), credentials: 'same-origin', keepalive: now.length < 60000, redirect: 'error' });
+        const answer = await fetch(form.dataset.draft, { method: 'POST', body: new URLSearchParams(now), credentials: 'same-origin', keepalive: now.length < 60000, redirect: 'error', signal: (under = new AbortController()).signal });
         if (!answer.ok) throw new Error(String(answer.status));
         kept = now;
         sessionStorage.removeItem(place(form));
         if (saved) { saved.textContent = await answer.text(); saved.classList.remove('no'); }
         form.dispatchEvent(new CustomEvent('kept'));
-      } catch {
+      } catch (e) {
+        if (e.name === 'AbortError') return;
         sessionStorage.setItem(place(form), now);
         if (saved) { saved.textContent = saved.dataset.lost || ''; saved.classList.add('no'); }
         timer = setTimeout(send, 5 * pause); // the network is away: again, until it is back
@@ -57,11 +59,12 @@
     bringBack(form).catch(() => { /* the network is away; it waits on */ });
     form.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(send, pause); });
     form.addEventListener('submit', (e) => { // what is sent is no draft any more; what the server does not get waits here
-      if (e.submitter?.formTarget) return;
+      if (e.defaultPrevented || e.submitter?.formTarget) return;
       const now = typed(form);
       if (now !== kept) sessionStorage.setItem(place(form), now);
       clearTimeout(timer);
       timer = 0;
+      under?.abort(); // or the draft would outlive what is saved
       kept = now;
     });
     document.addEventListener('visibilitychange', () => { if (document.hidden && timer) { clearTimeout(timer); send(); } });
@@ -126,6 +129,8 @@
       location.assign(location.href);
     }
   });
+  // What a button of a form put in or took away is typed too: the draft keeps it.
+  document.addEventListener('htmx:afterSettle', (e) => e.target.closest?.('form[data-draft]')?.dispatchEvent(new Event('input')));
   document.addEventListener('htmx:load', (e) => {
     for (const form of e.target.querySelectorAll?.('form[data-draft]') ?? []) if (!form.dataset.kept) keep(form);
   });

@@ -98,6 +98,7 @@ type house struct {
 	flows     memo[uuid.UUID, []delivery.Flow]
 	houses    memo[uuid.UUID, houseWork]
 	trials    *web.Limiter
+	journeys  journeys
 }
 
 // How much is let through in a minute, by this process.

@@ -2,10 +2,6 @@ package admin
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"math"
 	"net/http"
@@ -127,41 +123,17 @@ func progressOf(tx *store.Tx, c campaign.Campaign) (p progress, err error) {
 }
 
 // fingerprint names what is shown of it.
-func (m mailing) fingerprint() string {
-	shown, err := json.Marshal(m)
-	if err != nil {
-		panic(fmt.Sprintf("a campaign that is no JSON: %v", err)) // numbers, texts and times
-	}
-	sum := sha256.Sum256(shown)
-	return hex.EncodeToString(sum[:8])
-}
+func (m mailing) fingerprint() string { return fingerprintOf(m) }
 
-// campaignLive tells a campaign's page that it is out of date. The session and
-// the role are asked for at every look.
+// campaignLive tells a campaign's page that it is out of date.
 func campaignLive(d *desk) error {
 	id, err := d.id("id")
 	if err != nil {
 		return err
 	}
-	if _, err := d.mailing(id); err != nil {
-		return err
-	}
-	seen := d.c.QueryParam("seen")
-	return d.h.stream(d.c, nil, func() (changed bool, err error) {
-		v, err := d.h.visit(d.c)
-		if err != nil {
-			return false, err
-		}
-		if _, err := d.h.desk(d.c, v); err != nil {
-			return false, err
-		}
+	return d.watch(func() (string, error) {
 		m, err := d.mailing(id)
-		if err != nil {
-			return false, err
-		}
-		before := seen
-		seen = m.fingerprint()
-		return seen != before, nil
+		return m.fingerprint(), err
 	})
 }
 
@@ -190,7 +162,6 @@ type Preview struct {
 	HTML               string // address
 	To                 string // address to ask for another reader at; empty: the visitor sees no people
 	As                 string // the address typed
-	In                 string // the language it is shown in
 	For                string // whose values stand in it; empty: nobody's
 	Unknown            bool   // nobody has the address typed
 	Readers            []string
@@ -532,50 +503,30 @@ func sample(language string) subscriber.Subscriber {
 	return subscriber.Subscriber{Name: i18n.For(language).T("admin.campaign.sample-name"), Email: "sample@example.org", Language: language}
 }
 
-// preview tells how the mail looks in the language of ?in=, else in the brand's
-// own; with the values of who has the address of ?as=, where the visitor may see
-// people, and in that person's language.
-func (d *desk) preview(m mailing) (p Preview, err error) {
-	person, found := subscriber.Subscriber{}, false
-	if p.As = d.asked("as", 320); d.may(account.Analyst) {
-		p.To = brandPath + d.brand.Slug + campaignPath(m.Campaign)
-		if person, found, err = d.reader(m, &p); err != nil {
-			return p, err
+// preview tells how the mail looks; with the values of who has the address of
+// ?as=, where the visitor may see people, and in that person's language.
+func (d *desk) preview(m mailing) (Preview, error) {
+	var who Preview
+	s := delivery.Sample{TopicID: m.TopicID, ContentID: m.ContentID}
+	if d.may(account.Analyst) {
+		who.To, who.As = brandPath+d.brand.Slug+campaignPath(m.Campaign), d.asked("as", 320)
+		person, found, err := d.reader(m, &who)
+		if err != nil {
+			return who, err
+		}
+		if found {
+			s.Person, s.Language = person, person.Language
 		}
 	}
-	want := d.c.QueryParam("in")
-	if want == "" && found {
-		want = person.Language
-	}
-	for _, t := range mailLanguages(d.brand, m.Texts) {
-		if !slices.ContainsFunc(m.Texts, func(x delivery.Text) bool { return x.Language == t.Code }) {
-			continue
-		}
-		if p.In == "" || t.Code == want {
-			p.In, p.Dir, p.Lang = t.Code, t.Dir, t.Code
-		}
-		p.Tabs = append(p.Tabs, Tab{View: t.Name, URL: d.to(campaignPath(m.Campaign), "in", t.Code, "as", p.As) + "#preview"})
-	}
-	for i, t := range p.Tabs {
-		p.Tabs[i].Current = strings.Contains(t.URL, "in="+url.QueryEscape(p.In))
-	}
-	if !found {
-		person = sample(p.In)
-	}
-	shown, err := d.h.renderer.Preview(d.c.Request().Context(), delivery.Sample{BrandID: d.brand.ID, TopicID: m.TopicID, ContentID: m.ContentID, Language: p.In, Person: person})
-	if err != nil {
-		p.Wrong = d.l.T("admin.campaign.preview-wrong")
-		if wrong, ok := problem.Of(err); ok {
-			p.Wrong = d.l.T(wrong.Key, wrong.Args...)
-		}
-		return p, nil
-	}
-	p.Subject, p.Preheader = shown.Subject, shown.Preheader
-	pairs := []string{"in", p.In, "of", m.ContentID.String()}
-	if found {
-		pairs = append(pairs, "as", person.ID.String())
-	}
-	p.HTML = d.to(campaignPath(m.Campaign)+"/preview", pairs...)
+	p := d.previewOf(m.Texts, s, func(in string) string { return d.to(campaignPath(m.Campaign), "in", in, "as", who.As) },
+		func(in string) string {
+			pairs := []string{"in", in, "of", m.ContentID.String()}
+			if s.Person.ID != uuid.Nil {
+				pairs = append(pairs, "as", s.Person.ID.String())
+			}
+			return d.to(campaignPath(m.Campaign)+"/preview", pairs...)
+		})
+	p.To, p.As, p.For, p.Unknown, p.Readers = who.To, who.As, who.For, who.Unknown, who.Readers
 	return p, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -322,31 +321,8 @@ func campaignOf(form *Sheet) (n campaign.New, err error) {
 	wrong := problem.New(problem.Invalid, "problem.invalid")
 	n.Name, n.Tag, n.RatePerHour = form.text("name"), form.text("tag"), form.whole("rate_per_hour", wrong)
 	n.Topic, _ = uuid.Parse(form.Value("topic"))
-	langs := map[string]bool{}
-	for name := range form.Values {
-		if parts := strings.Split(name, "."); len(parts) == 3 && parts[0] == "content" {
-			langs[parts[1]] = true
-		}
-	}
 	n.Brief = campaign.Brief{Audience: form.text("brief.audience"), Pledge: form.text("brief.pledge"), Reason: form.text("brief.reason")}
-	n.Texts = []delivery.Text{}
-	for lang := range langs {
-		t := delivery.Text{Language: lang}
-		for i, field := range []*string{&t.Subject, &t.Preheader, &t.HTML, &t.Text} {
-			name := "content." + lang + "." + mailParts[i]
-			*field = form.text(name)
-			if most := partMost[mailParts[i]]; utf8.RuneCountInString(*field) > most {
-				wrong.Field(name, "problem.field.too-long", "Max", most)
-			}
-			if i < 2 && strings.Contains(*field, "\n") {
-				wrong.Field(name, "problem.field.line-break")
-			}
-		}
-		if t != (delivery.Text{Language: lang}) {
-			n.Texts = append(n.Texts, t)
-		}
-	}
-	slices.SortFunc(n.Texts, func(a, b delivery.Text) int { return strings.Compare(a.Language, b.Language) })
+	n.Texts = textsIn(form, "content.", wrong)
 	return n, wrong.OrNil()
 }
 
@@ -382,6 +358,8 @@ func atFields(err error) error {
 		switch {
 		case len(parts) == 2 && parts[0] == "content":
 			named.Fields[i].Name += "/subject"
+		case len(parts) == 2 && parts[0] == "texts":
+			named.Fields[i].Name += "/title"
 		case parts[0] == "to":
 			named.Fields[i].Name = "to"
 		}

@@ -78,9 +78,9 @@ func stopped(d *desk, tx *store.Tx, _ numbers) (all []Decision, err error) {
 		case delivery.OriginCampaign:
 			url = d.to("/campaigns/" + r.ID.String())
 		case delivery.OriginSequence:
-			url = d.place("sequences")
+			url = d.to("/sequences/" + r.ID.String())
 		case delivery.OriginOffer:
-			url = d.place("offers")
+			url = d.to("/offers/" + r.ID.String())
 		}
 		all = append(all, Decision{"no", d.l.T("admin.decide.stopped", "Name", r.Name, "Why", reason(d.l, r.PausedFor)),
 			d.l.N("admin.decide.stopped-more", r.Waiting), url, d.l.T("admin.decide.look")})

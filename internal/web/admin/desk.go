@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -49,7 +50,7 @@ func behind(method, path string, least account.Role, do func(*desk) error) actio
 
 // actions are all that there are.
 func actions() []action {
-	return slices.Concat(overviewActions(), alarmActions(), setupActions(), topicActions(), peopleActions(), campaignActions(), formActions(), settingsActions(), teamActions(), keyActions(), auditActions(), sendingActions(), messageActions(), queueActions(), partsActions())
+	return slices.Concat(overviewActions(), alarmActions(), setupActions(), topicActions(), peopleActions(), campaignActions(), sequenceActions(), offerActions(), formActions(), settingsActions(), teamActions(), keyActions(), auditActions(), sendingActions(), messageActions(), queueActions(), partsActions())
 }
 
 // desk is one visit to a page of a brand.
@@ -142,6 +143,7 @@ func (d *desk) draw(page string, data any) error {
 
 // done is what came of a form: what it was about, and the page to go to.
 type done struct {
+	what    string    // that came of it, where it is not what was asked
 	subject uuid.UUID // nil: the brand
 	next    string    // below the brand
 	away    bool      // the visitor may not be at the brand any more: they go home
@@ -174,6 +176,7 @@ func (d *desk) perform(what string, do func(tx *store.Tx, form *Sheet) (done, er
 		if err != nil {
 			return "", err
 		}
+		what := cmp.Or(came.what, what)
 		deed := account.Deed{BrandID: d.brand.ID, UserID: &d.User.ID, What: what, Detail: came.detail}
 		if came.subject != uuid.Nil {
 			deed.SubjectID = &came.subject

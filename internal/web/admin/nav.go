@@ -30,6 +30,8 @@ var sections = []section{
 	{"messages", "/messages", account.Analyst, "mail"},
 	{"sending", "/sending", account.Marketer, "mail"},
 	{"queues", "/queues", account.Owner, "house"},
+	{"sequences", "/sequences", account.Reader, "mail"},
+	{"offers", "/offers", account.Reader, "mail"},
 	{"log", "/log", account.Owner, "house"},
 	{"parts", "/parts", account.Owner, "house"},
 }
