@@ -37,15 +37,17 @@ func EnsureAll(tx *store.Tx, b brand.Brand, all []New) ([]Outcome, error) {
 	out := make([]Outcome, len(all))
 	var rows [][]any
 	var hashes [][]byte
+	hash, err := b.AddressHasher(tx)
+	if err != nil {
+		return nil, err
+	}
 	for i, n := range all {
 		s, err := n.subscriber(b)
 		if err != nil {
 			out[i].Refused = err
 			continue
 		}
-		if s.AddressHash, err = b.AddressHash(tx, n.Address.Normal); err != nil {
-			return nil, err
-		}
+		s.AddressHash = hash(n.Address.Normal)
 		s.ID, s.CreatedAt, s.UpdatedAt = tx.NewID(), tx.Now(), tx.Now()
 		row, err := s.row()
 		if err != nil {
@@ -176,4 +178,28 @@ func UpdateAll(tx *store.Tx, b brand.Brand, ids []uuid.UUID, changes []Change) (
 		return nil, fmt.Errorf("update subscribers: %w", err)
 	}
 	return out, event.RecordAll(tx, facts(out, event.SubscriberChanged, data))
+}
+
+// Check says what is wrong with somebody and their tags, as Ensure and AddTags
+// would, without asking the database.
+func (n New) Check(b brand.Brand, tags []string) error {
+	if _, err := n.subscriber(b); err != nil {
+		return err
+	}
+	_, err := cleanTags(tags)
+	return err
+}
+
+// ByHashes finds the subscribers with the addresses, by their keyed hash. It
+// reads a unique key once an address.
+func ByHashes(tx *store.Tx, brandID uuid.UUID, hashes [][]byte) (map[string]Subscriber, error) {
+	if len(hashes) == 0 {
+		return map[string]Subscriber{}, nil
+	}
+	rows, err := some(tx, "", "address_hash", brandID, hashes)
+	found := make(map[string]Subscriber, len(rows))
+	for _, s := range rows {
+		found[string(s.AddressHash)] = s
+	}
+	return found, err
 }

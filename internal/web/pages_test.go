@@ -14,6 +14,7 @@ import (
 
 	"assent/internal/consent"
 	"assent/internal/i18n"
+	"assent/internal/importer"
 	"assent/internal/problem"
 	"assent/internal/web"
 	"assent/internal/web/admin"
@@ -210,6 +211,17 @@ func deskSamples(lang string) []sample {
 			Lead: in(lang, "1,204 of 1,210 have it.", "۱۲۰۴ نفر از ۱۲۱۰ نفر گرفته‌اند."), Live: "/live", Counted: true, Counts: dashboard.Messages, Held: []admin.ReasonLine{{Text: in(lang, "Quiet hours", "ساعت سکوت"), N: 14, Do: in(lang, "They go in the morning.", "صبح می‌روند.")}},
 			Acts: []admin.CampaignAct{{ID: "pause", Label: in(lang, "Pause", "مکث"), To: "/pause", Sheet: sheet}}}},
 		{"campaign-schedule", "admin/campaign-schedule", admin.SchedulePage{Frame: f, Title: in(lang, "November letter", "نامهٔ آبان"), Lead: in(lang, "1,204 people will get this at 09:00.", "۱۲۰۴ نفر این را ساعت ۹ می‌گیرند."), Sheet: admin.Sheet{Action: "/schedule", Page: "/schedule"}, Ask: "/schedule", Back: "/campaigns/1", People: 1204, ZoneName: "Asia/Tehran"}},
+		{"imports", "admin/imports", admin.Imports{Frame: f, New: "/new", Next: "/next", Imports: []admin.ImportLine{{URL: "/imports/1", Name: "list.csv", State: in(lang, "done", "پایان‌یافته"), Tone: "yes", When: in(lang, "yesterday", "دیروز"), Begun: true, Rows: 1204, Recorded: 1100, Waiting: 12}, {URL: "/imports/2", Name: "new.csv", State: in(lang, "not begun", "آغازنشده"), Tone: "ask"}}}},
+		{"import-new", "admin/import-new", admin.ImportUpload{Frame: f, Sheet: admin.Sheet{Action: "/imports/new", Faults: []admin.Fault{{Name: "file", Text: in(lang, "There is nothing in this file.", "در این پرونده چیزی نیست.")}}}, Back: "/imports", Most: 200}},
+		{"import-plan", "admin/import-plan", admin.ImportPlan{Frame: f, Title: "list.csv", Lead: in(lang, "About 1,204 rows.", "نزدیک به ۱۲۰۴ ردیف."), Sheet: admin.Sheet{Action: "/plan", Values: url.Values{"column.0": {"email"}}, Faults: []admin.Fault{{Name: "topics", Text: in(lang, "Please choose.", "لطفاً برگزینید.")}, {Name: "attribute.column.0", Text: in(lang, "No name.", "نام نیست.")}}},
+			Columns: []admin.ImportColumn{{N: 1, Name: "E-mail", Examples: []string{"sara@example.org"}, Field: "column.0", Attribute: "attribute.column.0"}, {N: 2, Field: "column.1", Attribute: "attribute.column.1"}}, Uses: []admin.Choice{{Value: "email", Label: in(lang, "e-mail", "ایمیل")}},
+			Dates: []admin.Choice{{Value: "iso", Label: "x"}}, Same: []admin.SameFile{{URL: "/imports/1", Text: in(lang, "It was imported before.", "پیش‌تر آورده شده است.")}}, Ask: "?", Throw: "/throw", Topics: []admin.Choice{{Value: "1", Label: dashboard.Topics[0].Name, Hint: in(lang, "A year.", "یک سال.")}},
+			EvidenceFields: admin.EvidenceFields{Bases: []admin.Choice{{Value: "explicit", Label: in(lang, "they said yes", "بله گفته‌اند")}}, Speaks: []admin.Choice{{Value: "en", Label: "English"}, {Value: "fa", Label: "فارسی"}}}}},
+		{"import", "admin/import", admin.ImportPage{Frame: f, Title: "list.csv", State: in(lang, "being read", "در حال خواندن"), Tone: "ask", When: in(lang, "now", "اکنون"), Lead: in(lang, "1,204 rows read.", "۱۲۰۴ ردیف خوانده شد."), Live: "/live", Acts: []admin.CampaignAct{{ID: "act-stop", Label: in(lang, "Stop", "نگه دار"), To: "/stop"}}, Begun: true, Size: 4000, Place: 1000,
+			Counts: importer.Counts{RowsRead: 1204, Recorded: 1100, Waiting: 100, Dropped: 2, Refused: 2}, Waiting: "/waiting", Topics: []string{dashboard.Topics[0].Name, dashboard.Topics[1].Name}, Basis: in(lang, "they said yes", "بله گفته‌اند"), Columns: []string{"E-mail"}, Until: asked, Download: "/report", Next: "/next",
+			Refusals: []admin.RefusalLine{{Line: 12, Place: "E-mail", Value: "sara@", Text: in(lang, "No address.", "نشانی نیست.")}, {Line: 14, Left: true, Text: in(lang, "Left.", "رفته است.")}}}},
+		{"import-waiting", "admin/import-waiting", admin.ImportWaiting{Frame: f, Title: "list.csv", Lead: in(lang, "12 rows.", "۱۲ ردیف."), Until: asked, Topics: []string{dashboard.Topics[0].Name}, Sheet: &admin.Sheet{Action: "/waiting"}, Drop: "/drop", Ask: "?", Back: "/imports/1", First: "/first",
+			Lines: []admin.WaitingLine{{Line: 12, Email: "sara@example.org", Name: "Sara", Lacks: in(lang, "the day is missing", "روز معلوم نیست")}}}},
 		{"log", "admin/log", admin.AuditLog{Frame: f, Next: "/log?before=1", First: "/log", Deeds: []admin.DeedLine{{At: asked, Who: "Mina", Text: in(lang, "Made the topic", "موضوع را ساخت"), Name: "letter"}}}},
 		{"parts", "admin/parts", admin.Parts{Frame: f, Sheet: sheet, Wrong: sheet, Changed: changed, Now: asked, Choices: []admin.Choice{{Value: "first", Label: in(lang, "The first", "نخست"), Hint: in(lang, "Usual.", "معمول.")}}}},
 	}
@@ -249,6 +261,7 @@ func bare() []sample {
 		{"", "admin/mailbox", admin.Mailbox{Selected: &admin.Letter{View: "text"}}},
 		{"", "admin/campaigns", admin.Campaigns{}}, {"", "admin/campaign-form", admin.CampaignForm{}}, {"", "admin/campaign", admin.CampaignPage{}}, {"", "admin/campaign-schedule", admin.SchedulePage{}},
 		{"", "admin/people", admin.People{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
+		{"", "admin/imports", admin.Imports{}}, {"", "admin/import-new", admin.ImportUpload{}}, {"", "admin/import-plan", admin.ImportPlan{Title: "x"}}, {"", "admin/import", admin.ImportPage{Title: "x"}}, {"", "admin/import-waiting", admin.ImportWaiting{}},
 	}
 }
 

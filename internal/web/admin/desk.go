@@ -48,7 +48,7 @@ func behind(method, path string, least account.Role, do func(*desk) error) actio
 
 // actions are all that there are.
 func actions() []action {
-	return slices.Concat(overviewActions(), topicActions(), peopleActions(), campaignActions(), auditActions(), partsActions())
+	return slices.Concat(overviewActions(), topicActions(), peopleActions(), importActions(), campaignActions(), auditActions(), partsActions())
 }
 
 // desk is one visit to a page of a brand.

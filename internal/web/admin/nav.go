@@ -18,6 +18,7 @@ var sections = []section{
 	{"topics", "/topics", account.Reader, "permission"},
 	{"people", "/people", account.Analyst, "people"},
 	{"suppressions", "/suppressions", account.Analyst, "people"},
+	{"imports", "/imports", account.Analyst, "people"},
 	{"campaigns", "/campaigns", account.Reader, "mail"},
 	{"log", "/log", account.Owner, "house"},
 	{"parts", "/parts", account.Owner, "house"},
