@@ -136,20 +136,28 @@ func count(tx *store.Tx, id uuid.UUID, n Counts, place, line int64) error {
 	return nil
 }
 
-// take does the rows that can be done together: those of one address follow each
-// other.
+// take does rows: of each address first the one that shows most, then what is
+// left of the rows, which finds the person as that one left them.
 func (r *reader) take(tx *store.Tx, all []*entry, refusals *[]*Refusal) (n Counts, err error) {
-	times := map[string]int{}
-	var turns [][]*entry
+	first := make(map[string]*entry, len(all))
 	for _, e := range all {
 		normal := e.person.Address.Normal
-		if times[normal] == len(turns) {
-			turns = append(turns, nil)
+		if f := first[normal]; f == nil || !r.shows(f) && r.shows(e) {
+			first[normal] = e
 		}
-		turns[times[normal]] = append(turns[times[normal]], e)
-		times[normal]++
+	}
+	turns := [2][]*entry{make([]*entry, 0, len(first)), nil}
+	for _, e := range all {
+		at := 0
+		if first[e.person.Address.Normal] != e {
+			at = 1
+		}
+		turns[at] = append(turns[at], e)
 	}
 	for _, turn := range turns {
+		if len(turn) == 0 {
+			continue
+		}
 		did, err := r.turn(tx, turn, refusals)
 		if err != nil {
 			return n, err
@@ -159,7 +167,10 @@ func (r *reader) take(tx *store.Tx, all []*entry, refusals *[]*Refusal) (n Count
 	return n, nil
 }
 
-// turn judges rows of different addresses, and does what is to be done.
+// shows: the row has all that shows a permission.
+func (r *reader) shows(e *entry) bool { return e.evidence.or(r.Plan.Evidence).lacks() == "" }
+
+// turn judges rows, and does what is to be done.
 func (r *reader) turn(tx *store.Tx, all []*entry, refusals *[]*Refusal) (n Counts, err error) {
 	before, err := r.look(tx, all)
 	if err != nil {
@@ -184,7 +195,7 @@ func (r *reader) turn(tx *store.Tx, all []*entry, refusals *[]*Refusal) (n Count
 			}
 		}
 		switch {
-		case len(e.open) > 0 && e.evidence.or(r.Plan.Evidence).lacks() == "":
+		case len(e.open) > 0 && r.shows(e):
 			granted = append(granted, e)
 		case len(e.open) > 0:
 			waiting = append(waiting, e)
@@ -380,14 +391,15 @@ func (r *reader) fill(tx *store.Tx, all []*entry) error {
 func (r *reader) fillIn(tx *store.Tx, all []*entry) error {
 	var ids []uuid.UUID
 	var changes []subscriber.Change
+	given := map[string]bool{} // by rows before: a person may be there several times
 	for _, e := range all {
-		c := subscriber.Change{Attributes: map[string]any{}}
-		if e.known.Name == "" && e.person.Name != "" {
-			c.Name = &e.person.Name
+		c, id := subscriber.Change{Attributes: map[string]any{}}, e.known.ID.String()
+		if e.known.Name == "" && e.person.Name != "" && !given[id] {
+			c.Name, given[id] = &e.person.Name, true
 		}
 		for _, name := range slices.Sorted(maps.Keys(e.person.Attributes)) {
-			if _, has := e.known.Attributes[name]; !has {
-				c.Attributes[name] = e.person.Attributes[name]
+			if _, has := e.known.Attributes[name]; !has && !given[id+name] {
+				c.Attributes[name], given[id+name] = e.person.Attributes[name], true
 			}
 		}
 		if c.Name != nil || len(c.Attributes) > 0 {

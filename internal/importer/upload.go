@@ -185,7 +185,9 @@ func (i *Import) store(ctx context.Context, db *store.DB, from int, parts [][]by
 	})
 }
 
-func partName(id uuid.UUID, n int) []byte { return binary.BigEndian.AppendUint64(id[:len(id):len(id)], uint64(n)) }
+func partName(id uuid.UUID, n int) []byte {
+	return binary.BigEndian.AppendUint64(id[:len(id):len(id)], uint64(n))
+}
 
 // file reads what is kept of the import from a place on.
 type file struct {
