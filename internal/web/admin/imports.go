@@ -404,6 +404,9 @@ type RefusalLine struct {
 	Left               bool
 }
 
+// ImportUse is what a column was said to hold.
+type ImportUse struct{ Name, Use string }
+
 // ImportPage is the page admin/import.
 type ImportPage struct {
 	Frame
@@ -423,7 +426,7 @@ type ImportPage struct {
 	Day       string
 	Source    string
 	Words     string
-	Columns   []string
+	Columns   []ImportUse
 	Until     time.Time // when the report is destroyed
 	Refusals  []RefusalLine
 	Download  string // address; empty: nothing to, or the visitor may not
@@ -455,7 +458,7 @@ func (d *desk) drawImport(id uuid.UUID, status int, fault string) error {
 			page.Next = d.to(importPath(i), "after", strconv.FormatInt(refusals[refusalsAtOnce-1].Line, 10))
 		}
 		for _, f := range refusals {
-			page.Refusals = append(page.Refusals, RefusalLine{f.Line, f.Place, f.Value, f.Text(d.l), f.Left})
+			page.Refusals = append(page.Refusals, RefusalLine{f.Line, short(f.Place), short(f.Value), f.Text(d.l), f.Left})
 		}
 		topics, err := i.Topics(tx)
 		if err != nil {
@@ -539,7 +542,7 @@ func (page *ImportPage) saysPlan(d *desk, i importer.Import) {
 		if c.Use == importer.Attribute {
 			use += " " + c.Attribute
 		}
-		page.Columns = append(page.Columns, fmt.Sprintf("%s: %s", name, use))
+		page.Columns = append(page.Columns, ImportUse{name, use})
 	}
 	if i.FinishedAt != nil {
 		page.Until = i.FinishedAt.Add(importer.RowsKept)

@@ -270,7 +270,7 @@ func TestAnImportIsWatchedLive(t *testing.T) {
 	p := w.tab()
 	p.signInByKeyboard(page + "/plan")
 	eval[bool](p, "document.querySelector('[name=topics]').click() || true")
-	eval[bool](p, "document.querySelector('#f-basis').value = 'import'")
+	eval[bool](p, "(document.querySelector('#f-basis').value = 'import', true)")
 	eval[bool](p, "(document.querySelector('#f-day').value = '2026-01-01', document.querySelector('#f-source').value = 'fair', true)")
 	eval[bool](p, "document.querySelector('#start').click() || true")
 	p.until("document.getElementById('ask').open && document.getElementById('ask').innerText.includes('3 rows')")
