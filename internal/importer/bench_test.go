@@ -38,7 +38,7 @@ func BenchmarkImport(b *testing.B) {
 				if got := w.work(i); got.Recorded != rows {
 					b.Fatal(got.told())
 				}
-				b.ReportMetric((used(w) - before).Seconds()*1e6/rows, "cpu-µs/row") // of this program and its database
+				b.ReportMetric((used(w)-before).Seconds()*1e6/rows, "cpu-µs/row") // of this program and its database
 			}
 			b.ReportMetric(float64(b.N)*rows/b.Elapsed().Seconds(), "rows/s")
 		})
