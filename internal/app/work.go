@@ -12,6 +12,7 @@ import (
 	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/event"
+	"assent/internal/importer"
 	"assent/internal/jobs"
 	"assent/internal/offer"
 	"assent/internal/sequence"
@@ -49,6 +50,8 @@ func (a *App) work() []jobs.Kind {
 		{Name: "sequences", Queue: jobs.QueueBulk, Lanes: lanes(2), Ready: a.enrollmentsDue, Handle: a.advance},
 		{Name: sequence.JobKind, Queue: jobs.QueueBulk, Handle: func(ctx context.Context, key string) (*time.Time, error) { return sequence.Work(ctx, a.DB, key) }},
 		{Name: campaign.JobKind, Queue: jobs.QueueBulk, Handle: func(ctx context.Context, key string) (*time.Time, error) { return campaign.Work(ctx, a.DB, key) }},
+		{Name: importer.JobKind, Queue: jobs.QueueBulk, Handle: func(ctx context.Context, key string) (*time.Time, error) { return importer.Work(ctx, a.DB, key) }},
+		{Name: "forget-imports", Queue: jobs.QueueService, Every: time.Hour, Handle: a.sweep(importer.Sweep)},
 		{Name: offer.JobKind, Queue: jobs.QueueBulk, Handle: a.issue},
 		{Name: "expire-consents", Queue: jobs.QueueService, Every: time.Minute, Handle: a.sweep(consent.ExpireDue)},
 		{Name: "forget-slots", Queue: jobs.QueueService, Every: time.Hour, Handle: a.sweep(delivery.SweepSlots)},

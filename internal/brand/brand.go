@@ -311,6 +311,16 @@ func Zone(name string) *time.Location {
 // key: the same person has unrelated hashes at two brands, and without the ring
 // nobody can try addresses.
 func (b Brand) AddressHash(tx *store.Tx, normal string) ([]byte, error) {
+	hash, err := b.AddressHasher(tx)
+	if err != nil {
+		return nil, err
+	}
+	return hash(normal), nil
+}
+
+// AddressHasher is AddressHash for many: the key is opened once. The func is for
+// one goroutine.
+func (b Brand) AddressHasher(tx *store.Tx) (func(normal string) []byte, error) {
 	if tx.Ring() == nil {
 		return nil, fmt.Errorf("hash an address: %w", errNoRing)
 	}
@@ -319,6 +329,9 @@ func (b Brand) AddressHash(tx *store.Tx, normal string) ([]byte, error) {
 		return nil, fmt.Errorf("open the address key of brand %s: %w", b.Slug, err)
 	}
 	h := hmac.New(sha256.New, key)
-	h.Write([]byte(normal))
-	return h.Sum(nil), nil
+	return func(normal string) []byte {
+		h.Reset()
+		h.Write([]byte(normal))
+		return h.Sum(nil)
+	}, nil
 }

@@ -46,8 +46,8 @@ const (
 
 // OnConsent is the listener of the consent kinds: a topic given enrolls the
 // person in the topic's sequences, and a permission that ends ends their
-// enrollments, both in the transaction of the event. A renewal does neither, and
-// nobody is enrolled in a sequence twice. Where a topic has no sequence, any
+// enrollments, both in the transaction of the event. A renewal does neither, nor
+// does what was brought along from another system, and nobody is enrolled in a sequence twice. Where a topic has no sequence, any
 // number of people who give it cost one question.
 func OnConsent(tx *store.Tx, facts []event.Event) error {
 	joining := map[[2]uuid.UUID][]uuid.UUID{} // by brand and topic
@@ -62,6 +62,9 @@ func OnConsent(tx *store.Tx, facts []event.Event) error {
 		}
 		switch e.Kind {
 		case event.ConsentGiven:
+			if e.Data["method"] == consent.MethodImport {
+				continue // a welcome is for who has just come
+			}
 			of := [2]uuid.UUID{e.BrandID, topic}
 			if joining[of] == nil {
 				order = append(order, of)

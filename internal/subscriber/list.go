@@ -139,13 +139,13 @@ func TagAll(tx *store.Tx, brandID uuid.UUID, ids []uuid.UUID, tags [][]string) (
 	if len(asked) == 0 {
 		return refused, nil
 	}
-	people, err := some(tx, "", "id", brandID, asked)
-	if err != nil {
-		return nil, err
+	var people []uuid.UUID
+	if err := tx.Raw("SELECT id FROM subscribers WHERE brand_id = ? AND id IN (?)", brandID, asked).Scan(&people).Error; err != nil {
+		return nil, fmt.Errorf("read subscribers: %w", err)
 	}
 	known := make(map[uuid.UUID]bool, len(people))
-	for _, s := range people {
-		known[s.ID] = true
+	for _, id := range people {
+		known[id] = true
 	}
 	var rows [][]any
 	for i, id := range ids {

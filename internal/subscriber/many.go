@@ -37,15 +37,17 @@ func EnsureAll(tx *store.Tx, b brand.Brand, all []New) ([]Outcome, error) {
 	out := make([]Outcome, len(all))
 	var rows [][]any
 	var hashes [][]byte
+	hash, err := b.AddressHasher(tx)
+	if err != nil {
+		return nil, err
+	}
 	for i, n := range all {
 		s, err := n.subscriber(b)
 		if err != nil {
 			out[i].Refused = err
 			continue
 		}
-		if s.AddressHash, err = b.AddressHash(tx, n.Address.Normal); err != nil {
-			return nil, err
-		}
+		s.AddressHash = hash(n.Address.Normal)
 		s.ID, s.CreatedAt, s.UpdatedAt = tx.NewID(), tx.Now(), tx.Now()
 		row, err := s.row()
 		if err != nil {
@@ -69,7 +71,7 @@ func EnsureAll(tx *store.Tx, b brand.Brand, all []New) ([]Outcome, error) {
 
 // meet puts those who were there already in the place of those not made.
 func meet(tx *store.Tx, b brand.Brand, out []Outcome, hashes [][]byte) error {
-	there, err := some(tx, "", "address_hash", b.ID, hashes)
+	there, err := byHash(tx, b.ID, hashes)
 	if err != nil {
 		return err
 	}
@@ -108,10 +110,29 @@ func facts(out []Outcome, kind string, data []map[string]any) []event.Event {
 	return all
 }
 
-// some reads subscribers of the brand by a column that has a unique index.
-func some[T any](tx *store.Tx, lock, column string, brandID uuid.UUID, values []T) ([]Subscriber, error) {
+// byHash looks once an address into the unique key (brand, hash), whatever the
+// planner knows of the table: for a list of hashes it would rather read all of
+// the brand's people, each time (OFFSET 0: it does not join them its own way).
+func byHash(tx *store.Tx, brandID uuid.UUID, hashes [][]byte) ([]Subscriber, error) {
+	wanted := make([][]any, len(hashes))
+	for i, h := range hashes {
+		wanted[i] = []any{h}
+	}
+	from, args := tx.Rows("v", "hash bytea", wanted)
 	var rows []Subscriber
-	err := tx.Raw("SELECT * FROM subscribers WHERE brand_id = ? AND "+column+" IN (?) ORDER BY id"+lock, brandID, values).Scan(&rows).Error
+	err := tx.Raw(tx.Pick(`SELECT s.* FROM `+from+` CROSS JOIN LATERAL (SELECT * FROM subscribers s WHERE s.brand_id = ? AND s.address_hash = v.hash OFFSET 0) AS s`,
+		`SELECT s.* FROM `+from+` CROSS JOIN subscribers s ON s.brand_id = ? AND s.address_hash = v.hash`), append(args, brandID)...).Scan(&rows).Error
+	return inUTC(rows, err)
+}
+
+// some reads subscribers of the brand by their ids.
+func some(tx *store.Tx, lock string, brandID uuid.UUID, ids []uuid.UUID) ([]Subscriber, error) {
+	var rows []Subscriber
+	err := tx.Raw("SELECT * FROM subscribers WHERE brand_id = ? AND id IN (?) ORDER BY id"+lock, brandID, ids).Scan(&rows).Error
+	return inUTC(rows, err)
+}
+
+func inUTC(rows []Subscriber, err error) ([]Subscriber, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read subscribers: %w", err)
 	}
@@ -124,7 +145,7 @@ func some[T any](tx *store.Tx, lock, column string, brandID uuid.UUID, values []
 // LockAll is Lock for many, in the order of their ids. Who is not of the brand
 // is not in the answer.
 func LockAll(tx *store.Tx, brandID uuid.UUID, ids []uuid.UUID) (map[uuid.UUID]Subscriber, error) {
-	rows, err := some(tx, lockClause(tx), "id", brandID, ids)
+	rows, err := some(tx, lockClause(tx), brandID, ids)
 	found := make(map[uuid.UUID]Subscriber, len(rows))
 	for _, s := range rows {
 		found[s.ID] = s
@@ -176,4 +197,28 @@ func UpdateAll(tx *store.Tx, b brand.Brand, ids []uuid.UUID, changes []Change) (
 		return nil, fmt.Errorf("update subscribers: %w", err)
 	}
 	return out, event.RecordAll(tx, facts(out, event.SubscriberChanged, data))
+}
+
+// Check says what is wrong with somebody and their tags, as Ensure and AddTags
+// would, without asking the database.
+func (n New) Check(b brand.Brand, tags []string) error {
+	if _, err := n.subscriber(b); err != nil {
+		return err
+	}
+	_, err := cleanTags(tags)
+	return err
+}
+
+// ByHashes finds the subscribers with the addresses, by their keyed hash. It
+// reads a unique key once an address.
+func ByHashes(tx *store.Tx, brandID uuid.UUID, hashes [][]byte) (map[string]Subscriber, error) {
+	if len(hashes) == 0 {
+		return map[string]Subscriber{}, nil
+	}
+	rows, err := byHash(tx, brandID, hashes)
+	found := make(map[string]Subscriber, len(rows))
+	for _, s := range rows {
+		found[string(s.AddressHash)] = s
+	}
+	return found, err
 }

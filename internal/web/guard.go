@@ -45,10 +45,7 @@ func bounds(next echo.HandlerFunc) echo.HandlerFunc {
 		if !IsText(r.URL.Path) || !textQuery(r.URL) {
 			return problem.New(problem.Malformed, "problem.malformed")
 		}
-		most := int64(BodyMax)
-		if larger, ok := largerBodies[r.URL.Path]; ok {
-			most = larger
-		}
+		most := bodyMax(r.URL.Path)
 		if r.ContentLength > most {
 			return problem.New(problem.TooLarge, "problem.too-large")
 		}
@@ -58,6 +55,23 @@ func bounds(next echo.HandlerFunc) echo.HandlerFunc {
 		return next(c)
 	}
 }
+
+func bodyMax(path string) int64 {
+	if larger, ok := largerBodies[path]; ok {
+		return larger
+	}
+	if strings.HasPrefix(path, "/admin/b/") && strings.HasSuffix(path, uploadPath) && strings.Count(path, "/") == 5 {
+		return UploadMax
+	}
+	return BodyMax
+}
+
+// UploadMax is the most that a file which the team brings may have, in bytes,
+// with the form around it.
+const UploadMax = 201 << 20
+
+// uploadPath is the one form of a brand that takes a file.
+const uploadPath = "/imports/new"
 
 // largerBodies are the addresses that take more than BodyMax, in bytes. None of
 // them reads a body before it knows who sends it.

@@ -14,6 +14,7 @@ import (
 
 	"assent/internal/consent"
 	"assent/internal/i18n"
+	"assent/internal/importer"
 	"assent/internal/problem"
 	"assent/internal/web"
 	"assent/internal/web/admin"
@@ -202,7 +203,7 @@ func deskSamples(lang string) []sample {
 		plotted.Growth.Bins = append(plotted.Growth.Bins, admin.PlotBin{Short: l.ShortDate(at, tehran), Long: l.Date(at, tehran), Cells: []admin.PlotCell{{Label: in(lang, "signed up", "ثبت‌نام"), N: int64(300*i + 20)}, {Label: in(lang, "by form", "با فرم"), N: int64(170 * i)}}})
 	}
 	plotted.Sending, plotted.Leaving = plotted.Growth, admin.Plot{ID: "plot-leaving", Title: in(lang, "Leavers", "ترک‌کنندگان"), Empty: true, Lines: []admin.PlotLine{{Label: in(lang, "taken back", "پس‌گرفته"), Look: "no"}}}
-	plotted.Sending.ID = "plot-sending"
+	plotted.Sending.ID, plotted.Sending.Title = "plot-sending", in(lang, "Sent", "فرستاده‌شده")
 	plotted.Rates = []admin.Rate{{Label: in(lang, "opened", "بازشده"), Text: in(lang, "22.0%", "۲۲٫۰٪"), Base: in(lang, "220 of 1,000", "۲۲۰ از ۱٬۰۰۰")}}
 	alarmed := admin.AlarmLine{ID: "alarm-1", Title: l.T("admin.alarm.leavers"), Numbers: in(lang, "60 of 1,000 mails", "۶۰ مورد از ۱٬۰۰۰ نامه"), Now: in(lang, "70 of 1,000 mails", "۷۰ مورد از ۱٬۰۰۰ نامه"), Usual: in(lang, "120 of 30,000", "۱۲۰ از ۳۰٬۰۰۰"), Began: asked,
 		Do: []string{in(lang, "Read the last mail.", "آخرین نامه را بخوانید.")}, Links: []admin.NavItem{{Label: l.T("admin.nav.campaigns"), URL: "/campaigns"}}, Acknowledge: &admin.Sheet{}, To: "/alarms/1/acknowledge"}
@@ -285,6 +286,17 @@ func deskSamples(lang string) []sample {
 			Acts: []admin.CampaignAct{{ID: "pause", Label: in(lang, "Pause", "توقف"), To: "/pause", Sheet: sheet}}, Redeem: &admin.Sheet{Action: "/redeem", Page: "/redeem", Values: url.Values{"code": {"NAR-7Q2K-4MXD-H8TE"}}, Faults: []admin.Fault{{Name: "anyway", Text: in(lang, "It is somebody else’s.", "از دیگری است.")}}}, Anyway: true}},
 		{"offer-codes", "admin/offer-codes", admin.OfferCodes{Frame: f, Title: in(lang, "Thanks 2026", "سپاس ۱۴۰۵"), Filter: admin.Sheet{Action: "/codes", Values: url.Values{"q": {"NAR"}}}, All: "/codes", Back: "/offers/1", Next: "/next", Language: lang,
 			Codes: []admin.CodeRow{{Code: "NAR-7Q2K-4MXD-H8TE", Person: "/people/1", Email: "sara@example.org", Name: in(lang, "Sara", "سارا"), State: in(lang, "redeemed", "به‌کاررفته"), Tone: "yes", Order: "BB-1001", Issued: asked, Until: asked, Redeemed: &asked}}}},
+		{"imports", "admin/imports", admin.Imports{Frame: f, New: "/new", Next: "/next", Imports: []admin.ImportLine{{URL: "/imports/1", Name: "list.csv", State: in(lang, "done", "پایان‌یافته"), Tone: "yes", When: in(lang, "yesterday", "دیروز"), Begun: true, Rows: 1204, Recorded: 1100, Waiting: 12}, {URL: "/imports/2", Name: "new.csv", State: in(lang, "not begun", "آغازنشده"), Tone: "ask"}}}},
+		{"import-new", "admin/import-new", admin.ImportUpload{Frame: f, Sheet: admin.Sheet{Action: "/imports/new", Faults: []admin.Fault{{Name: "file", Text: in(lang, "There is nothing in this file.", "در این پرونده چیزی نیست.")}}}, Back: "/imports", Most: 200}},
+		{"import-plan", "admin/import-plan", admin.ImportPlan{Frame: f, Title: "list.csv", Lead: in(lang, "About 1,204 rows.", "نزدیک به ۱۲۰۴ ردیف."), Sheet: admin.Sheet{Action: "/plan", Values: url.Values{"column.0": {"email"}}, Faults: []admin.Fault{{Name: "topics", Text: in(lang, "Please choose.", "لطفاً برگزینید.")}, {Name: "attribute.column.0", Text: in(lang, "No name.", "نام نیست.")}}},
+			Columns: []admin.ImportColumn{{N: 1, Name: "E-mail", Examples: []string{"sara@example.org"}, Field: "column.0", Attribute: "attribute.column.0"}, {N: 2, Field: "column.1", Attribute: "attribute.column.1"}}, Uses: []admin.Choice{{Value: "email", Label: in(lang, "e-mail", "ایمیل")}},
+			Dates: []admin.Choice{{Value: "iso", Label: "x"}}, Same: []admin.SameFile{{URL: "/imports/1", Text: in(lang, "It was imported before.", "پیش‌تر آورده شده است.")}}, Ask: "?", Throw: "/throw", Topics: []admin.Choice{{Value: "1", Label: dashboard.Topics[0].Name, Hint: in(lang, "A year.", "یک سال.")}},
+			EvidenceFields: admin.EvidenceFields{Bases: []admin.Choice{{Value: "explicit", Label: in(lang, "they said yes", "بله گفته‌اند")}}, Speaks: []admin.Choice{{Value: "en", Label: "English"}, {Value: "fa", Label: "فارسی"}}}}},
+		{"import", "admin/import", admin.ImportPage{Frame: f, Title: "list.csv", State: in(lang, "being read", "در حال خواندن"), Tone: "ask", When: in(lang, "now", "اکنون"), Lead: in(lang, "1,204 rows read.", "۱۲۰۴ ردیف خوانده شد."), Live: "/live", Acts: []admin.CampaignAct{{ID: "act-stop", Label: in(lang, "Stop", "نگه دار"), To: "/stop"}}, Begun: true, Size: 4000, Place: 1000,
+			Counts: importer.Counts{RowsRead: 1204, Recorded: 1100, Waiting: 100, Dropped: 2, Refused: 2}, Waiting: "/waiting", Topics: []string{dashboard.Topics[0].Name, dashboard.Topics[1].Name}, Basis: in(lang, "they said yes", "بله گفته‌اند"), Columns: []admin.ImportUse{{Name: "E-mail", Use: in(lang, "e-mail", "ایمیل")}}, Until: asked, Download: "/report", Next: "/next",
+			Refusals: []admin.RefusalLine{{Line: 12, Place: "E-mail", Value: "sara@", Text: in(lang, "No address.", "نشانی نیست.")}, {Line: 14, Left: true, Text: in(lang, "Left.", "رفته است.")}}}},
+		{"import-waiting", "admin/import-waiting", admin.ImportWaiting{Frame: f, Title: "list.csv", Lead: in(lang, "12 rows.", "۱۲ ردیف."), Until: asked, Topics: []string{dashboard.Topics[0].Name}, Sheet: &admin.Sheet{Action: "/waiting"}, Drop: "/drop", Ask: "?", Back: "/imports/1", First: "/first",
+			Lines: []admin.QuarantineLine{{Line: 12, Email: "sara@example.org", Name: "Sara", Lacks: in(lang, "the day is missing", "روز معلوم نیست")}}}},
 		{"log", "admin/log", admin.AuditLog{Frame: f, Next: "/log?before=1", First: "/log", Deeds: []admin.DeedLine{{At: asked, Who: "Mina", Text: in(lang, "Made the topic", "موضوع را ساخت"), Name: "letter"}}}},
 		{"help", "admin/help", helpStart(f, lang)},
 		{"help-page", "admin/help-page", admin.HelpPage{Frame: f, Title: helpBook(lang)[0].Title, Lead: "<p>…</p>", Sections: []admin.HelpSection{{ID: "one", Title: "1"}, {ID: "two", Title: "2"}, {ID: "three", Title: "3", Body: "<p>…</p>"}}, Words: true,
@@ -368,6 +380,7 @@ func bare() []sample {
 		{"", "admin/offers", admin.Offers{}}, {"", "admin/offer-form", admin.OfferForm{}}, {"", "admin/offer", admin.OfferPage{}}, {"", "admin/offer-codes", admin.OfferCodes{}},
 		{"", "admin/people", admin.People{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
 		{"", "admin/sending", admin.Sending{}}, {"", "admin/sending-test", admin.TrialPage{}}, {"", "admin/sending-domain", admin.DomainCheck{}}, {"", "admin/messages", admin.Messages{}}, {"", "admin/message", admin.MessagePage{Title: "x"}}, {"", "admin/queues", admin.Queues{}},
+		{"", "admin/imports", admin.Imports{}}, {"", "admin/import-new", admin.ImportUpload{}}, {"", "admin/import-plan", admin.ImportPlan{Title: "x"}}, {"", "admin/import", admin.ImportPage{Title: "x"}}, {"", "admin/import-waiting", admin.ImportWaiting{}},
 	}
 }
 

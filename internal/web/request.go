@@ -2,6 +2,8 @@ package web
 
 import (
 	"errors"
+	"io"
+	"mime/multipart"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -76,6 +78,73 @@ func Form(c echo.Context) (url.Values, error) {
 		}
 	}
 	return r.PostForm, nil
+}
+
+// uploadPause is how long a client that sends a file may be silent.
+const uploadPause = 30 * time.Second
+
+// Upload reads a form with files as it comes, so that no file is ever whole in
+// memory. Its fields are there for Form afterwards; each file goes to take,
+// with those fields that stand before it in the form. A slow upload may last.
+func Upload(c echo.Context, take func(field, name string, file io.Reader) error) error {
+	r := c.Request()
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return problem.New(problem.Malformed, "problem.malformed").Because(err)
+	}
+	control := http.NewResponseController(c.Response())
+	values, room := url.Values{}, int64(BodyMax)
+	r.PostForm, r.Form, r.MultipartForm = values, values, &multipart.Form{Value: values}
+	for {
+		part, err := parts.NextPart()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return broken(err)
+		}
+		in := &patient{part, control}
+		if part.FileName() != "" {
+			if err := take(part.FormName(), part.FileName(), in); err != nil {
+				return broken(err)
+			}
+			continue
+		}
+		text, err := io.ReadAll(io.LimitReader(in, room+1))
+		if err != nil {
+			return broken(err)
+		}
+		if room -= int64(len(text)); room < 0 {
+			return problem.New(problem.TooLarge, "problem.too-large")
+		}
+		values.Add(part.FormName(), string(text))
+	}
+}
+
+// broken tells a form that ends too early from our own failures.
+func broken(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return problem.New(problem.Malformed, "problem.malformed").Because(err)
+	}
+	return err
+}
+
+// patient puts the end of the request off as long as something comes. The answer
+// has its time from then on.
+type patient struct {
+	io.Reader
+	control *http.ResponseController
+}
+
+// Read implements io.Reader.
+func (p *patient) Read(b []byte) (int, error) {
+	if err := p.control.SetReadDeadline(time.Now().Add(uploadPause)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	if err := p.control.SetWriteDeadline(time.Now().Add(2 * uploadPause)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	return p.Reader.Read(b)
 }
 
 // ClientIP is the client's address: the peer's, or what a trusted proxy said.

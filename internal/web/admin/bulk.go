@@ -13,6 +13,7 @@ import (
 
 	"assent/internal/account"
 	"assent/internal/consent"
+	"assent/internal/importer"
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
@@ -197,7 +198,7 @@ func (d *desk) exportRows(ctx context.Context, out *csv.Writer, f subscriber.Fil
 				return err
 			}
 			for i, l := range lines {
-				row := []string{cell(l.Email), cell(l.Name), found[i].Language, l.Since.UTC().Format(time.RFC3339), cell(strings.Join(l.Tags, "; "))}
+				row := []string{importer.Plain(l.Email), importer.Plain(l.Name), found[i].Language, l.Since.UTC().Format(time.RFC3339), importer.Plain(strings.Join(l.Tags, "; "))}
 				for _, t := range topics {
 					state := ""
 					for _, p := range l.Permissions {
@@ -218,13 +219,4 @@ func (d *desk) exportRows(ctx context.Context, out *csv.Writer, f subscriber.Fil
 			return err
 		}
 	}
-}
-
-// cell is text for a spreadsheet: what it would take for a formula has an
-// apostrophe before it (OWASP, CSV injection).
-func cell(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
-	}
-	return text
 }

@@ -23,6 +23,7 @@ var sections = []section{
 	{"forms", "/forms", account.Reader, "permission"},
 	{"people", "/people", account.Analyst, "people"},
 	{"suppressions", "/suppressions", account.Analyst, "people"},
+	{"imports", "/imports", account.Analyst, "people"},
 	{"campaigns", "/campaigns", account.Reader, "mail"},
 	{"settings", "/settings", account.Owner, "house"},
 	{"team", "/team", account.Owner, "house"},
