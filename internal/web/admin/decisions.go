@@ -6,10 +6,12 @@ import (
 
 	"github.com/google/uuid"
 
+	"assent/internal/account"
 	"assent/internal/alarm"
 	"assent/internal/campaign"
 	"assent/internal/delivery"
 	"assent/internal/event"
+	"assent/internal/importer"
 	"assent/internal/store"
 )
 
@@ -24,7 +26,7 @@ type Decision struct {
 
 // matters are all that can wait for a decision, the gravest first. Each says
 // what there is of it at the brand now, at the cost of an index or of a few rows.
-var matters = []func(*desk, *store.Tx, numbers) ([]Decision, error){alarming, stopped, uncertain, pausedCampaigns, untried}
+var matters = []func(*desk, *store.Tx, numbers) ([]Decision, error){alarming, stopped, uncertain, pausedCampaigns, quarantined, untried}
 
 // decisions are what needs somebody now.
 func (d *desk) decisions(tx *store.Tx, n numbers) (all []Decision, err error) {
@@ -135,4 +137,26 @@ func untried(d *desk, tx *store.Tx, _ numbers) ([]Decision, error) {
 		return nil, err
 	}
 	return []Decision{{"ask", d.l.T("admin.decide.untried"), d.l.T("admin.decide.untried-more"), d.place("sending"), d.l.T("admin.decide.try")}}, nil
+}
+
+// importsLooked is how many of the newest imports are asked for rows that wait.
+const importsLooked = 20
+
+// quarantined are the imports with rows that nobody has given evidence for.
+func quarantined(d *desk, tx *store.Tx, _ numbers) (all []Decision, err error) {
+	found, err := importer.List(tx, d.brand.ID, uuid.Nil, importsLooked)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range found {
+		if i.Waiting == 0 || i.State == importer.Running || i.State == importer.Releasing {
+			continue
+		}
+		one := Decision{Tone: "ask", Text: d.l.N("admin.decide.quarantined", i.Waiting, "Name", i.Name), More: d.l.T("admin.decide.quarantined-more"), Label: d.l.T("admin.decide.evidence")}
+		if d.may(account.Marketer) {
+			one.URL = d.to("/imports/" + i.ID.String())
+		}
+		all = append(all, one)
+	}
+	return all, nil
 }

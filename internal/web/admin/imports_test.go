@@ -130,6 +130,7 @@ func TestAListThroughThePages(t *testing.T) {
 		clicks.Wait()
 		w.read(page)
 		shown := b.mustShow(page, "One of 5 rows brought a new permission.", "One row came without evidence and waits.", "took their permission back", "at most 120 characters", "a domain after it", "=HYPERLINK(1)").body
+		b.mustShow(overview, "waits for evidence of a permission", "Give evidence", page)
 		if strings.Contains(shown, "<b>Sara") {
 			t.Error("markup of a list is markup of ours")
 		}
