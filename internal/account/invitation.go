@@ -76,7 +76,7 @@ func Invite(tx *store.Tx, n NewInvitation) (Invitation, string, error) {
 		return Invitation{}, "", err
 	}
 	var open int64
-	if err := tx.Raw("SELECT count(*) FROM invitations WHERE brand_id = ? AND accepted_at IS NULL AND revoked_at IS NULL", n.BrandID).Scan(&open).Error; err != nil {
+	if err := tx.Raw("SELECT count(*) FROM invitations WHERE brand_id = ? AND accepted_at IS NULL AND revoked_at IS NULL AND email <> ?", n.BrandID, email).Scan(&open).Error; err != nil {
 		return Invitation{}, "", fmt.Errorf("count open invitations: %w", err)
 	}
 	if open >= InvitationsOpen {

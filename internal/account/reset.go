@@ -37,6 +37,9 @@ func AskReset(tx *store.Tx, email string) (u User, token string, ok bool, err er
 	if err != nil {
 		return User{}, "", false, err
 	}
+	if _, err := tx.Run("UPDATE users SET updated_at = updated_at WHERE id = ?", u.ID); err != nil { // others who ask for the same wait here
+		return User{}, "", false, fmt.Errorf("hold an account: %w", err)
+	}
 	var n int64
 	if err := tx.Raw("SELECT count(*) FROM password_resets WHERE user_id = ? AND created_at > ?", u.ID, tx.Now().Add(-time.Hour)).Scan(&n).Error; err != nil {
 		return User{}, "", false, fmt.Errorf("count links for a new password: %w", err)

@@ -25,6 +25,19 @@ func Members(tx *store.Tx, brandID uuid.UUID) ([]Member, error) {
 	return all, nil
 }
 
+// LockRole is the role that a user has at a brand, held until the end of the
+// transaction; empty: none.
+func LockRole(tx *store.Tx, brandID, userID uuid.UUID) (Role, error) {
+	var found []Role
+	if err := tx.Raw("SELECT role FROM memberships WHERE user_id = ? AND brand_id = ?"+tx.ForUpdate(), userID, brandID).Scan(&found).Error; err != nil {
+		return "", fmt.Errorf("ask for a role: %w", err)
+	}
+	if len(found) == 0 {
+		return "", nil
+	}
+	return found[0], nil
+}
+
 // ChangeRole gives somebody of the team another role. Who is none of it is
 // problem.NotFound; the last owner stays one (problem.Conflict).
 func ChangeRole(tx *store.Tx, brandID, userID uuid.UUID, role Role) (before Role, err error) {

@@ -26,6 +26,7 @@ package alarm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -166,19 +167,21 @@ func Watch(ctx context.Context, db *store.DB) error {
 	if err := db.Read(ctx, func(tx *store.Tx) (err error) { all, err = brand.List(tx); return err }); err != nil {
 		return err
 	}
+	var failed error // of one brand, which is no reason not to look at the others
 	for _, b := range all {
-		if err := db.Write(ctx, func(tx *store.Tx) error { return watch(tx, b.ID) }); err != nil {
-			return fmt.Errorf("look for alarms at %s: %w", b.Slug, err)
+		var figures map[Kind]map[Span]Figures
+		err := db.Read(ctx, func(tx *store.Tx) (err error) { figures, err = Look(tx, b.ID); return err })
+		if err == nil {
+			err = db.Write(ctx, func(tx *store.Tx) error { return watch(tx, b.ID, figures) })
+		}
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("look for alarms at %s: %w", b.Slug, err))
 		}
 	}
-	return nil
+	return failed
 }
 
-func watch(tx *store.Tx, brandID uuid.UUID) error {
-	figures, err := Look(tx, brandID)
-	if err != nil {
-		return err
-	}
+func watch(tx *store.Tx, brandID uuid.UUID, figures map[Kind]map[Span]Figures) error {
 	open, err := Opened(tx, brandID)
 	if err != nil {
 		return err

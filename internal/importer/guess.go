@@ -17,7 +17,10 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-const sniffRows = 20
+const (
+	sniffRows = 20
+	sniffMost = 1000 // rows read to find as many that hold something
+)
 
 // separatorOf is the one by which the first rows fall into the same number of
 // cells, the more the better; a comma where none divides them.
@@ -64,7 +67,7 @@ const headRows = 6
 func Look(tx *store.Tx, i Import) (h Head, err error) {
 	t := newTable(i.openAt(tx, 0), i.Separator[0])
 	var rows [][]string
-	for len(rows) < sniffRows {
+	for n := 0; len(rows) < sniffRows && n < sniffMost; n++ {
 		cells, fault, err := t.next()
 		if errors.Is(err, io.EOF) {
 			break

@@ -292,7 +292,7 @@ func Sweep(tx *store.Tx, limit int) (int, error) {
 	var all []Import
 	now := tx.Now()
 	err := tx.Raw(`SELECT * FROM imports i WHERE (state = ? AND updated_at < ?) OR (state IN (?, ?) AND updated_at < ?)
-		OR (state = ? AND finished_at < ? AND (waiting > 0 OR EXISTS (SELECT 1 FROM import_refusals r WHERE r.import_id = i.id))) LIMIT ?`,
+		OR (state = ? AND finished_at < ? AND (waiting > 0 OR EXISTS (SELECT 1 FROM import_refusals r WHERE r.import_id = i.id))) LIMIT ?`+tx.ForUpdate(),
 		Uploading, now.Add(-uploadKept), Ready, Stopped, now.Add(-fileKept), Done, now.Add(-RowsKept), limit).Scan(&all).Error
 	if err != nil {
 		return 0, fmt.Errorf("look for old imports: %w", err)

@@ -88,7 +88,7 @@ func (r *reader) readSome(tx *store.Tx) (again bool, err error) {
 	var entries []*entry
 	var refusals []*Refusal
 	line, over := r.Line, false
-	for len(entries)+len(refusals) < r.atOnce() {
+	for n := 0; len(entries)+len(refusals) < r.atOnce() && n < 10*r.atOnce(); n++ { // empty rows count, too
 		cells, fault, err := t.next()
 		if over = errors.Is(err, io.EOF); over {
 			break

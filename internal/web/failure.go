@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -180,7 +181,7 @@ func rescue(next echo.HandlerFunc) echo.HandlerFunc {
 // handle is Echo's error handler: it logs once and answers.
 func (e *edge) handle(err error, c echo.Context) {
 	f := Classify(err)
-	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
+	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil || c.Response().Committed && hungUp(err) {
 		f.Status = statusGone
 	}
 	Log(c, f)
@@ -193,6 +194,12 @@ func (e *edge) handle(err error, c echo.Context) {
 	if err := e.answer(c, f); err != nil {
 		e.log.ErrorContext(c.Request().Context(), "could not tell a failure", "request", RequestID(c), "err", err)
 	}
+}
+
+// hungUp tells whether an answer could not be written because nobody was there
+// to read it any more.
+func hungUp(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 func (e *edge) answer(c echo.Context, f Failure) error {

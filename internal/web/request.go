@@ -103,6 +103,9 @@ func Upload(c echo.Context, take func(field, name string, file io.Reader) error)
 		if err != nil {
 			return broken(err)
 		}
+		if room -= int64(len(part.FormName()) + partCost); room < 0 {
+			return problem.New(problem.TooLarge, "problem.too-large")
+		}
 		in := &patient{part, control}
 		if part.FileName() != "" {
 			if err := take(part.FormName(), part.FileName(), in); err != nil {
@@ -120,6 +123,10 @@ func Upload(c echo.Context, take func(field, name string, file io.Reader) error)
 		values.Add(part.FormName(), string(text))
 	}
 }
+
+// partCost is what a part costs beside its text, in bytes: many that are empty
+// are too much, too.
+const partCost = 64
 
 // broken tells a form that ends too early from our own failures.
 func broken(err error) error {

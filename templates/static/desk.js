@@ -11,8 +11,10 @@
   const place = (form) => `draft ${user} ${form.elements.page?.value}`;
   if (user) {
     const done = new URLSearchParams(location.search).has('did'); // a form was taken
+    const sent = done && sessionStorage.getItem('sent');
+    sessionStorage.removeItem('sent');
     for (const key of Object.keys(sessionStorage)) {
-      if (key.startsWith('draft ') && (done || !key.startsWith(`draft ${user} `))) sessionStorage.removeItem(key);
+      if (key.startsWith('draft ') && (key === sent || !key.startsWith(`draft ${user} `))) sessionStorage.removeItem(key);
     }
   }
   async function bringBack(form) {
@@ -42,6 +44,7 @@
       timer = 0;
       const now = typed(form);
       if (now === kept) return;
+      if (under) { timer = setTimeout(send, pause); return; } // one after the other: the last typed is the last kept
       try {
         const answer = await fetch(form.dataset.draft, { method: 'POST', body: new URLSearchParams(now), credentials: 'same-origin', keepalive: now.length < 60000, redirect: 'error', signal: (under = new AbortController()).signal });
         if (!answer.ok) throw new Error(String(answer.status));
@@ -54,6 +57,8 @@
         sessionStorage.setItem(place(form), now);
         if (saved) { saved.textContent = saved.dataset.lost || ''; saved.classList.add('no'); }
         timer = setTimeout(send, 5 * pause); // the network is away: again, until it is back
+      } finally {
+        under = null;
       }
     }
     bringBack(form).catch(() => { /* the network is away; it waits on */ });
@@ -61,7 +66,9 @@
     form.addEventListener('submit', (e) => { // what is sent is no draft any more; what the server does not get waits here
       if (e.defaultPrevented || e.submitter?.formTarget) return;
       const now = typed(form);
-      if (now !== kept) sessionStorage.setItem(place(form), now);
+      sessionStorage.setItem('sent', place(form));
+      if (e.submitter?.name === 'drop') sessionStorage.removeItem(place(form));
+      else if (now !== kept) sessionStorage.setItem(place(form), now);
       clearTimeout(timer);
       timer = 0;
       under?.abort(); // or the draft would outlive what is saved

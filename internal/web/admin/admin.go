@@ -95,6 +95,7 @@ type house struct {
 	shown    memo[string, []consent.Shown]
 
 	histories memo[seriesKey, series]
+	waiting   memo[uuid.UUID, int64] // mails, by stream
 	flows     memo[uuid.UUID, []delivery.Flow]
 	houses    memo[uuid.UUID, houseWork]
 	trials    *web.Limiter

@@ -17,6 +17,7 @@ import (
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
+	"assent/internal/web"
 )
 
 // Bulk is the page admin/people-bulk: what is about to be done to many people,
@@ -139,15 +140,22 @@ func exportPeople(d *desk) error {
 	ctx := d.c.Request().Context()
 	var f subscriber.Filter
 	var topics []consent.Topic
-	err = d.h.DB.Write(ctx, func(tx *store.Tx) error {
+	var n int64
+	err = d.read(func(tx *store.Tx) error {
 		if f, err = d.crowd(tx, form.Values); err != nil {
 			return err
 		}
 		if topics, err = consent.AllTopics(tx, d.brand.ID); err != nil {
 			return err
 		}
-		n, err := subscriber.Count(tx, d.brand.ID, f)
-		if err != nil {
+		n, err = subscriber.Count(tx, d.brand.ID, f)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = d.h.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := d.still(tx); err != nil {
 			return err
 		}
 		return account.Note(tx, account.Deed{BrandID: d.brand.ID, UserID: &d.User.ID, What: "people.export", Detail: map[string]any{"count": n}})
@@ -174,49 +182,59 @@ func exportPeople(d *desk) error {
 	return d.exportRows(ctx, out, f, topics)
 }
 
-// exportAtOnce is how many people one transaction reads.
-const exportAtOnce = 500
+// exportAtOnce is how many people one transaction reads, and exportPatience how
+// long a reader may take for them.
+const (
+	exportAtOnce   = 500
+	exportPatience = time.Minute
+)
 
-// exportRows writes page after page. An error after the first page can be told
-// by an answer that breaks off only.
+// exportRows writes page after page, no transaction being open meanwhile. What
+// fails after the first page breaks the answer off, so that nobody takes a part
+// for the whole.
 func (d *desk) exportRows(ctx context.Context, out *csv.Writer, f subscriber.Filter, topics []consent.Topic) error {
+	control := http.NewResponseController(d.c.Response())
 	for cursor := ""; ; {
+		var rows [][]string
 		err := d.h.DB.Read(ctx, func(tx *store.Tx) error {
 			found, next, err := subscriber.List(tx, d.brand.ID, f, cursor, exportAtOnce)
+			if err != nil {
+				return err
+			}
 			cursor = next
-			if err != nil {
-				return err
-			}
-			lines, err := d.personLinesFor(tx, found, topics, func(_ consent.Topic, p consent.Permission, _ time.Time) PermissionChip {
-				state := p.State
-				if consent.InForce(state) && !p.InForce(tx.Now()) {
-					state = consent.Expired
-				}
-				return PermissionChip{State: string(state), Topic: p.TopicID.String()}
-			})
-			if err != nil {
-				return err
-			}
-			for i, l := range lines {
-				row := []string{importer.Plain(l.Email), importer.Plain(l.Name), found[i].Language, l.Since.UTC().Format(time.RFC3339), importer.Plain(strings.Join(l.Tags, "; "))}
-				for _, t := range topics {
-					state := ""
-					for _, p := range l.Permissions {
-						if p.Topic == t.ID.String() {
-							state = p.State
-						}
-					}
-					row = append(row, state)
-				}
-				if err := out.Write(row); err != nil {
-					return err
-				}
-			}
-			out.Flush()
-			return out.Error()
-		})
-		if err != nil || cursor == "" {
+			rows, err = d.exportPage(tx, found, topics)
 			return err
+		})
+		if err != nil {
+			web.Log(d.c, web.Classify(err))
+			panic(http.ErrAbortHandler)
+		}
+		_ = control.SetWriteDeadline(time.Now().Add(exportPatience)) // not every writer has one
+		if out.WriteAll(rows) != nil || cursor == "" {
+			return nil // written, or whoever asked has gone
 		}
 	}
+}
+
+func (d *desk) exportPage(tx *store.Tx, found []subscriber.Subscriber, topics []consent.Topic) (rows [][]string, err error) {
+	lines, err := d.personLinesFor(tx, found, topics, func(t consent.Topic, p consent.Permission, now time.Time) PermissionChip {
+		state := p.State
+		if consent.InForce(state) && !p.InForce(now) {
+			state = consent.Expired
+		}
+		return PermissionChip{Topic: t.ID.String(), State: string(state)}
+	})
+	for i, l := range lines {
+		row := []string{importer.Plain(l.Email), importer.Plain(l.Name), found[i].Language, l.Since.UTC().Format(time.RFC3339), importer.Plain(strings.Join(l.Tags, "; "))}
+		for _, t := range topics {
+			at := slices.IndexFunc(l.Permissions, func(p PermissionChip) bool { return p.Topic == t.ID.String() })
+			state := ""
+			if at >= 0 {
+				state = l.Permissions[at].State
+			}
+			row = append(row, state)
+		}
+		rows = append(rows, row)
+	}
+	return rows, err
 }

@@ -417,7 +417,11 @@ func (d *desk) campaignActs(m mailing) (all []CampaignAct) {
 	}
 	add := func(what, tone, ask string) {
 		to := d.to(campaignPath(m.Campaign) + "/" + what)
-		once := uuid.NewSHA1(d.User.ID, []byte(what+m.ID.String()+versionOf(m.UpdatedAt)+stopped))
+		seed := what + m.ID.String() + versionOf(m.UpdatedAt) + stopped
+		if what == "copy" { // may be done again: only a second click is the same
+			seed += versionOf(d.h.DB.Now().Truncate(time.Minute))
+		}
+		once := uuid.NewSHA1(d.User.ID, []byte(seed))
 		all = append(all, CampaignAct{ID: "act-" + what, Label: d.l.T("admin.campaign.do." + what), To: to, Tone: tone, Ask: ask,
 			Sheet: Sheet{Action: to, Page: strings.Split(to, "?")[0], Once: once, Version: versionOf(m.UpdatedAt)}})
 	}

@@ -58,9 +58,17 @@ func alarming(d *desk, tx *store.Tx, _ numbers) (all []Decision, err error) {
 
 // stoppedSQL reads the brand's streams, of which there is one for each campaign,
 // sequence and offer.
-const stoppedSQL = `SELECT st.id, st.origin, st.paused_for, (SELECT count(*) FROM outbox o WHERE o.stream_id = st.id) AS waiting,
+const stoppedSQL = `SELECT st.id, st.origin, st.paused_for,
 		coalesce((SELECT c.name FROM campaigns c WHERE c.id = st.id), (SELECT q.name FROM sequences q WHERE q.id = st.id), (SELECT f.name FROM offers f WHERE f.id = st.id), '') AS name
 	FROM streams st WHERE st.brand_id = ? AND st.paused_at IS NOT NULL AND st.paused_for <> '' AND st.closed = '' ORDER BY st.paused_at DESC LIMIT 20`
+
+// waitingIn counts what waits in a stream, and by whoever looks first.
+func (d *desk) waitingIn(tx *store.Tx, stream uuid.UUID) (int64, error) {
+	return d.h.waiting.of(stream, func() (n int64, err error) {
+		err = tx.Raw("SELECT count(*) FROM outbox WHERE stream_id = ?", stream).Scan(&n).Error
+		return n, err
+	})
+}
 
 // stopped are the streams that a circuit breaker has stopped.
 func stopped(d *desk, tx *store.Tx, _ numbers) (all []Decision, err error) {
@@ -68,13 +76,16 @@ func stopped(d *desk, tx *store.Tx, _ numbers) (all []Decision, err error) {
 		ID        uuid.UUID
 		Origin    delivery.Origin
 		PausedFor string
-		Waiting   int64
 		Name      string
 	}
 	if err := tx.Raw(stoppedSQL, d.brand.ID).Scan(&rows).Error; err != nil {
 		return nil, err
 	}
 	for _, r := range rows {
+		waiting, err := d.waitingIn(tx, r.ID)
+		if err != nil {
+			return nil, err
+		}
 		url := ""
 		switch r.Origin {
 		case delivery.OriginCampaign:
@@ -85,7 +96,7 @@ func stopped(d *desk, tx *store.Tx, _ numbers) (all []Decision, err error) {
 			url = d.to("/offers/" + r.ID.String())
 		}
 		all = append(all, Decision{"no", d.l.T("admin.decide.stopped", "Name", r.Name, "Why", reason(d.l, r.PausedFor)),
-			d.l.N("admin.decide.stopped-more", r.Waiting), url, d.l.T("admin.decide.look")})
+			d.l.N("admin.decide.stopped-more", waiting), url, d.l.T("admin.decide.look")})
 	}
 	return all, nil
 }
@@ -114,15 +125,16 @@ func pausedCampaigns(d *desk, tx *store.Tx, _ numbers) (all []Decision, err erro
 		return nil, err
 	}
 	for _, r := range rows {
-		var waiting, breaker int64
-		if err := tx.Raw("SELECT count(*) FROM outbox WHERE stream_id = ?", r.ID).Scan(&waiting).Error; err != nil {
-			return nil, err
-		}
+		var breaker int64
 		if err := tx.Raw("SELECT count(*) FROM streams WHERE id = ? AND paused_for <> '' AND paused_at IS NOT NULL", r.ID).Scan(&breaker).Error; err != nil {
 			return nil, err
 		}
 		if breaker > 0 {
 			continue // told already
+		}
+		waiting, err := d.waitingIn(tx, r.ID)
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, Decision{"ask", d.l.T("admin.decide.paused", "Name", r.Name, "Time", d.l.DateTime(r.UpdatedAt, d.brand.Location())),
 			d.l.N("admin.decide.paused-more", waiting), d.to("/campaigns/" + r.ID.String()), d.l.T("admin.decide.go-on")})

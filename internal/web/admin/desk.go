@@ -61,6 +61,7 @@ type desk struct {
 	l     *i18n.Localizer
 	brand brand.Brand
 	role  account.Role
+	least account.Role // that the action asks for
 
 	settingUp bool // steps are left that the visitor can take
 }
@@ -75,6 +76,7 @@ func (h *house) at(a action) echo.HandlerFunc {
 		if !d.role.Includes(a.least) {
 			return problem.New(problem.Forbidden, "admin.forbidden", "Role", d.l.T("admin.role."+string(a.least)))
 		}
+		d.least = a.least
 		return a.do(d)
 	}
 	return func(c echo.Context) error {
@@ -172,6 +174,9 @@ func (d *desk) perform(what string, do func(tx *store.Tx, form *Sheet) (done, er
 		return "", false, err
 	}
 	return d.h.once(d.c.Request().Context(), d.User.ID, form, func(tx *store.Tx) (string, error) {
+		if err := d.still(tx); err != nil {
+			return "", err
+		}
 		came, err := do(tx, form)
 		if err != nil {
 			return "", err
@@ -210,6 +215,16 @@ func (h *house) once(ctx context.Context, user uuid.UUID, form *Sheet, do func(*
 		return account.EndForm(tx, user, form.Once, next)
 	})
 	return next, again, err
+}
+
+// still asks again, in the transaction that writes, whether the visitor may: a
+// form can take long to come, and who was removed meanwhile does nothing more.
+func (d *desk) still(tx *store.Tx) error {
+	role, err := account.LockRole(tx, d.brand.ID, d.User.ID)
+	if err != nil || role.Includes(d.least) {
+		return err
+	}
+	return problem.New(problem.NotFound, "brand.unknown")
 }
 
 // errNoForm is a bug of ours: a page posts nothing that can be read.

@@ -19,6 +19,7 @@ type FormDesigner struct {
 	Frame
 	Sheet     Sheet
 	Title     string
+	Origin    string // an example of one
 	New       bool
 	Confirmed int64 // people who said yes to the versions before
 	Topics    []TopicBox
@@ -166,6 +167,7 @@ func saveForm(d *desk) error {
 
 // drawDesigner shows what is written beside how it will look.
 func (d *desk) drawDesigner(status int, page FormDesigner, path string, s Sheet) error {
+	page.Origin = "https://shop.example"
 	topics, err := d.offered()
 	if err != nil {
 		return err

@@ -125,7 +125,7 @@ func uploadImport(d *desk) error {
 	var came importer.Import
 	var wrong error
 	err := web.Upload(d.c, func(field, name string, file io.Reader) error {
-		if field != "file" || came.ID != uuid.Nil {
+		if field != "file" || came.ID != uuid.Nil || wrong != nil {
 			return nil
 		}
 		i, err := importer.Upload(ctx, d.h.DB, d.brand, &d.User.ID, name, file)

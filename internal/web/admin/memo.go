@@ -21,23 +21,32 @@ type remembered[V any] struct {
 const (
 	memoQuick = 50 * time.Millisecond
 	memoMost  = 1000 // entries
+	memoTurn  = 10 * time.Second
 )
 
 func (m *memo[K, V]) of(key K, count func() (V, error)) (V, error) {
 	began := time.Now()
 	m.mu.Lock()
 	old, ok := m.kept[key]
+	fresh := ok && began.Before(old.until)
+	if ok && !fresh { // whoever comes first counts; the others see the last count meanwhile
+		m.kept[key] = remembered[V]{old.value, began.Add(memoTurn)}
+	}
 	m.mu.Unlock()
-	if ok && began.Before(old.until) {
+	if fresh {
 		return old.value, nil
 	}
 	value, err := count()
-	took := time.Since(began)
-	if err != nil || took < memoQuick {
+	if err != nil {
 		return value, err
 	}
+	took := time.Since(began)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if took < memoQuick {
+		delete(m.kept, key)
+		return value, nil
+	}
 	if m.kept == nil || len(m.kept) >= memoMost {
 		m.kept = map[K]remembered[V]{}
 	}

@@ -54,7 +54,7 @@ func (d *desk) given(id uuid.UUID) (g given, err error) {
 		if g.Stopped, g.StoppedAt, err = breakOf(tx, d.brand.ID, id); err != nil {
 			return err
 		}
-		key := storyKey{id, 0, g.UpdatedAt}
+		key := offerKey{id, g.State, g.Issued == 0}
 		if g.State == offer.Draft || g.State == offer.Paused {
 			g.Eligible, err = d.h.journeys.earned.of(key, func() (int64, error) { return offer.Eligible(tx, d.brand.ID, id) })
 			if err != nil {
@@ -360,6 +360,7 @@ func redeemCode(d *desk) error {
 	}
 	var refusal error
 	next, _, err := d.perform("offer.redeem", func(tx *store.Tx, form *Sheet) (done, error) {
+		refusal = nil // the transaction may be run again
 		o, err := offer.Find(tx, d.brand.ID, id)
 		if err != nil {
 			return done{}, err

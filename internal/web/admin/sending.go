@@ -336,6 +336,10 @@ func (d *desk) limitLines(tx *store.Tx, held []throttle.Held) (all []LimitLine, 
 			if name, mine = group, id == d.brand.ID.String(); !mine {
 				continue
 			}
+		case "group": // of a receiver: shown to those who are slowed by it themselves
+			if !d.all && !slices.ContainsFunc(held, func(o throttle.Held) bool { return o.Key == "sender/"+d.brand.ID.String()+"/"+name }) {
+				continue
+			}
 		case "stream":
 			id, err := uuid.Parse(name)
 			if err != nil {

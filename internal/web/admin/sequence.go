@@ -18,6 +18,7 @@ import (
 
 	"assent/internal/account"
 	"assent/internal/delivery"
+	"assent/internal/offer"
 	"assent/internal/problem"
 	"assent/internal/sequence"
 	"assent/internal/store"
@@ -25,12 +26,20 @@ import (
 )
 
 // journeys is what was counted of sequences and offers and may be shown again.
+// offerKey names an offer in a state, and tells whether it has given no code yet:
+// each code that it gives changes the offer, and no number much.
+type offerKey struct {
+	id    uuid.UUID
+	state offer.State
+	none  bool
+}
+
 type journeys struct {
 	lists   memo[string, map[uuid.UUID]sequence.Tally]
 	stories memo[storyKey, chronicle]
 	joining memo[storyKey, int64]
-	offers  memo[storyKey, redeemed]
-	earned  memo[storyKey, int64]
+	offers  memo[offerKey, redeemed]
+	earned  memo[offerKey, int64]
 }
 
 // storyKey names a sequence, or an offer, as it was left by whoever changed it last.
@@ -64,7 +73,7 @@ func (d *desk) journey(id uuid.UUID) (j journey, err error) {
 			return err
 		}
 		if j.Shown = s.Version; d.c.QueryParam("version") != "" {
-			if j.Shown, err = strconv.Atoi(d.c.QueryParam("version")); err != nil {
+			if j.Shown, err = d.versionAsked(); err != nil {
 				return problem.New(problem.NotFound, "sequence.version-unknown")
 			}
 		}
@@ -502,6 +511,12 @@ type LetterPage struct {
 	Back          string
 }
 
+// versionAsked is the version that the address names.
+func (d *desk) versionAsked() (int, error) {
+	n, err := strconv.ParseInt(d.c.QueryParam("version"), 10, 32) // as far as the column reaches
+	return int(n), err
+}
+
 // letterAt is the letter that the address names: the n-th of so many.
 func (d *desk) letterAt() (j written, chapters []sequence.Chapter, n, version int, err error) {
 	s, err := d.sequenceAt()
@@ -509,7 +524,7 @@ func (d *desk) letterAt() (j written, chapters []sequence.Chapter, n, version in
 		return j, nil, 0, 0, err
 	}
 	if version = s.Version; d.c.QueryParam("version") != "" {
-		if version, err = strconv.Atoi(d.c.QueryParam("version")); err != nil {
+		if version, err = d.versionAsked(); err != nil {
 			return j, nil, 0, 0, problem.New(problem.NotFound, "sequence.version-unknown")
 		}
 	}

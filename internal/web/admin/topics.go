@@ -265,11 +265,12 @@ func (s *Sheet) whole(name string, wrong *problem.Error) int {
 	if text == "" {
 		return 0
 	}
-	n, err := strconv.Atoi(text)
+	n, err := strconv.ParseInt(text, 10, 32) // as far as the columns reach
 	if err != nil {
 		wrong.Field(name, "admin.form.no-number")
+		return 0
 	}
-	return n
+	return int(n)
 }
 
 // theirs are the fields in which what is stored differs from what was typed.
