@@ -369,6 +369,17 @@ func TestABriefStaysAndACampaignIsCopied(t *testing.T) {
 			t.Fatalf("copied: %d to %s", got.status, got.location)
 		}
 		b.mustShow(got.location, "Autumn", "(copy)", "Readers of &lt;b&gt;Rumi&lt;/b&gt;", "Nothing is sent before you schedule it.", `value="5000"`)
+		once := func() string {
+			_, rest, _ := strings.Cut(b.get(page).body, page+`/copy"`)
+			_, rest, _ = strings.Cut(rest, `name="once" value="`)
+			v, _, _ := strings.Cut(rest, `"`)
+			return v
+		}
+		first := once()
+		w.pass(2 * time.Minute)
+		if first == "" || first == once() {
+			t.Errorf("a campaign can be copied once only: %q", first)
+		}
 		if again := b.submit(page+"/pace", url.Values{"page": {page + "/pace"}, "rate_per_hour": {"many"}}); again.status != http.StatusUnprocessableEntity || !strings.Contains(again.body, "whole number") {
 			t.Errorf("a pace that is no number: %d", again.status)
 		}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -226,3 +227,33 @@ func TestADayIsChosen(t *testing.T) {
 func focus(selector string) chromedp.Action[chromedp.Void] { return chromedp.Focus(selector) }
 
 func keys(text string) chromedp.Action[chromedp.Void] { return chromedp.KeyEvent(text) }
+
+// Who is removed while a form is on its way does nothing more by it.
+func TestAFormThatComesAfterItsSender(t *testing.T) {
+	each(t, func(w *world) {
+		second := w.newUser("second@baharan.example", "Second", "en")
+		w.role(second, w.brand, account.Owner)
+		b := w.in("second@baharan.example")
+		coming, going := io.Pipe()
+		answered := make(chan answer)
+		go func() {
+			answered <- b.ask(http.MethodPost, overview+"/topics/new", coming, "Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", "same-origin")
+		}()
+		form := url.Values{"page": {overview + "/topics/new"}, "slug": {"late"}, "texts.en.name": {"Late"}, "texts.en.wording": {"Yes."}}.Encode()
+		if _, err := io.WriteString(going, form[:20]); err != nil { // the handler reads by now
+			t.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond)
+		w.write(func(tx *store.Tx) error { return account.RemoveMember(tx, w.brand.ID, second.ID) })
+		if _, err := io.WriteString(going, form[20:]); err != nil {
+			t.Fatal(err)
+		}
+		going.Close()
+		if got := <-answered; got.status != http.StatusNotFound {
+			t.Errorf("done after its sender was removed: %d to %s", got.status, got.location)
+		}
+		if strings.Contains(w.in(email).mustShow(overview+"/topics").body, "Late") {
+			t.Error("the topic is there")
+		}
+	})
+}
