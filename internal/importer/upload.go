@@ -32,6 +32,10 @@ const (
 	nameMax     = 200
 )
 
+// openMost is how many files a brand may have lying that are not read to their
+// end: the room is everybody's.
+const openMost = 10
+
 // Upload keeps a file that comes as UTF-8, with or without a mark at its
 // beginning, or as UTF-16 with one. It is read once, as it comes, and lies in
 // the database by the megabyte. What it gives is not there for anybody before
@@ -40,9 +44,19 @@ const (
 func Upload(ctx context.Context, db *store.DB, b brand.Brand, user *uuid.UUID, name string, file io.Reader) (Import, error) {
 	i := Import{BrandID: b.ID, UserID: user, Name: fileName(name), Hash: []byte{}, State: Uploading, Separator: ","}
 	err := db.Write(ctx, func(tx *store.Tx) error {
+		var open int64
+		if err := tx.Raw("SELECT count(*) FROM imports WHERE brand_id = ? AND state IN (?, ?, ?)", b.ID, Uploading, Ready, Stopped).Scan(&open).Error; err != nil {
+			return err
+		}
+		if open >= openMost {
+			return problem.InvalidField("file", "import.file.many", "Most", openMost)
+		}
 		i.ID, i.CreatedAt, i.UpdatedAt = tx.NewID(), tx.Now(), tx.Now()
 		return tx.Create(&i).Error
 	})
+	if problem.Is(err, problem.Invalid) {
+		return i, err
+	}
 	if err != nil {
 		return i, fmt.Errorf("begin to keep a file: %w", err)
 	}

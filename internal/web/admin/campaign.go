@@ -540,16 +540,9 @@ const readersAtOnce = 8
 // reader is who has the address that was typed, and who might be typed.
 func (d *desk) reader(m mailing, p *Preview) (s subscriber.Subscriber, found bool, err error) {
 	err = d.read(func(tx *store.Tx) error {
-		some, _, err := subscriber.List(tx, d.brand.ID, subscriber.Filter{Tag: m.Tag, Newest: true,
-			Where: consent.Stand([]uuid.UUID{m.TopicID}, stands["given"], tx.Now())}, "", readersAtOnce)
-		if err != nil {
+		var err error
+		if p.Readers, err = consent.NewestReaders(tx, d.brand.ID, m.TopicID, m.Tag, readersAtOnce); err != nil || p.As == "" {
 			return err
-		}
-		for _, r := range some {
-			p.Readers = append(p.Readers, r.Email)
-		}
-		if p.As == "" {
-			return nil
 		}
 		p.Unknown = true
 		a, err := subscriber.ParseAddress(p.As)

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"fmt"
 	"html"
 	"net/http"
 	"slices"
@@ -253,9 +254,13 @@ func (d *desk) fillVersions(tx *store.Tx, page *FormPage, f signup.Form, topics 
 		found = found[:versionsAtOnce]
 		page.Next = d.to(formPath(f), "before", strconv.Itoa(found[len(found)-1].Version)) + "#versions"
 	}
-	shown, err := d.h.shown.of(f.ID.String(), func() ([]consent.Shown, error) { return consent.ShownBy(tx, d.brand.ID, f.ID, wordsAtOnce) })
-	if err != nil {
-		return err
+	var shown []consent.Shown
+	if len(found) > 0 {
+		from, to := found[len(found)-1].Version, found[0].Version
+		shown, err = d.h.shown.of(fmt.Sprint(f.ID, from, to), func() ([]consent.Shown, error) { return consent.ShownBy(tx, d.brand.ID, f.ID, from, to, wordsAtOnce) })
+		if err != nil {
+			return err
+		}
 	}
 	var until time.Time
 	if before > 0 {
