@@ -106,7 +106,7 @@ func (u *userAdd) Run(ctx context.Context, c *cli) error {
 	if err != nil && password == "" {
 		return fmt.Errorf("read the password: %w", err)
 	}
-	door, err := account.NewDoor(db)
+	door, err := account.NewDoor(db, account.Standard)
 	if err != nil {
 		return err
 	}

@@ -61,11 +61,10 @@ func each(t *testing.T, test func(t *testing.T, w *world)) {
 		}
 		t.Cleanup(func() { _ = db.Close() })
 		w.db = db
-		w.door, err = NewDoor(db)
+		w.door, err = NewDoor(db, Cost{MemoryKiB: 1024, Passes: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.door.cost.Memory, w.door.cost.Iterations = 1024, 1
 		test(t, w)
 	})
 }
@@ -464,7 +463,7 @@ func BenchmarkKeyHash(b *testing.B) {
 
 // Whether there is an account shows in nothing, not even in the time.
 func TestUnknownAddressesTakeAsLong(t *testing.T) {
-	d, err := NewDoor(nil)
+	d, err := NewDoor(nil, Standard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func Open(ctx context.Context, s config.Settings, o Options) (a *App, err error)
 	if err := a.registry.Register(delivery.NewFigures(a.DB)); err != nil {
 		return nil, fmt.Errorf("register the figures of sending: %w", err)
 	}
-	if a.door, err = account.NewDoor(a.DB); err != nil {
+	if a.door, err = account.NewDoor(a.DB, account.Standard); err != nil {
 		return nil, err
 	}
 	a.sessions = account.NewSessions(a.DB, a.URLs.HTTPS())

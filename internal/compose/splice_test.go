@@ -127,7 +127,10 @@ func (g grower) block(depth int) string {
 		return "{% assign " + g.pick("set", "set", "unset") + " = " + v + filter + " %}"
 	}
 	if rapid.IntRange(0, 2).Draw(g.T, "loop") == 0 {
-		list := g.pick("list", "person.books", "tags", "shelves", "b.tags", "nobody", "name", "deep.a.b.c.d.e.f.g.h.i")
+		list := g.pick("list", "person.books", "tags", "shelves", "b.tags", "nobody", "deep.a.b.c.d.e.f.g.h.i")
+		if !g.bare { // in a loop that binds the name to a map, it is one, and only the engine loops over those
+			list = g.pick(list, "name")
+		}
 		if !g.simple {
 			list = g.pick(list, list, "x", "deep.a.b.c.d.e.f.g.h", "person")
 		}

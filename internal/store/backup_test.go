@@ -882,7 +882,7 @@ func TestFilesOutOfPlaceAreRefused(t *testing.T) {
 		whole := sample(t)
 		good := unpack(t, whole)
 		at := func(name string) int { return slices.IndexFunc(good, func(f file) bool { return f.name == name }) }
-		victim, last := at("memberships/000001.ndjson"), len(good)-1
+		victim, last := at("wordings/000001.ndjson"), len(good)-1
 		rename := func(i int, name string) []file {
 			all := slices.Clone(good)
 			all[i].name = name

@@ -9,6 +9,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"assent/internal/i18n"
@@ -17,10 +18,11 @@ import (
 // Renderer draws the pages under templates/pages. A page is named by its path
 // there without the ending, "public/form"; it is drawn inside the layout.html of
 // its folder, with every file at hand whose name begins with "_", of its folder
-// and of the top one. All is parsed when the Renderer is made, once for each
-// language, so drawing shares nothing that changes.
+// and of the top one. Every file is parsed when the Renderer is made; a page is
+// put together of them when it is first drawn, once for each language. It is
+// safe for concurrent use.
 type Renderer struct {
-	pages map[string]map[string]*template.Template // language → page
+	pages map[string]map[string]func() (*template.Template, error) // language → page
 }
 
 // NewRenderer parses every page of files (as in templates.FS). A page that
@@ -30,14 +32,17 @@ func NewRenderer(files fs.FS) (*Renderer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Renderer{pages: make(map[string]map[string]*template.Template, len(i18n.Languages))}
+	parsed := make(map[string]*template.Template) // by file
+	r := &Renderer{pages: make(map[string]map[string]func() (*template.Template, error), len(i18n.Languages))}
 	for _, lang := range i18n.Languages {
 		l := i18n.For(lang)
-		r.pages[lang] = make(map[string]*template.Template, len(names))
+		r.pages[lang] = make(map[string]func() (*template.Template, error), len(names))
 		for _, name := range names {
-			if r.pages[lang][name], err = parsePage(files, name, l); err != nil {
+			parts, err := partsOf(files, name, parsed, l)
+			if err != nil {
 				return nil, fmt.Errorf("parse the page %s: %w", name, err)
 			}
+			r.pages[lang][name] = sync.OnceValues(func() (*template.Template, error) { return assemble(name, parts, l) })
 		}
 	}
 	return r, nil
@@ -55,15 +60,19 @@ func (r *Renderer) Names() []string {
 // Render draws a page in a language. It writes only when the whole page could be
 // drawn, so that a fault on the way never leaves half a page behind.
 func (r *Renderer) Render(w io.Writer, page string, l *i18n.Localizer, data any) error {
-	t := r.pages[l.Lang()][page]
-	if t == nil {
+	made := r.pages[l.Lang()][page]
+	if made == nil {
 		return fmt.Errorf("draw the page %s: there is none", page)
+	}
+	t, err := made()
+	if err != nil {
+		return fmt.Errorf("put the page %s together: %w", page, err)
 	}
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, "layout", data); err != nil {
 		return fmt.Errorf("draw the page %s: %w", page, err)
 	}
-	_, err := b.WriteTo(w)
+	_, err = b.WriteTo(w)
 	return err
 }
 
@@ -83,19 +92,43 @@ func pageNames(files fs.FS) ([]string, error) {
 	return names, nil
 }
 
-func parsePage(files fs.FS, name string, l *i18n.Localizer) (*template.Template, error) {
+// partsOf are the files of a page in their order, each parsed at most once.
+func partsOf(files fs.FS, name string, parsed map[string]*template.Template, l *i18n.Localizer) (parts []*template.Template, err error) {
 	folder := path.Join("pages", path.Dir(name))
-	t := template.New(name).Funcs(functions(l)).Option("missingkey=error")
-	var parts []string
+	var all []string
 	for _, pattern := range []string{"pages/_*.html", folder + "/_*.html"} {
 		found, err := fs.Glob(files, pattern)
 		if err != nil {
 			return nil, err
 		}
-		parts = append(parts, found...)
+		all = append(all, found...)
 	}
-	parts = append(parts, folder+"/layout.html", "pages/"+name+".html")
-	return t.ParseFS(files, parts...)
+	for _, file := range append(all, folder+"/layout.html", "pages/"+name+".html") {
+		if parsed[file] == nil {
+			if parsed[file], err = template.New(file).Funcs(functions(l)).ParseFS(files, file); err != nil {
+				return nil, err
+			}
+		}
+		parts = append(parts, parsed[file])
+	}
+	return parts, nil
+}
+
+// assemble makes a page of its files. What one file defines, a later one may
+// define otherwise.
+func assemble(name string, parts []*template.Template, l *i18n.Localizer) (*template.Template, error) {
+	page := template.New(name).Funcs(functions(l)).Option("missingkey=error")
+	for _, part := range parts {
+		for _, t := range part.Templates() {
+			if t.Tree == nil {
+				continue
+			}
+			if _, err := page.AddParseTree(t.Name(), t.Tree.Copy()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return page, nil
 }
 
 // functions are what a page may call. There is none that lets text through

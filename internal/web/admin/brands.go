@@ -95,7 +95,7 @@ func (h *house) createBrand(c echo.Context, v visit) error {
 	if !v.mayMakeBrands() {
 		return h.drawNewBrand(c, v, http.StatusForbidden, Sheet{})
 	}
-	if wait, ok := h.letters.Allow("brands of "+v.User.ID.String(), h.DB.Now()); !ok {
+	if wait, ok := h.letters.Allow("brand-maker:"+v.User.ID.String(), h.DB.Now()); !ok {
 		return web.TooMany(c, wait) // a key costs much, and each brand may write to strangers
 	}
 	values, err := web.Form(c)

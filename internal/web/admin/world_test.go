@@ -88,7 +88,7 @@ func newWorld(t testing.TB, dbURL string, openMailbox bool) *world {
 	w.db, err = store.Open(t.Context(), dbURL, store.Options{Ring: ring, Clock: func() time.Time { return time.Now().Add(time.Duration(w.moved.Load())) }})
 	w.must(err)
 	t.Cleanup(func() { w.db.Close() })
-	w.door, err = account.NewDoor(w.db)
+	w.door, err = account.NewDoor(w.db, account.Cost{MemoryKiB: 64, Passes: 1})
 	w.must(err)
 	w.brand, w.topic = w.newBrand("baharan", "Baharan")
 	w.marble, _ = w.newBrand("marble", "Marble & Sons")
