@@ -35,7 +35,7 @@ func openPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 	}
 	conn := stdlib.OpenDBFromPool(pool)
 	conn.SetMaxIdleConns(0) // the pool keeps the idle ones
-	g, err := gorm.Open(postgres.New(postgres.Config{Conn: conn}), gormConfig(o))
+	g, err := gorm.Open(postgresDialect{&postgres.Dialector{Config: &postgres.Config{Conn: conn}}}, gormConfig(o))
 	if err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)
@@ -46,3 +46,9 @@ func openPostgres(ctx context.Context, url string, o Options) (*DB, error) {
 		return err
 	}}, nil
 }
+
+// postgresDialect is GORM's own, but for what it says of statements.
+type postgresDialect struct{ *postgres.Dialector }
+
+// Explain implements gorm.Dialector: see unsaid.
+func (postgresDialect) Explain(statement string, _ ...any) string { return unsaid(statement) }
