@@ -882,7 +882,7 @@ func TestFilesOutOfPlaceAreRefused(t *testing.T) {
 		whole := sample(t)
 		good := unpack(t, whole)
 		at := func(name string) int { return slices.IndexFunc(good, func(f file) bool { return f.name == name }) }
-		victim, last := at("wordings/000001.ndjson"), len(good)-1
+		victim, last := at("permissions/000001.ndjson"), len(good)-1 // nothing refers to them
 		rename := func(i int, name string) []file {
 			all := slices.Clone(good)
 			all[i].name = name
@@ -912,7 +912,7 @@ func TestFilesOutOfPlaceAreRefused(t *testing.T) {
 			"manifest twice":      {pack(t, slices.Insert(slices.Clone(good), 1, good[0])), broken},
 			"a part missing":      {pack(t, slices.Delete(slices.Clone(good), victim, victim+1)), broken},
 			"a part twice":        {pack(t, slices.Insert(slices.Clone(good), victim, good[victim])), broken},
-			"a number left out":   {pack(t, rename(victim, "memberships/000002.ndjson")), broken},
+			"a number left out":   {pack(t, rename(victim, "permissions/000002.ndjson")), broken},
 			"an unknown table":    {pack(t, rename(victim, "guests/000001.ndjson")), broken},
 			"a path":              {pack(t, rename(victim, "../memberships/000001.ndjson")), broken},
 			"parts exchanged":     {pack(t, swap), broken},
