@@ -285,7 +285,7 @@ func TestAudienceOfATag(t *testing.T) {
 // The list is cut into pages, the newest first.
 func TestCampaignsByPages(t *testing.T) {
 	each(t, func(w *world) {
-		for range campaignsAtOnce + 1 {
+		for range linesAtOnce + 1 {
 			w.pass(time.Second)
 			w.write(func(tx *store.Tx) error {
 				_, err := campaign.Create(tx, w.brand, campaign.New{Name: "Letter", Topic: w.topic.ID, Texts: []delivery.Text{{Language: "en", Subject: "Hello", HTML: "<p>Hello</p>"}}})
@@ -297,7 +297,7 @@ func TestCampaignsByPages(t *testing.T) {
 		_, rest, _ := strings.Cut(first, `class="btn" href="`)
 		next, _, _ := strings.Cut(rest, `"`)
 		second := b.mustShow(next, "To the beginning").body
-		if a, z := strings.Count(first, "<bdi>Letter</bdi>"), strings.Count(second, "<bdi>Letter</bdi>"); a != campaignsAtOnce || z != 1 {
+		if a, z := strings.Count(first, "<bdi>Letter</bdi>"), strings.Count(second, "<bdi>Letter</bdi>"); a != linesAtOnce || z != 1 {
 			t.Errorf("%d and %d on the pages", a, z)
 		}
 	})

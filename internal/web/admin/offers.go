@@ -18,73 +18,45 @@ import (
 )
 
 func offerActions() []action {
+	k := offerKind()
+	on := func(do func(*store.Tx, uuid.UUID, uuid.UUID, offer.Stream) (offer.Offer, error), stream offer.Stream) func(*store.Tx, uuid.UUID, uuid.UUID) (offer.Offer, error) {
+		return func(tx *store.Tx, brandID, id uuid.UUID) (offer.Offer, error) { return do(tx, brandID, id, stream) }
+	}
 	return []action{
-		look("/offers", account.Reader, offers),
+		look("/offers", account.Reader, k.list),
 		look("/offers/new", account.Marketer, newOffer),
 		act("/offers/new", account.Marketer, createOffer),
-		look("/offers/:id", account.Reader, showOffer),
-		behind(http.MethodGet, "/offers/:id/live", account.Reader, offerLive),
+		look("/offers/:id", account.Reader, k.show()),
+		behind(http.MethodGet, "/offers/:id/live", account.Reader, live((*desk).given)),
 		look("/offers/:id/preview", account.Reader, previewOffer),
 		look("/offers/:id/codes", account.Analyst, offerCodes),
 		act("/offers/:id/redeem", account.Marketer, redeemCode),
-		act("/offers/:id/start", account.Marketer, moveOffer("start")),
-		act("/offers/:id/pause", account.Marketer, moveOffer("pause")),
-		act("/offers/:id/resume", account.Marketer, moveOffer("resume")),
-		act("/offers/:id/end", account.Marketer, moveOffer("end")),
+		act("/offers/:id/start", account.Marketer, k.move("start", on(offer.Start, openOffer))),
+		act("/offers/:id/pause", account.Marketer, k.move("pause", on(offer.Pause, delivery.PauseStream))),
+		act("/offers/:id/resume", account.Marketer, k.move("resume", goOn(offer.Find, func(o offer.Offer) bool { return o.State == offer.Running },
+			on(offer.Resume, delivery.ResumeStream), problem.New(problem.Conflict, "offer.state.running")))),
+		act("/offers/:id/end", account.Marketer, k.move("end", on(offer.End, delivery.ResumeStream))),
 	}
 }
 
-// OfferLine is one offer in the list.
-type OfferLine struct {
-	Name, URL, Topic string
-	State, Tone      string
-	Worth, For       string
-	Issued, Budget   int
+func openOffer(tx *store.Tx, brandID, id uuid.UUID) error {
+	return delivery.OpenStream(tx, brandID, delivery.OriginOffer, id)
 }
 
-// Offers is the page admin/offers: the newest first.
-type Offers struct {
-	Frame
-	Offers      []OfferLine
-	New         string // address; empty: the visitor may not
-	First, Next string
-}
-
-// offerTones are the colours of the states.
-var offerTones = map[offer.State]string{offer.Running: "yes", offer.Paused: "ask", offer.Ended: "no"}
-
-func offers(d *desk) error {
-	before, _ := uuid.Parse(d.c.QueryParam("before"))
-	page := Offers{Frame: d.frame("offers")}
-	err := d.read(func(tx *store.Tx) error {
-		found, err := offer.Some(tx, d.brand.ID, before, journeysAtOnce)
-		if err != nil {
-			return err
-		}
-		topics, err := consent.AllTopics(tx, d.brand.ID)
-		if err != nil {
-			return err
-		}
-		for _, o := range found {
-			page.Offers = append(page.Offers, OfferLine{Name: o.Name, URL: d.to(offerPath(o.ID)), Topic: topicName(d, topics, o.TopicID),
-				State: d.l.T("admin.offer.state." + string(o.State)), Tone: offerTones[o.State],
-				Worth: o.Worth(d.l), For: d.earns(o), Issued: o.Issued, Budget: o.Budget})
-		}
-		if len(found) == journeysAtOnce {
-			page.Next = d.to("/offers", "before", found[len(found)-1].ID.String())
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if before != uuid.Nil {
-		page.First = d.to("/offers")
-	}
-	if d.may(account.Marketer) {
-		page.New = d.to("/offers/new")
-	}
-	return d.draw("offers", page)
+func offerKind() kind[offer.Offer] {
+	return kind[offer.Offer]{name: "offer", columns: []string{"gives", "#issued"}, some: offer.Some,
+		of: func(o offer.Offer) item {
+			return item{ID: o.ID, Topic: o.TopicID, Name: o.Name, State: string(o.State)}
+		},
+		cells: func(d *desk, _ *store.Tx, _ []offer.Offer) (func(offer.Offer) []Cell, error) {
+			return func(o offer.Offer) []Cell {
+				issued := d.l.T("admin.offer.of", "N", d.l.Number(int64(o.Issued)), "All", d.l.Number(int64(o.Budget)))
+				return []Cell{{Text: o.Worth(d.l), Under: d.earns(o)}, {Text: issued}}
+			}, nil
+		},
+		draw: func(d *desk, id uuid.UUID, status int, fault string) error {
+			return d.drawOffer(id, status, nil, fault)
+		}}
 }
 
 func offerPath(id uuid.UUID) string { return "/offers/" + id.String() }
