@@ -152,19 +152,26 @@ func drawNewCampaign(d *desk) func(int, Sheet) error {
 	}
 }
 
-// drawCampaignForm shows the form with the topics that may be chosen: those
-// that are offered, and the one that is chosen already.
-func (d *desk) drawCampaignForm(status int, page CampaignForm, s Sheet, chosen uuid.UUID) error {
-	err := d.read(func(tx *store.Tx) error {
+// mayChoose are the topics that mail may be about: those that are offered, and
+// the one that is chosen already.
+func (d *desk) mayChoose(chosen uuid.UUID) (topics []Choice, err error) {
+	err = d.read(func(tx *store.Tx) error {
 		all, err := consent.AllTopics(tx, d.brand.ID)
 		for _, t := range all {
 			if t.Purpose == consent.Marketing && (t.ArchivedAt == nil || t.ID == chosen) {
-				page.Topics = append(page.Topics, Choice{Value: t.ID.String(), Label: t.In(d.brand, d.l.Lang()).Name})
+				topics = append(topics, Choice{Value: t.ID.String(), Label: t.In(d.brand, d.l.Lang()).Name})
 			}
 		}
 		return err
 	})
-	if err != nil {
+	return topics, err
+}
+
+// drawCampaignForm shows the form with the topics that may be chosen: those
+// that are offered, and the one that is chosen already.
+func (d *desk) drawCampaignForm(status int, page CampaignForm, s Sheet, chosen uuid.UUID) error {
+	var err error
+	if page.Topics, err = d.mayChoose(chosen); err != nil {
 		return err
 	}
 	for i, t := range s.Theirs {

@@ -89,6 +89,7 @@ type OfferPage struct {
 	Lead, More         string
 	Fault              string
 	Live               string
+	Edit               string // address; empty: not now, or not this visitor
 	Acts               []Act
 	Budget, Issued     int64
 	Left               int64 // of the budget
@@ -133,16 +134,15 @@ func (d *desk) drawOffer(id uuid.UUID, status int, redeem *Sheet, fault string) 
 		page.Fault, page.Notice = d.l.T("admin.done.offer.refuse."+what), ""
 	}
 	page.Rates, page.Given = d.offerRates(t), d.givenAway(g)
-	for _, field := range mailLanguages(d.brand, g.Texts) {
-		if text, ok := g.Offer.Texts[field.Code]; ok {
-			page.Terms = append(page.Terms, OfferText{Name: field.Name, Lang: field.Code, Dir: field.Dir, Title: text.Title, Terms: text.Terms})
-		}
-	}
+	page.Terms = d.terms(g.Offer, g.Texts)
 	if d.may(account.Analyst) {
 		page.Codes = d.to(offerPath(id) + "/codes")
 	}
 	if d.may(account.Marketer) {
 		page.Acts = d.offerActs(g)
+		if g.State != offer.Ended {
+			page.Edit = d.to(offerPath(id) + "/edit")
+		}
 		page.Redeem, page.Anyway = d.redeemSheet(g, redeem)
 	}
 	page.Preview = d.previewOf(g.Texts, d.offerSample(g.Offer, d.c.QueryParam("in")),

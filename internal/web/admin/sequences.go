@@ -138,16 +138,8 @@ func drawNewSequence(d *desk) func(int, Sheet) error {
 
 // drawSequenceForm shows the form with the topics that may be chosen.
 func (d *desk) drawSequenceForm(status int, page SequenceForm, s Sheet, texts []delivery.Text) error {
-	err := d.read(func(tx *store.Tx) error {
-		all, err := consent.AllTopics(tx, d.brand.ID)
-		for _, t := range all {
-			if t.Purpose == consent.Marketing && t.ArchivedAt == nil {
-				page.Topics = append(page.Topics, Choice{Value: t.ID.String(), Label: t.In(d.brand, d.l.Lang()).Name})
-			}
-		}
-		return err
-	})
-	if err != nil {
+	var err error
+	if page.Topics, err = d.mayChoose(uuid.Nil); err != nil {
 		return err
 	}
 	for _, unit := range waitUnits {
