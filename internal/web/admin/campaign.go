@@ -14,6 +14,7 @@ import (
 	"assent/internal/campaign"
 	"assent/internal/consent"
 	"assent/internal/delivery"
+	"assent/internal/event"
 	"assent/internal/store"
 	"assent/internal/tracking"
 )
@@ -31,9 +32,12 @@ type audienceKey struct {
 }
 
 // progressKey names a campaign as it was left by whoever changed it last.
+// and what of its course is drawn.
 type progressKey struct {
-	edition uuid.UUID
-	changed time.Time
+	edition  uuid.UUID
+	changed  time.Time
+	by, lang string
+	until    int64
 }
 
 // progress is how far a campaign has come.
@@ -42,6 +46,11 @@ type progress struct {
 	Reasons []delivery.ReasonCount
 	Flow    delivery.Flow // of its stream; zero where nothing is on the way
 	Tracked tracking.Report
+	Left    int64 // took their permission back by a link of the mail
+
+	by     string // hours or days
+	bins   []bin  // from the first mail on; none where nothing was sent
+	course series // what happened in each
 }
 
 // mailing is a campaign as its page shows it.
@@ -55,9 +64,10 @@ type mailing struct {
 	Recallable bool
 }
 
-// mailing reads a campaign and counts what concerns it.
+// mailing reads a campaign and counts what concerns it, all of it at one moment:
+// what a page shows adds up while mails are on their way.
 func (d *desk) mailing(id uuid.UUID) (m mailing, err error) {
-	err = d.read(func(tx *store.Tx) error {
+	err = d.h.DB.Snapshot(d.c.Request().Context(), func(tx *store.Tx) error {
 		if m.Campaign, err = campaign.Find(tx, d.brand.ID, id); err != nil {
 			return err
 		}
@@ -79,7 +89,27 @@ func (d *desk) mailing(id uuid.UUID) (m mailing, err error) {
 			})
 			return err
 		}
-		m.Progress, err = d.h.mailings.progress.of(progressKey{m.EditionID, m.UpdatedAt}, func() (progress, error) { return progressOf(tx, m.Campaign) })
+		began, err := event.StreamBegan(tx, d.brand.ID, id)
+		if err != nil {
+			return err
+		}
+		key := progressKey{edition: m.EditionID, changed: m.UpdatedAt, lang: d.l.Lang()}
+		var bins []bin
+		if !began.IsZero() {
+			key.by = d.courseBy(began)
+			bins = d.courseBins(began, key.by)
+			key.until = bins[len(bins)-1].To.Unix()
+		}
+		m.Progress, err = d.h.mailings.progress.of(key, func() (p progress, err error) {
+			if p, err = progressOf(tx, m.Campaign); err != nil {
+				return p, err
+			}
+			var whole series
+			p.by, p.bins = key.by, bins
+			p.course, whole, err = courseOf(tx, m.Campaign, began, bins)
+			p.Left = whole.all[left]
+			return p, err
+		})
 		return err
 	})
 	return m, err
@@ -146,10 +176,13 @@ type CampaignPage struct {
 	Counted  bool
 	Counts   States
 	Reached  []Rate
+	Course   *Plot // nil: nothing was sent yet
+	Spans    []Tab // View is how the course is cut
 	Held     []ReasonLine
 	Skipped  []ReasonLine
 	Failed   []ReasonLine
 	Doubtful []ReasonLine
+	See      map[string]string // addresses of the mails in a state; empty: the visitor sees no people
 
 	Brief   campaign.Brief
 	Briefed bool // somebody wrote one
@@ -174,8 +207,8 @@ func (d *desk) drawCampaign(id uuid.UUID, status int, test *Sheet, fault string)
 	page := CampaignPage{Frame: d.frame("campaigns"), Title: m.Name, State: d.l.T("admin.campaign.state." + string(m.State)), Tone: stateTones[string(m.State)],
 		When: d.campaignWhen(m.Campaign), Topic: topicName(d, m.Topics, m.TopicID), Tag: m.Tag, Rate: m.Rate, Fault: fault, Draft: m.State == campaign.Draft,
 		ZoneName: d.brand.TimeZone, UILang: chosenLanguage(d.c)}
-	if m.moves() {
-		page.Live = d.to(campaignPath(m.Campaign)+"/live", "seen", fingerprintOf(m))
+	if m.moves() || m.FinishedAt != nil && d.h.DB.Now().Sub(*m.FinishedAt) < courseHours*time.Hour {
+		page.Live = d.to(campaignPath(m.Campaign)+"/live", "seen", fingerprintOf(m), "by", m.Progress.by)
 	}
 	page.Lead, page.More = d.campaignLead(m)
 	if page.Draft || m.State == campaign.Scheduled {
@@ -184,6 +217,7 @@ func (d *desk) drawCampaign(id uuid.UUID, status int, test *Sheet, fault string)
 		}
 	} else {
 		d.reported(m, &page)
+		d.drawCourse(m, &page)
 	}
 	if d.may(account.Marketer) {
 		page.Acts = d.campaignActs(m)
@@ -260,7 +294,12 @@ func (d *desk) whyOut(why string) string {
 // reported fills in what became of the mails.
 func (d *desk) reported(m mailing, page *CampaignPage) {
 	n := m.Progress.Counts
-	page.Counted = true
+	page.Counted, page.See = true, map[string]string{}
+	if d.may(account.Analyst) {
+		for _, state := range []delivery.State{delivery.Queued, delivery.Skipped, delivery.Failed, delivery.Uncertain} {
+			page.See[string(state)] = d.to("/messages", "source", m.EditionID.String(), "state", string(state))
+		}
+	}
 	page.Counts = States{Queued: n.Queued, Claimed: n.Claimed, Sent: n.Sent, Failed: n.Failed, Skipped: n.Skipped, Uncertain: n.Uncertain}
 	for _, r := range m.Progress.Reasons {
 		line := ReasonLine{Text: d.mailReason(r.Reason), N: r.N}
@@ -318,6 +357,14 @@ func (d *desk) reached(p progress) (all []Rate) {
 		low, high := delivery.Interval(f.UniqueHuman, f.Tracked)
 		all = append(all, Rate{d.l.T(f.key), d.percent(f.UniqueHuman, f.Tracked), d.l.T("admin.campaign.of-tracked",
 			"N", d.l.Number(f.UniqueHuman), "All", d.l.Number(f.Tracked), "Low", d.share(low), "High", d.share(high))})
+	}
+	for _, r := range []struct {
+		key   string
+		n, of int64
+	}{{"admin.campaign.rate.left", p.Left, p.Counts.Sent}, {"admin.campaign.rate.refused", p.Counts.Failed, p.Counts.Sent + p.Counts.Failed}} {
+		if r.of > 0 && r.n <= r.of {
+			all = append(all, d.rate(r.key, r.n, r.of))
+		}
 	}
 	return all
 }
