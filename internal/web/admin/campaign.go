@@ -176,8 +176,8 @@ type CampaignPage struct {
 	Counted  bool
 	Counts   States
 	Reached  []Rate
-	Course   *Plot // nil: nothing was sent yet
-	Spans    []Tab // View is how the course is cut
+	Course   []Plot // none where nothing was sent yet
+	Spans    []Tab  // View is how the course is cut
 	Held     []ReasonLine
 	Skipped  []ReasonLine
 	Failed   []ReasonLine

@@ -99,14 +99,15 @@ func courseOf(tx *store.Tx, c campaign.Campaign, began time.Time, bins []bin) (s
 	return s, whole, err
 }
 
-// drawCourse puts the picture on the page of a campaign of which something was sent.
+// drawCourse puts the pictures on the page of a campaign of which something was
+// sent: the mails by themselves, or what people did would lie flat beneath them.
 func (d *desk) drawCourse(m mailing, page *CampaignPage) {
 	p := m.Progress
 	if len(p.bins) == 0 {
 		return
 	}
-	plot := d.plot("campaign", p.bins, p.course, lineOf{sent, "ink"}, lineOf{firstOpen, "yes"}, lineOf{firstClick, "yes dash"}, lineOf{left, "no"})
-	page.Course = &plot
+	page.Course = []Plot{d.plot("answers", p.bins, p.course, lineOf{firstOpen, "yes"}, lineOf{firstClick, "yes dash"}, lineOf{left, "no"}),
+		d.plot("mails", p.bins, p.course, lineOf{sent, "ink"})}
 	for _, by := range []string{"hours", "days"} {
 		page.Spans = append(page.Spans, Tab{View: d.l.T("admin.campaign.by-" + by), URL: d.to(campaignPath(m.Campaign), "by", by), Current: by == p.by})
 	}

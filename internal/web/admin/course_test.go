@@ -194,7 +194,7 @@ func TestTheCourseOfACampaign(t *testing.T) {
 			w.watched(s)
 		}
 		page, other := b.makeCampaign(), b.makeCampaign("name", "Another")
-		if strings.Contains(b.mustShow(page).body, "plot-campaign") {
+		if strings.Contains(b.mustShow(page).body, "plot-answers") {
 			t.Error("a draft has a picture")
 		}
 		for _, p := range []string{page, other} {
@@ -247,7 +247,7 @@ func TestTheCourseOfACampaign(t *testing.T) {
 		w.must(event.Fold(t.Context(), w.db, tracking.Fold))
 		check("all folded", 4, 1)
 		body := b.mustShow(page + "?by=hours").body
-		_, table, _ := strings.Cut(body, `id="plot-campaign-numbers"`)
+		_, table, _ := strings.Cut(body, `id="plot-answers-numbers"`)
 		var opens []string
 		for _, m := range regexp.MustCompile(`data-label="opened" data-n="(\d+)"`).FindAllStringSubmatch(table, -1) {
 			opens = append(opens, m[1])
