@@ -153,7 +153,7 @@ func startDemoOffer(tx *store.Tx, b brand.Brand, topic uuid.UUID, shop string) e
 		return err
 	}
 	o, err := offer.Create(tx, b, offer.New{
-		Name: demoThanks, Topic: topic, Content: mail, Languages: []string{"en", "fa"},
+		Name: demoThanks, Topic: topic, Content: mail,
 		ValueKind: offer.Percent, Value: 15, ValidDays: 30, Budget: 500, MinOrders: 3, MinMonths: 12,
 		Texts: map[string]offer.Text{
 			"en": {Title: "Thank you for coming back", Terms: "One order, in the shop or online. Not for vouchers, and not together with another code."},

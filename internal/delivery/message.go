@@ -188,7 +188,7 @@ func Settle(tx *store.Tx, brandID uuid.UUID, ref link.Message, as State) error {
 		return problem.New(problem.Conflict, "delivery.not-uncertain")
 	}
 	if as == Sent {
-		return event.Add(tx, talliesOf(tx, m))
+		return countMails(tx, []Message{m})
 	}
 	if err := giveBack(tx, []*claimed{{Message: m, slotted: m.TopicID != nil}}); err != nil {
 		return err

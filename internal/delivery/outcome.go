@@ -200,14 +200,30 @@ func record(tx *store.Tx, node uuid.UUID, page []outcome) error {
 	return countSent(tx, sent)
 }
 
-// countSent counts mails for those who look at the numbers of a day. It comes
-// last: pages of one brand wait for each other from here on.
+// countSent counts mails for those who look at the numbers of a day, or of a
+// campaign. It comes last: pages of one brand wait for each other from here on.
 func countSent(tx *store.Tx, sent []outcome) error {
-	all := make([]event.Tally, 0, len(sent))
-	for _, o := range sent {
-		all = append(all, talliesOf(tx, o.Message)...)
+	mails := make([]Message, len(sent))
+	for i, o := range sent {
+		mails[i] = o.Message
 	}
-	return event.Add(tx, all)
+	return countMails(tx, mails)
+}
+
+// countMails counts mails that are sent now.
+func countMails(tx *store.Tx, mails []Message) error {
+	all := make([]event.Tally, 0, len(mails))
+	var streams []event.StreamTally
+	for _, m := range mails {
+		all = append(all, talliesOf(tx, m)...)
+		if m.Kind == Marketing {
+			streams = append(streams, event.StreamTally{BrandID: m.BrandID, StreamID: m.StreamID, At: tx.Now(), Kind: event.StreamSent, N: 1})
+		}
+	}
+	if err := event.Add(tx, all); err != nil {
+		return err
+	}
+	return event.AddStreams(tx, streams)
 }
 
 // talliesOf is what a mail counts for that was sent now.

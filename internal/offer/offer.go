@@ -30,7 +30,6 @@ import (
 	"github.com/google/uuid"
 
 	"assent/internal/brand"
-	"assent/internal/consent"
 	"assent/internal/problem"
 	"assent/internal/store"
 )
@@ -80,9 +79,8 @@ type Offer struct {
 type New struct {
 	Name      string
 	Topic     uuid.UUID
-	Content   uuid.UUID // the mail, saved by the caller
-	Languages []string  // of the content; Texts has the same ones
-	Texts     map[string]Text
+	Content   uuid.UUID       // the mail, saved by the caller
+	Texts     map[string]Text // by language, the same ones as the mail's
 	ValueKind ValueKind
 	Value     int64
 	Currency  string
@@ -107,20 +105,14 @@ const (
 // Create makes a draft; problem.Invalid says what is wrong with it.
 func Create(tx *store.Tx, b brand.Brand, n New) (Offer, error) {
 	p := problem.New(problem.Invalid, "problem.invalid")
-	n.check(p, b)
-	topic, err := consent.FindTopic(tx, b.ID, n.Topic)
-	if problem.Is(err, problem.NotFound) || err == nil && topic.Purpose != consent.Marketing {
-		p.Field("topic", "offer.topic")
-	} else if err != nil {
-		return Offer{}, fmt.Errorf("find the topic of an offer: %w", err)
+	if err := n.check(tx, p, b); err != nil {
+		return Offer{}, err
 	}
 	if err := p.OrNil(); err != nil {
 		return Offer{}, err
 	}
-	o := Offer{ID: tx.NewID(), BrandID: b.ID, Name: n.Name, TopicID: n.Topic, ContentID: n.Content, Texts: n.Texts,
-		ValueKind: n.ValueKind, Value: n.Value, Currency: n.Currency, ValidDays: n.ValidDays, Budget: n.Budget,
-		MinOrders: n.MinOrders, MinValue: n.MinValue, MinMonths: n.MinMonths,
-		State: Draft, IssueID: tx.NewID(), CreatedAt: tx.Now(), UpdatedAt: tx.Now()}
+	o := Offer{ID: tx.NewID(), BrandID: b.ID, State: Draft, IssueID: tx.NewID(), CreatedAt: tx.Now(), UpdatedAt: tx.Now()}
+	o.set(n)
 	if err := tx.Create(&o).Error; err != nil {
 		return Offer{}, fmt.Errorf("create an offer: %w", err)
 	}
@@ -130,6 +122,11 @@ func Create(tx *store.Tx, b brand.Brand, n New) (Offer, error) {
 // Find reads an offer of the brand; another brand's is problem.NotFound.
 func Find(tx *store.Tx, brandID, id uuid.UUID) (Offer, error) {
 	return find(tx, "WHERE id = ? AND brand_id = ?", id, brandID)
+}
+
+// Lock is Find, holding the row until the end of the transaction.
+func Lock(tx *store.Tx, brandID, id uuid.UUID) (Offer, error) {
+	return find(tx, "WHERE id = ? AND brand_id = ?"+tx.ForUpdate(), id, brandID)
 }
 
 func find(tx *store.Tx, where string, args ...any) (Offer, error) {
@@ -153,7 +150,7 @@ func List(tx *store.Tx, brandID uuid.UUID) ([]Offer, error) {
 }
 
 // check tidies n and adds all that is wrong with it to p.
-func (n *New) check(p *problem.Error, b brand.Brand) {
+func (n *New) check(tx *store.Tx, p *problem.Error, b brand.Brand) error {
 	n.Name = words(p, "name", n.Name, maxName, false)
 	n.checkValue(p)
 	between(p, "valid_days", n.ValidDays, 1, maxDays)
@@ -164,6 +161,17 @@ func (n *New) check(p *problem.Error, b brand.Brand) {
 	if n.MinOrders == 0 && n.MinMonths == 0 && n.MinValue == 0 {
 		p.Field("min_orders", "offer.eligibility")
 	}
+	languages, err := speaks(tx, b.ID, n.Content)
+	if err != nil {
+		return err
+	}
+	if n.checkTexts(p, b, languages); len(languages) == 0 {
+		p.Field("content", "offer.content")
+	}
+	return n.checkTopic(tx, p, b.ID)
+}
+
+func (n *New) checkTexts(p *problem.Error, b brand.Brand, languages []string) {
 	if _, ok := n.Texts[b.Language]; !ok {
 		p.Field("texts/"+b.Language, "offer.language", "Language", b.Language)
 	}
@@ -171,11 +179,11 @@ func (n *New) check(p *problem.Error, b brand.Brand) {
 	for lang, t := range n.Texts {
 		texts[lang] = Text{Title: words(p, "texts/"+lang+"/title", t.Title, maxTitle, false),
 			Terms: words(p, "texts/"+lang+"/terms", t.Terms, maxTerms, true)}
-		if !slices.Contains(n.Languages, lang) {
+		if len(languages) > 0 && !slices.Contains(languages, lang) {
 			p.Field("texts/"+lang, "offer.language-mail", "Language", lang)
 		}
 	}
-	for _, lang := range n.Languages {
+	for _, lang := range languages {
 		if _, ok := n.Texts[lang]; !ok && lang != b.Language {
 			p.Field("texts/"+lang, "offer.language", "Language", lang)
 		}

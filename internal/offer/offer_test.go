@@ -13,6 +13,7 @@ import (
 
 	"assent/internal/delivery"
 	"assent/internal/event"
+	"assent/internal/i18n"
 	"assent/internal/offer"
 	"assent/internal/problem"
 	"assent/internal/store"
@@ -488,8 +489,15 @@ func TestBadOrdersAreRefused(t *testing.T) {
 
 func TestCreateSaysWhatIsWrong(t *testing.T) {
 	each(t, func(w *world) {
-		_, foreign := w.newBrand("other")
+		other, foreign := w.newBrand("other")
+		theirs := w.content(other)
+		var persian uuid.UUID
+		w.write(func(tx *store.Tx) (err error) {
+			persian, err = delivery.SaveContent(tx, w.brand.ID, []delivery.Text{{Language: "fa", Subject: "سلام", HTML: "<p>سلام</p>"}})
+			return err
+		})
 		for field, change := range map[string]func(n *offer.New){
+			"content":        func(n *offer.New) { n.Content = theirs },
 			"name":           func(n *offer.New) { n.Name = " " },
 			"topic":          func(n *offer.New) { n.Topic = foreign.ID },
 			"value":          func(n *offer.New) { n.Value = 101 },
@@ -501,7 +509,7 @@ func TestCreateSaysWhatIsWrong(t *testing.T) {
 			"min_value":      func(n *offer.New) { n.MinValue = -1 },
 			"min_months":     func(n *offer.New) { n.MinMonths = 1201 },
 			"texts/fa":       func(n *offer.New) { n.Texts = map[string]offer.Text{"en": n.Texts["en"]} },
-			"texts/en":       func(n *offer.New) { n.Languages = []string{"fa"} },
+			"texts/en":       func(n *offer.New) { n.Content = persian },
 			"texts/en/terms": func(n *offer.New) { n.Texts = map[string]offer.Text{"fa": n.Texts["fa"], "en": {Title: "x"}} },
 		} {
 			n := w.spring()
@@ -512,6 +520,105 @@ func TestCreateSaysWhatIsWrong(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A draft can become anything; what was started only more of what it is.
+func TestAnOfferChangesAsFarAsItTakesNothing(t *testing.T) {
+	each(t, func(w *world) {
+		update := func(o offer.Offer, n offer.New) (offer.Offer, error) {
+			var changed offer.Offer
+			err := w.try(func(tx *store.Tx) (err error) { changed, err = offer.Update(tx, w.brand, o.ID, n); return err })
+			return changed, err
+		}
+		draft, other := w.spring(), w.spring()
+		other.Name, other.ValueKind, other.Value, other.Currency, other.Budget, other.ValidDays = "Autumn", offer.Amount, 1250, "EUR", 2, 7
+		other.Texts = map[string]offer.Text{"fa": {Title: "پاییز", Terms: "یک بار."}, "en": {Title: "Autumn", Terms: "Once."}}
+		o := w.running(draft)
+		var plan offer.Offer
+		w.write(func(tx *store.Tx) (err error) { plan, err = offer.Create(tx, w.brand, draft); return err })
+		if got, err := update(plan, other); err != nil || got.Worth(i18n.For("en")) != "€12.50" || got.Texts["en"].Title != "Autumn" || got.Budget != 2 {
+			t.Fatalf("a draft: %+v, %v", got, err)
+		}
+
+		people := w.crowd(3)
+		w.issue(o)
+		code := w.codes(people[0])[0]
+		mail, theirs := w.content(w.brand), w.content(first(w.newBrand("other")))
+		for field, change := range map[string]func(n *offer.New){
+			"value":      func(n *offer.New) { n.Value = 20 },
+			"value_kind": func(n *offer.New) { n.ValueKind, n.Value = offer.Gift, 15 },
+			"texts":      func(n *offer.New) { n.Texts = other.Texts },
+			"budget":     func(n *offer.New) { n.Budget = 999 },
+			"valid_days": func(n *offer.New) { n.ValidDays = 29 },
+			"min_orders": func(n *offer.New) { n.MinOrders = 4 },
+			"content":    func(n *offer.New) { n.Content = theirs },
+		} {
+			n := w.spring()
+			change(&n)
+			_, err := update(o, n)
+			if p, ok := problem.Of(err); !ok || p.Kind != problem.Invalid || !slices.ContainsFunc(p.Fields, func(f problem.Field) bool { return f.Name == field }) {
+				t.Errorf("%s of one that runs: %v", field, err)
+			}
+		}
+		more := w.spring()
+		more.Name, more.Content, more.Budget, more.ValidDays, more.MinOrders, more.MinMonths = "Spring, longer", mail, 1001, 60, 1, 6
+		got, err := update(o, more)
+		if err != nil || got.Name != "Spring, longer" || got.Budget != 1001 || got.Issued != 3 || got.State != offer.Running {
+			t.Fatalf("more of it: %+v, %v", got, err)
+		}
+		if again := w.codes(people[0])[0]; again != code {
+			t.Errorf("a code that was given is %+v, was %+v", again, code)
+		}
+		w.pass(time.Hour)
+		late := w.person("late")
+		w.give(late)
+		w.buy(late, 100)
+		w.issue(o)
+		if c := w.codes(late); len(c) != 1 || c[0].ExpiresAt.Sub(c[0].IssuedAt) < 60*day {
+			t.Errorf("who earned it by the easier way has %+v", c)
+		}
+		foreign, _ := w.newBrand("third")
+		if err := w.try(func(tx *store.Tx) error { _, err := offer.Update(tx, foreign, o.ID, more); return err }); !problem.Is(err, problem.NotFound) {
+			t.Errorf("another brand's: %v", err)
+		}
+		w.write(func(tx *store.Tx) error {
+			_, err := offer.End(tx, w.brand.ID, o.ID, delivery.ResumeStream)
+			return err
+		})
+		if _, err := update(o, more); !problem.Is(err, problem.Conflict) {
+			t.Errorf("one that has ended: %v", err)
+		}
+	})
+}
+
+func first[A, B any](a A, _ B) A { return a }
+
+// A budget that is used up and raised is given out without anybody's doing.
+func TestARaisedBudgetIsGivenOut(t *testing.T) {
+	each(t, func(w *world) {
+		w.crowd(3)
+		n := w.spring()
+		n.Budget = 1
+		o := w.running(n)
+		w.issue(o)
+		w.write(func(tx *store.Tx) error { _, err := tx.Run("DELETE FROM jobs"); return err })
+		n.Budget = 3
+		w.write(func(tx *store.Tx) error { _, err := offer.Update(tx, w.brand, o.ID, n); return err })
+		if jobs := w.count("SELECT count(*) FROM jobs WHERE kind = 'offer'"); jobs != 1 {
+			t.Errorf("%d jobs are to give out the rest", jobs)
+		}
+	})
+}
+
+// What is typed for an amount is what it is read as.
+func TestMoneyIsTypedAsItIsRead(t *testing.T) {
+	for code, amounts := range map[string][]int64{"EUR": {1, 10, 100, 1250, 1205}, "JPY": {1, 1500}, "KWD": {1, 1500, 1501}} {
+		for _, n := range amounts {
+			if got, ok := offer.ParseMoney(offer.TypedMoney(n, code), code); !ok || got != n {
+				t.Errorf("%d %s is typed %q, and read %d", n, code, offer.TypedMoney(n, code), got)
+			}
+		}
+	}
 }
 
 func TestBrandsAreWalls(t *testing.T) {
@@ -541,7 +648,7 @@ func TestBrandsAreWalls(t *testing.T) {
 			}
 		}
 		n := w.spring()
-		n.Topic = topic.ID
+		n.Topic, n.Content = topic.ID, w.content(other)
 		var theirs offer.Offer
 		w.write(func(tx *store.Tx) (err error) {
 			if theirs, err = offer.Create(tx, other, n); err != nil {

@@ -57,6 +57,17 @@ func ParseMoney(typed, code string) (minor int64, ok bool) {
 	return minor, err == nil && minor <= maxMoney
 }
 
+// TypedMoney writes an amount of minor units as ParseMoney reads it: "12.50".
+func TypedMoney(minor int64, code string) string {
+	places := decimals(code)
+	digits := fmt.Sprintf("%0*d", places+1, minor)
+	whole, part := digits[:len(digits)-places], digits[len(digits)-places:]
+	if strings.Trim(part, "0") == "" {
+		return whole
+	}
+	return whole + "." + part
+}
+
 func decimal(l *i18n.Localizer, minor int64, decimals int) string {
 	unit := int64(1)
 	for range decimals {

@@ -163,7 +163,7 @@ func (w *world) buy(s subscriber.Subscriber, totals ...int64) {
 
 // spring is an offer for those with three orders or more.
 func (w *world) spring() offer.New {
-	return offer.New{Name: "Spring", Topic: w.topic.ID, Content: w.mail, Languages: []string{"fa", "en"},
+	return offer.New{Name: "Spring", Topic: w.topic.ID, Content: w.mail,
 		Texts:     map[string]offer.Text{"fa": {Title: "سپاس بهاری", Terms: "هر نفر یک بار."}, "en": {Title: "Spring thanks", Terms: "Once per person."}},
 		ValueKind: offer.Percent, Value: 15, ValidDays: 30, Budget: 1000, MinOrders: 3}
 }

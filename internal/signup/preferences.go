@@ -12,6 +12,7 @@ import (
 	"assent/internal/brand"
 	"assent/internal/consent"
 	"assent/internal/delivery"
+	"assent/internal/event"
 	"assent/internal/i18n"
 	"assent/internal/link"
 	"assent/internal/problem"
@@ -281,9 +282,15 @@ func LeaveTopic(tx *store.Tx, ref link.Message, method string, seen Seen) (Mail,
 	}
 	e := seen.evidence()
 	e["source_id"], e["message_id"] = ref.Source.String(), ref.ID.String()
-	_, err = consent.Withdraw(tx, m.Brand, m.Subscriber.ID, []uuid.UUID{m.Topic.Topic.ID}, method, e)
+	left, err := consent.Withdraw(tx, m.Brand, m.Subscriber.ID, []uuid.UUID{m.Topic.Topic.ID}, method, e)
 	if err != nil {
 		return m, err
+	}
+	if len(left) > 0 {
+		err = event.AddStreams(tx, []event.StreamTally{{BrandID: m.Brand.ID, StreamID: m.Message.StreamID, At: tx.Now(), Kind: event.StreamLeft, N: 1}})
+		if err != nil {
+			return m, err
+		}
 	}
 	m.Topic.On = false
 	return m, nil

@@ -133,6 +133,7 @@ func everything() []record {
 		{"tallies", row{"stream_id": stream, "sent": int64(math.MaxInt64), "hard": int64(1<<53 + 1), "complaints": 3, "refusals": 20, "warned": awkward}},
 		{"tallies", row{"stream_id": id(32)}},
 		{"quarters", row{"brand_id": brand, "at": usual, "kind": "mail.sent", "source": persian, "topic": "", "n": int64(math.MaxInt64)}},
+		{"stream_quarters", row{"stream_id": stream, "brand_id": brand, "at": usual, "kind": "left", "n": int64(math.MaxInt64)}},
 		{"folds", row{"what": persian, "upto": hundred}},
 		{"alarms", row{"id": id(47), "brand_id": brand, "kind": "leavers", "span": "day", "began_at": usual, "seen": int64(math.MaxInt64), "seen_of": 2, "usual": 3, "usual_of": 4, "last_seen": 5, "last_seen_of": 6, "ended_at": hundred}},
 		{"slots", row{"subscriber_id": person, "topic_id": topic, "id": id(46), "taken_at": hundred}},

@@ -217,6 +217,16 @@ func (db *DB) Read(ctx context.Context, f func(*Tx) error) error {
 	return err
 }
 
+// Snapshot is Read of one moment: all that it reads is as it was at its first
+// statement. SQLite's Read is that too.
+func (db *DB) Snapshot(ctx context.Context, f func(*Tx) error) error {
+	if db.dialect != Postgres {
+		return db.Read(ctx, f)
+	}
+	_, err := db.run(ctx, db.reader, f, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
+	return err
+}
+
 func (db *DB) run(ctx context.Context, session *gorm.DB, f func(*Tx) error, o *sql.TxOptions) ([]func(), error) {
 	var options []*sql.TxOptions
 	if o != nil {

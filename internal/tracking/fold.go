@@ -21,32 +21,40 @@ const firstSQL = `(SELECT h.brand_id, h.source_id, h.message_id, h.kind, min(h.a
 	GROUP BY h.brand_id, h.source_id, h.message_id, h.kind)`
 
 // Fold counts the mails that a person opened, or followed a link of, for the
-// first time in [from, to): once for when that was, and once for when the mail
-// was sent, so that the mails of a day and those of them that were answered are
+// first time in [from, to): once for when that was, of the brand and of the
+// stream, and once for when the mail was sent, so that the mails of a day and those of them that were answered are
 // of the same mails. It is for event.Fold.
 //
 // Cost: the hits of the time, by their key, and for each the earlier ones of its
 // mail, by hits_message.
 func Fold(tx *store.Tx, from, to time.Time) error {
 	var rows []struct {
-		BrandID uuid.UUID
-		Kind    string
-		Sent    int64 // when, in seconds since 1970
-		N       int64
+		BrandID, StreamID uuid.UUID
+		Kind              string
+		Sent              int64 // when, in seconds since 1970
+		N                 int64
 	}
-	err := tx.Raw(`SELECT f.brand_id, f.kind, `+sentQuarter(tx)+` AS sent, count(*) AS n
+	err := tx.Raw(`SELECT f.brand_id, f.kind, `+sentQuarter(tx)+` AS sent, m.stream_id, count(*) AS n
 		FROM `+fmt.Sprintf(firstSQL, "h.at >= ? AND h.at < ?", "b.at < ?")+` f JOIN messages m ON m.source_id = f.source_id AND m.id = f.message_id
-		WHERE m.state = 'sent' AND m.settled_at IS NOT NULL GROUP BY 1, 2, 3`, from, to, from).Scan(&rows).Error
+		WHERE m.state = 'sent' AND m.settled_at IS NOT NULL GROUP BY 1, 2, 3, 4`, from, to, from).Scan(&rows).Error
 	if err != nil {
 		return fmt.Errorf("fold in opens and clicks: %w", err)
 	}
 	all := make([]event.Tally, 0, 2*len(rows))
-	for _, r := range rows {
+	streams := make([]event.StreamTally, len(rows))
+	for i, r := range rows {
+		streams[i] = event.StreamTally{BrandID: r.BrandID, StreamID: r.StreamID, At: from, Kind: streamKinds[r.Kind], N: r.N}
 		all = append(all, event.Tally{BrandID: r.BrandID, At: from, Kind: event.FirstHit, Source: r.Kind, N: r.N},
 			event.Tally{BrandID: r.BrandID, At: time.Unix(r.Sent, 0), Kind: event.SentThen, Source: r.Kind, N: r.N})
 	}
-	return event.Add(tx, all)
+	if err := event.Add(tx, all); err != nil {
+		return err
+	}
+	return event.AddStreams(tx, streams)
 }
+
+// streamKinds are what hits count for of a stream.
+var streamKinds = map[string]string{string(Open): event.StreamOpened, string(Click): event.StreamClicked}
 
 // sentQuarter is when a mail was sent. SQLite's driver knows a time by the type
 // of its column, so it is a number.
@@ -71,6 +79,24 @@ func Unfolded(tx *store.Tx, upto time.Time, brandID uuid.UUID, spans []event.Spa
 		slices.Concat(since, args, since, args)...).Scan(&sums).Error
 	if err != nil {
 		return nil, fmt.Errorf("count opens and clicks: %w", err)
+	}
+	return sums, nil
+}
+
+// UnfoldedOf counts what Fold would of one stream of the brand, of the hits since
+// upto. It costs what Unfolded costs: the brand's hits of the last half hour.
+func UnfoldedOf(tx *store.Tx, upto time.Time, brandID, streamID uuid.UUID, spans []event.Span) (sums []event.Sum, err error) {
+	if len(spans) == 0 {
+		return nil, nil
+	}
+	from, args := event.SpanRows(tx, spans)
+	err = tx.Raw(`SELECT d.n AS span, CASE f.kind WHEN 'open' THEN '`+event.StreamOpened+`' ELSE '`+event.StreamClicked+`' END AS kind, count(*) AS n
+		FROM `+fmt.Sprintf(firstSQL, "h.brand_id = ? AND h.at >= ?", "b.at < ?")+` f
+		JOIN messages m ON m.source_id = f.source_id AND m.id = f.message_id CROSS JOIN `+from+`
+		WHERE m.stream_id = ? AND m.state = 'sent' AND m.settled_at IS NOT NULL AND f.at >= d.since AND f.at < d.until GROUP BY d.n, f.kind`,
+		slices.Concat([]any{brandID, upto, upto}, args, []any{streamID})...).Scan(&sums).Error
+	if err != nil {
+		return nil, fmt.Errorf("count opens and clicks of a stream: %w", err)
 	}
 	return sums, nil
 }

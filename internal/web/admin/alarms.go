@@ -1,9 +1,6 @@
 package admin
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -13,7 +10,6 @@ import (
 	"assent/internal/account"
 	"assent/internal/alarm"
 	"assent/internal/delivery"
-	"assent/internal/problem"
 	"assent/internal/store"
 )
 
@@ -95,35 +91,22 @@ func alarms(d *desk) error {
 
 // alarmsSeen names the open alarms as they are shown.
 func alarmsSeen(open []alarm.Alarm) string {
-	seen := sha256.New()
+	var seen [][]any
 	for _, a := range open {
-		fmt.Fprintln(seen, a.ID, a.LastSeen, a.LastSeenOf, a.AcknowledgedAt != nil)
+		seen = append(seen, []any{a.ID, a.LastSeen, a.LastSeenOf, a.AcknowledgedAt != nil})
 	}
-	return hex.EncodeToString(seen.Sum(nil)[:8])
+	return fingerprintOf(seen)
 }
 
 // alarmsLive tells the page that an alarm came, moved on or went.
 func alarmsLive(d *desk) error {
-	seen := d.c.QueryParam("seen")
-	return d.h.stream(d.c, nil, func() (changed bool, err error) {
-		v, err := d.h.visit(d.c)
-		if err != nil {
-			return false, err
-		}
-		now, err := d.h.desk(d.c, v)
-		if err != nil {
-			return false, err
-		}
-		if !now.may(account.Marketer) {
-			return false, problem.New(problem.Forbidden, "problem.forbidden")
-		}
-		var open []alarm.Alarm
-		if err := d.read(func(tx *store.Tx) (err error) { open, err = alarm.Opened(tx, d.brand.ID); return err }); err != nil {
-			return false, err
-		}
-		before := seen
-		seen = alarmsSeen(open)
-		return seen != before, nil
+	return d.watch(func(now *desk) (seen string, err error) {
+		err = now.read(func(tx *store.Tx) error {
+			open, err := alarm.Opened(tx, now.brand.ID)
+			seen = alarmsSeen(open)
+			return err
+		})
+		return seen, err
 	})
 }
 

@@ -4,10 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"math"
-	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,12 +14,9 @@ import (
 	"assent/internal/campaign"
 	"assent/internal/consent"
 	"assent/internal/delivery"
-	"assent/internal/i18n"
-	"assent/internal/problem"
+	"assent/internal/event"
 	"assent/internal/store"
-	"assent/internal/subscriber"
 	"assent/internal/tracking"
-	"assent/internal/web"
 )
 
 // mailings is what was counted of campaigns and may be shown again.
@@ -38,9 +32,12 @@ type audienceKey struct {
 }
 
 // progressKey names a campaign as it was left by whoever changed it last.
+// and what of its course is drawn.
 type progressKey struct {
-	edition uuid.UUID
-	changed time.Time
+	edition  uuid.UUID
+	changed  time.Time
+	by, lang string
+	until    int64
 }
 
 // progress is how far a campaign has come.
@@ -49,6 +46,11 @@ type progress struct {
 	Reasons []delivery.ReasonCount
 	Flow    delivery.Flow // of its stream; zero where nothing is on the way
 	Tracked tracking.Report
+	Left    int64 // took their permission back by a link of the mail
+
+	by     string // hours or days
+	bins   []bin  // from the first mail on; none where nothing was sent
+	course series // what happened in each
 }
 
 // mailing is a campaign as its page shows it.
@@ -62,9 +64,10 @@ type mailing struct {
 	Recallable bool
 }
 
-// mailing reads a campaign and counts what concerns it.
+// mailing reads a campaign and counts what concerns it, all of it at one moment:
+// what a page shows adds up while mails are on their way.
 func (d *desk) mailing(id uuid.UUID) (m mailing, err error) {
-	err = d.read(func(tx *store.Tx) error {
+	err = d.h.DB.Snapshot(d.c.Request().Context(), func(tx *store.Tx) error {
 		if m.Campaign, err = campaign.Find(tx, d.brand.ID, id); err != nil {
 			return err
 		}
@@ -86,7 +89,27 @@ func (d *desk) mailing(id uuid.UUID) (m mailing, err error) {
 			})
 			return err
 		}
-		m.Progress, err = d.h.mailings.progress.of(progressKey{m.EditionID, m.UpdatedAt}, func() (progress, error) { return progressOf(tx, m.Campaign) })
+		began, err := event.StreamBegan(tx, d.brand.ID, id)
+		if err != nil {
+			return err
+		}
+		key := progressKey{edition: m.EditionID, changed: m.UpdatedAt, lang: d.l.Lang()}
+		var bins []bin
+		if !began.IsZero() {
+			key.by = d.courseBy(began)
+			bins = d.courseBins(began, key.by)
+			key.until = bins[len(bins)-1].To.Unix()
+		}
+		m.Progress, err = d.h.mailings.progress.of(key, func() (p progress, err error) {
+			if p, err = progressOf(tx, m.Campaign); err != nil {
+				return p, err
+			}
+			var whole series
+			p.by, p.bins = key.by, bins
+			p.course, whole, err = courseOf(tx, m.Campaign, began, bins)
+			p.Left = whole.all[left]
+			return p, err
+		})
 		return err
 	})
 	return m, err
@@ -122,21 +145,6 @@ func progressOf(tx *store.Tx, c campaign.Campaign) (p progress, err error) {
 	return p, err
 }
 
-// fingerprint names what is shown of it.
-func (m mailing) fingerprint() string { return fingerprintOf(m) }
-
-// campaignLive tells a campaign's page that it is out of date.
-func campaignLive(d *desk) error {
-	id, err := d.id("id")
-	if err != nil {
-		return err
-	}
-	return d.watch(func() (string, error) {
-		m, err := d.mailing(id)
-		return m.fingerprint(), err
-	})
-}
-
 // ReasonLine is a number of people or mails, and why.
 type ReasonLine struct {
 	Text string
@@ -144,29 +152,9 @@ type ReasonLine struct {
 	Do   string // what one can do about it; may be empty
 }
 
-// CampaignAct is something that may be done with it now.
-type CampaignAct struct {
-	ID, Label, To, Tone, Ask string
-	Sheet                    Sheet
-}
-
 // Rate is a part of a whole, with the interval that it likely lies in where it
 // is a sample.
 type Rate struct{ Label, Text, Base string }
-
-// Preview is the mail in one language.
-type Preview struct {
-	Tabs               []Tab // View is the language
-	Subject, Preheader string
-	Dir, Lang          string
-	HTML               string // address
-	To                 string // address to ask for another reader at; empty: the visitor sees no people
-	As                 string // the address typed
-	For                string // whose values stand in it; empty: nobody's
-	Unknown            bool   // nobody has the address typed
-	Readers            []string
-	Wrong              string // why it cannot be drawn; may be empty
-}
 
 // CampaignPage is the page admin/campaign.
 type CampaignPage struct {
@@ -179,7 +167,7 @@ type CampaignPage struct {
 	Fault              string
 	Edit               string
 	Live               string
-	Acts               []CampaignAct
+	Acts               []Act
 
 	Draft    bool
 	Planned  bool // its audience is counted, and may change
@@ -188,10 +176,13 @@ type CampaignPage struct {
 	Counted  bool
 	Counts   States
 	Reached  []Rate
+	Course   []Plot // none where nothing was sent yet
+	Spans    []Tab  // View is how the course is cut
 	Held     []ReasonLine
 	Skipped  []ReasonLine
 	Failed   []ReasonLine
 	Doubtful []ReasonLine
+	See      map[string]string // addresses of the mails in a state; empty: the visitor sees no people
 
 	Brief   campaign.Brief
 	Briefed bool // somebody wrote one
@@ -206,14 +197,6 @@ type CampaignPage struct {
 	UILang   string // chosen for this page; may be empty
 }
 
-func showCampaign(d *desk) error {
-	id, err := d.id("id")
-	if err != nil {
-		return err
-	}
-	return d.drawCampaign(id, http.StatusOK, nil, "")
-}
-
 // drawCampaign draws the page of a campaign; with a test that could not be sent
 // as it was filled in, or what could not be done.
 func (d *desk) drawCampaign(id uuid.UUID, status int, test *Sheet, fault string) error {
@@ -221,11 +204,11 @@ func (d *desk) drawCampaign(id uuid.UUID, status int, test *Sheet, fault string)
 	if err != nil {
 		return err
 	}
-	page := CampaignPage{Frame: d.frame("campaigns"), Title: m.Name, State: d.l.T("admin.campaign.state." + string(m.State)), Tone: campaignTones[m.State],
+	page := CampaignPage{Frame: d.frame("campaigns"), Title: m.Name, State: d.l.T("admin.campaign.state." + string(m.State)), Tone: stateTones[string(m.State)],
 		When: d.campaignWhen(m.Campaign), Topic: topicName(d, m.Topics, m.TopicID), Tag: m.Tag, Rate: m.Rate, Fault: fault, Draft: m.State == campaign.Draft,
 		ZoneName: d.brand.TimeZone, UILang: chosenLanguage(d.c)}
-	if m.moves() {
-		page.Live = d.to(campaignPath(m.Campaign)+"/live", "seen", m.fingerprint())
+	if m.moves() || m.FinishedAt != nil && d.h.DB.Now().Sub(*m.FinishedAt) < courseHours*time.Hour {
+		page.Live = d.to(campaignPath(m.Campaign)+"/live", "seen", fingerprintOf(m), "by", m.Progress.by)
 	}
 	page.Lead, page.More = d.campaignLead(m)
 	if page.Draft || m.State == campaign.Scheduled {
@@ -234,6 +217,7 @@ func (d *desk) drawCampaign(id uuid.UUID, status int, test *Sheet, fault string)
 		}
 	} else {
 		d.reported(m, &page)
+		d.drawCourse(m, &page)
 	}
 	if d.may(account.Marketer) {
 		page.Acts = d.campaignActs(m)
@@ -245,32 +229,6 @@ func (d *desk) drawCampaign(id uuid.UUID, status int, test *Sheet, fault string)
 		return err
 	}
 	return d.drawAs(status, "campaign", page)
-}
-
-// draftForms are what a draft is tried and scheduled with.
-func (d *desk) draftForms(m mailing, test *Sheet, page *CampaignPage) {
-	path := d.to(campaignPath(m.Campaign))
-	if page.Draft {
-		page.Edit = d.to(campaignPath(m.Campaign) + "/edit")
-		tomorrow := d.h.DB.Now().AddDate(0, 0, 1)
-		page.Schedule = &Sheet{Action: d.to(campaignPath(m.Campaign) + "/schedule"), Values: url.Values{"when": {"later"},
-			"day": {d.l.Day(tomorrow, d.brand.Location())}, "time": {d.l.Digits("09:00")}}}
-		page.Whens = d.whens()
-	}
-	if page.Test = test; test == nil {
-		to := d.to(campaignPath(m.Campaign) + "/test")
-		page.Test = &Sheet{Action: to, Page: strings.Split(path, "?")[0] + "/test", Once: store.NewID(d.h.DB.Now()),
-			Values: url.Values{"to": {d.User.Email}, "language": {d.brand.Language}}}
-	}
-	for _, t := range mailLanguages(d.brand, m.Texts) {
-		if slices.ContainsFunc(m.Texts, func(x delivery.Text) bool { return x.Language == t.Code }) {
-			page.Speaks = append(page.Speaks, Choice{Value: t.Code, Label: t.Name})
-		}
-	}
-}
-
-func (d *desk) whens() []Choice {
-	return []Choice{{"later", d.l.T("admin.campaign.later"), ""}, {"now", d.l.T("admin.campaign.now"), d.l.T("admin.campaign.now-hint")}}
 }
 
 // campaignLead is what the page begins with.
@@ -336,7 +294,12 @@ func (d *desk) whyOut(why string) string {
 // reported fills in what became of the mails.
 func (d *desk) reported(m mailing, page *CampaignPage) {
 	n := m.Progress.Counts
-	page.Counted = true
+	page.Counted, page.See = true, map[string]string{}
+	if d.may(account.Analyst) {
+		for _, state := range []delivery.State{delivery.Queued, delivery.Skipped, delivery.Failed, delivery.Uncertain} {
+			page.See[string(state)] = d.to("/messages", "source", m.EditionID.String(), "state", string(state))
+		}
+	}
 	page.Counts = States{Queued: n.Queued, Claimed: n.Claimed, Sent: n.Sent, Failed: n.Failed, Skipped: n.Skipped, Uncertain: n.Uncertain}
 	for _, r := range m.Progress.Reasons {
 		line := ReasonLine{Text: d.mailReason(r.Reason), N: r.N}
@@ -395,6 +358,14 @@ func (d *desk) reached(p progress) (all []Rate) {
 		all = append(all, Rate{d.l.T(f.key), d.percent(f.UniqueHuman, f.Tracked), d.l.T("admin.campaign.of-tracked",
 			"N", d.l.Number(f.UniqueHuman), "All", d.l.Number(f.Tracked), "Low", d.share(low), "High", d.share(high))})
 	}
+	for _, r := range []struct {
+		key   string
+		n, of int64
+	}{{"admin.campaign.rate.left", p.Left, p.Counts.Sent}, {"admin.campaign.rate.refused", p.Counts.Failed, p.Counts.Sent + p.Counts.Failed}} {
+		if r.of > 0 && r.n <= r.of {
+			all = append(all, d.rate(r.key, r.n, r.of))
+		}
+	}
 	return all
 }
 
@@ -406,316 +377,32 @@ func (d *desk) share(x float64) string {
 	return d.l.T("admin.campaign.percent", "Whole", tenths/10, "Tenth", tenths%10)
 }
 
-// campaignActs are what may be done in its state. A form's mark is that of the
-// state it was shown in: sent twice it is done once, and the page of a campaign
-// that only counts on stays as it is. A circuit breaker that stops it again is
-// another state, though nobody has changed the campaign.
-func (d *desk) campaignActs(m mailing) (all []CampaignAct) {
-	stopped := ""
+// campaignActs are what may be done in its state. A circuit breaker that stops it
+// again is another state, though nobody has changed the campaign.
+func (d *desk) campaignActs(m mailing) []Act {
+	state, stopped := versionOf(m.UpdatedAt), false
 	if at := m.Progress.Flow.PausedAt; m.State == campaign.Sending && at != nil {
-		stopped = versionOf(*at)
+		state, stopped = state+versionOf(*at), true
 	}
-	add := func(what, tone, ask string) {
-		to := d.to(campaignPath(m.Campaign) + "/" + what)
-		seed := what + m.ID.String() + versionOf(m.UpdatedAt) + stopped
-		if what == "copy" { // may be done again: only a second click is the same
-			seed += versionOf(d.h.DB.Now().Truncate(time.Minute))
-		}
-		once := uuid.NewSHA1(d.User.ID, []byte(seed))
-		all = append(all, CampaignAct{ID: "act-" + what, Label: d.l.T("admin.campaign.do." + what), To: to, Tone: tone, Ask: ask,
-			Sheet: Sheet{Action: to, Page: strings.Split(to, "?")[0], Once: once, Version: versionOf(m.UpdatedAt)}})
-	}
-	n := m.Progress.Counts
+	b, n := campaignKind().buttons(d, m.ID, state), m.Progress.Counts
 	if m.Recallable {
-		add("recall", "yes", "")
+		b.add("recall", "yes", "")
 	}
 	switch {
-	case m.State == campaign.Paused || stopped != "":
-		add("resume", "yes", d.l.N("admin.campaign.ask.resume", n.Queued+n.Claimed))
+	case m.State == campaign.Paused || stopped:
+		b.add("resume", "yes", d.l.N("admin.campaign.ask.resume", n.Queued+n.Claimed))
 	case m.State == campaign.Sending || m.State == campaign.Freezing:
-		add("pause", "", "")
+		b.add("pause", "", "")
 	}
-	if m.State != campaign.Draft {
-		add("copy", "", "")
+	if m.State != campaign.Draft { // may be copied again: only a second click is the same
+		b.add("copy", "", "", versionOf(d.h.DB.Now().Truncate(time.Minute)))
 	}
 	if m.moves() {
 		ask := d.l.T("admin.campaign.ask.cancel-scheduled")
 		if m.onTheWay() {
 			ask = d.l.N("admin.campaign.ask.cancel", n.Queued+n.Claimed, "Sent", d.l.Number(n.Sent))
 		}
-		add("cancel", "no", ask)
+		b.add("cancel", "no", ask)
 	}
-	return all
-}
-
-// moveCampaign takes it from state to state.
-func moveCampaign(what string) func(*desk) error {
-	do := map[string]func(*store.Tx, uuid.UUID, uuid.UUID) (campaign.Campaign, error){
-		"recall": campaign.Recall, "pause": campaign.Pause, "resume": resume, "cancel": campaign.Cancel}[what]
-	return func(d *desk) error {
-		id, err := d.id("id")
-		if err != nil {
-			return err
-		}
-		err = d.change("campaign."+what, func(tx *store.Tx, _ *Sheet) (done, error) {
-			c, err := do(tx, d.brand.ID, id)
-			return done{subject: id, next: "/campaigns/" + id.String(), detail: map[string]any{"name": c.Name}}, err
-		})
-		return d.redraw(err, func(status int, s Sheet) error { return d.drawCampaign(id, status, nil, s.Fault) })
-	}
-}
-
-// resume goes on with what a person stopped, or a circuit breaker.
-func resume(tx *store.Tx, brandID, id uuid.UUID) (campaign.Campaign, error) {
-	c, err := campaign.Lock(tx, brandID, id)
-	if err != nil || c.State != campaign.Sending {
-		if err != nil {
-			return c, err
-		}
-		return campaign.Resume(tx, brandID, id)
-	}
-	stream, err := delivery.FindStream(tx, brandID, id)
-	if err != nil {
-		return c, err
-	}
-	if stream.PausedAt == nil {
-		return c, problem.New(problem.Conflict, "campaign.state.sending")
-	}
-	return c, delivery.ResumeStream(tx, brandID, id)
-}
-
-func testCampaign(d *desk) error {
-	c, _, err := d.campaign()
-	if err != nil {
-		return err
-	}
-	err = d.change("campaign.test", func(tx *store.Tx, form *Sheet) (done, error) {
-		to := strings.FieldsFunc(form.Value("to"), func(r rune) bool { return strings.ContainsRune(",;،؛ \t\r\n", r) })
-		err := campaign.Test(tx, d.brand.ID, c.ID, form.Value("language"), to, func(address string) (bool, error) {
-			return account.OfTheTeam(tx, d.brand.ID, address)
-		})
-		return done{subject: c.ID, next: campaignPath(c), detail: map[string]any{"name": c.Name}}, err
-	})
-	return d.redraw(atFields(err), func(status int, s Sheet) error {
-		s.Drafts = ""
-		return d.drawCampaign(c.ID, status, &s, "")
-	})
-}
-
-// sample is somebody who is nobody, to show a mail with.
-func sample(language string) subscriber.Subscriber {
-	return subscriber.Subscriber{Name: i18n.For(language).T("admin.campaign.sample-name"), Email: "sample@example.org", Language: language}
-}
-
-// preview tells how the mail looks; with the values of who has the address of
-// ?as=, where the visitor may see people, and in that person's language.
-func (d *desk) preview(m mailing) (Preview, error) {
-	var who Preview
-	s := delivery.Sample{TopicID: m.TopicID, ContentID: m.ContentID}
-	if d.may(account.Analyst) {
-		who.To, who.As = brandPath+d.brand.Slug+campaignPath(m.Campaign), d.asked("as", 320)
-		person, found, err := d.reader(m, &who)
-		if err != nil {
-			return who, err
-		}
-		if found {
-			s.Person, s.Language = person, person.Language
-		}
-	}
-	p := d.previewOf(m.Texts, s, func(in string) string { return d.to(campaignPath(m.Campaign), "in", in, "as", who.As) },
-		func(in string) string {
-			pairs := []string{"in", in, "of", m.ContentID.String()}
-			if s.Person.ID != uuid.Nil {
-				pairs = append(pairs, "as", s.Person.ID.String())
-			}
-			return d.to(campaignPath(m.Campaign)+"/preview", pairs...)
-		})
-	p.To, p.As, p.For, p.Unknown, p.Readers = who.To, who.As, who.For, who.Unknown, who.Readers
-	return p, nil
-}
-
-// readersAtOnce is how many people are offered to see a mail as.
-const readersAtOnce = 8
-
-// reader is who has the address that was typed, and who might be typed.
-func (d *desk) reader(m mailing, p *Preview) (s subscriber.Subscriber, found bool, err error) {
-	err = d.read(func(tx *store.Tx) error {
-		var err error
-		if p.Readers, err = consent.NewestReaders(tx, d.brand.ID, m.TopicID, m.Tag, readersAtOnce); err != nil || p.As == "" {
-			return err
-		}
-		p.Unknown = true
-		a, err := subscriber.ParseAddress(p.As)
-		if err != nil {
-			return nil // told as unknown
-		}
-		s, err = subscriber.ByAddress(tx, d.brand, a)
-		if problem.Is(err, problem.NotFound) {
-			return nil
-		}
-		found, p.Unknown, p.For = err == nil, false, cmp.Or(s.Name, s.Email)
-		return err
-	})
-	return s, found, err
-}
-
-// previewCampaign is the mail's own HTML, fenced in.
-func previewCampaign(d *desk) error {
-	c, _, err := d.campaign()
-	if err != nil {
-		return err
-	}
-	in := d.c.QueryParam("in")
-	person := sample(in)
-	if as, err := uuid.Parse(d.c.QueryParam("as")); err == nil && d.may(account.Analyst) {
-		if err := d.read(func(tx *store.Tx) error { person, err = subscriber.Find(tx, d.brand.ID, as); return err }); err != nil {
-			return err
-		}
-	}
-	shown, err := d.h.renderer.Preview(d.c.Request().Context(), delivery.Sample{BrandID: d.brand.ID, TopicID: c.TopicID, ContentID: c.ContentID, Language: in, Person: person})
-	if err != nil {
-		return err
-	}
-	return web.Mail(d.c, string(shown.HTML))
-}
-
-// paceForm is how the pace of what is on its way, or will be, is changed.
-func (d *desk) paceForm(m mailing, page *CampaignPage) {
-	if !m.moves() {
-		return
-	}
-	to := d.to(campaignPath(m.Campaign) + "/pace")
-	page.Pace = &Sheet{Action: to, Page: strings.Split(to, "?")[0], Once: store.NewID(d.h.DB.Now()), Values: url.Values{}}
-	if m.Rate > 0 {
-		page.Pace.Values.Set("rate_per_hour", d.l.Digits(strconv.Itoa(m.Rate)))
-	}
-}
-
-// paceCampaign changes how fast it goes.
-func paceCampaign(d *desk) error {
-	id, err := d.id("id")
-	if err != nil {
-		return err
-	}
-	err = d.change("campaign.pace", func(tx *store.Tx, form *Sheet) (done, error) {
-		wrong := problem.New(problem.Invalid, "problem.invalid")
-		rate := form.whole("rate_per_hour", wrong)
-		if err := wrong.OrNil(); err != nil {
-			return done{}, err
-		}
-		c, err := campaign.Update(tx, d.brand, id, campaign.Change{RatePerHour: &rate})
-		return done{subject: id, next: "/campaigns/" + id.String(), detail: map[string]any{"name": c.Name, "rate_per_hour": rate}}, err
-	})
-	return d.redraw(err, func(status int, s Sheet) error {
-		fault := s.Fault
-		for _, f := range s.Faults {
-			fault = f.Text
-		}
-		return d.drawCampaign(id, status, nil, fault)
-	})
-}
-
-// copyCampaign begins a new one from one there is.
-func copyCampaign(d *desk) error {
-	id, err := d.id("id")
-	if err != nil {
-		return err
-	}
-	err = d.change("campaign.copy", func(tx *store.Tx, _ *Sheet) (done, error) {
-		c, err := campaign.Find(tx, d.brand.ID, id)
-		if err != nil {
-			return done{}, err
-		}
-		name := []rune(d.l.T("admin.campaign.copy-name", "Name", c.Name))
-		made, err := campaign.Copy(tx, d.brand, id, string(name[:min(len(name), 200)]))
-		return done{subject: made.ID, next: campaignPath(made) + "/edit", detail: map[string]any{"name": c.Name}}, err
-	})
-	return d.redraw(err, func(status int, s Sheet) error { return d.drawCampaign(id, status, nil, s.Fault) })
-}
-
-// SchedulePage is the page admin/campaign-schedule: what will happen, before it does.
-type SchedulePage struct {
-	Frame
-	Title    string
-	Lead     string // who gets it when; empty: the time has to be mended first
-	More     string
-	Sheet    Sheet
-	Whens    []Choice
-	Ask      string // address to ask with another time
-	Back     string
-	Out      []ReasonLine
-	People   int64
-	ZoneName string
-	UILang   string
-}
-
-// askSchedule says what will happen at the time of the address.
-func askSchedule(d *desk) error {
-	return d.drawSchedule(http.StatusOK, Sheet{Values: d.c.QueryParams()})
-}
-
-func (d *desk) drawSchedule(status int, s Sheet) error {
-	id, err := d.id("id")
-	if err != nil {
-		return err
-	}
-	m, err := d.mailing(id)
-	if err != nil {
-		return err
-	}
-	if m.State != campaign.Draft {
-		return web.SeeOther(d.c, d.to(campaignPath(m.Campaign)))
-	}
-	path := campaignPath(m.Campaign)
-	page := SchedulePage{Frame: d.frame("campaigns"), Title: m.Name, Whens: d.whens(), Ask: d.to(path + "/schedule"), Back: d.to(path),
-		ZoneName: d.brand.TimeZone, UILang: chosenLanguage(d.c)}
-	s.Action, s.Page = d.to(path+"/schedule"), d.c.Request().URL.Path
-	s.Once, s.Version, s.Drafts, s.Changed = store.NewID(d.h.DB.Now()), versionOf(m.UpdatedAt), "", false
-	at, wrong := moment(s.Values, d.h.DB.Now(), d.brand.Location())
-	if p, ok := problem.Of(wrong); ok {
-		s.Faults = nil
-		for _, f := range p.Fields {
-			s.Faults = append(s.Faults, Fault{f.Name, d.l.T(f.Key, f.Args...)})
-		}
-		status = http.StatusUnprocessableEntity
-		page.Sheet = s
-		return d.drawAs(status, "campaign-schedule", page)
-	}
-	var filled CampaignPage
-	if err := d.planned(m, &filled); err != nil {
-		return err
-	}
-	page.People, page.Out = filled.People, filled.Out
-	zone := d.brand.Location()
-	key := "admin.campaign.will-get"
-	if s.Values.Get("when") == "now" {
-		key = "admin.campaign.will-get-now"
-	}
-	page.Lead = d.l.N(key, page.People, "Time", d.l.Time(at, zone), "Date", d.l.Date(at, zone))
-	page.More = d.l.T("admin.campaign.more.before")
-	page.Sheet = s
-	return d.drawAs(status, "campaign-schedule", page)
-}
-
-func scheduleCampaign(d *desk) error {
-	c, _, err := d.campaign()
-	if err != nil {
-		return err
-	}
-	err = d.change("campaign.schedule", func(tx *store.Tx, form *Sheet) (done, error) {
-		now, err := campaign.Lock(tx, d.brand.ID, c.ID)
-		if err != nil {
-			return done{}, err
-		}
-		if now.State == campaign.Draft && form.current(now.UpdatedAt) != nil {
-			return done{}, problem.New(problem.Conflict, "admin.campaign.changed-since")
-		}
-		at, err := moment(form.Values, tx.Now(), d.brand.Location())
-		if err != nil {
-			return done{}, err
-		}
-		_, err = campaign.Schedule(tx, d.brand.ID, c.ID, at)
-		return done{subject: c.ID, next: campaignPath(c), detail: map[string]any{"name": c.Name}}, err
-	})
-	return d.redraw(err, d.drawSchedule)
+	return b.all
 }

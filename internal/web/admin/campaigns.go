@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -22,12 +21,13 @@ import (
 )
 
 func campaignActions() []action {
+	k := campaignKind()
 	return []action{
-		look("/campaigns", account.Reader, campaigns),
+		look("/campaigns", account.Reader, k.list),
 		look("/campaigns/new", account.Marketer, newCampaign),
 		act("/campaigns/new", account.Marketer, createCampaign),
-		look("/campaigns/:id", account.Reader, showCampaign),
-		behind(http.MethodGet, "/campaigns/:id/live", account.Reader, campaignLive),
+		look("/campaigns/:id", account.Reader, k.show()),
+		behind(http.MethodGet, "/campaigns/:id/live", account.Reader, live((*desk).mailing)),
 		look("/campaigns/:id/preview", account.Reader, previewCampaign),
 		look("/campaigns/:id/edit", account.Marketer, editCampaign),
 		act("/campaigns/:id/edit", account.Marketer, saveCampaign),
@@ -36,68 +36,35 @@ func campaignActions() []action {
 		act("/campaigns/:id/test", account.Marketer, testCampaign),
 		look("/campaigns/:id/schedule", account.Marketer, askSchedule),
 		act("/campaigns/:id/schedule", account.Marketer, scheduleCampaign),
-		act("/campaigns/:id/recall", account.Marketer, moveCampaign("recall")),
-		act("/campaigns/:id/pause", account.Marketer, moveCampaign("pause")),
-		act("/campaigns/:id/resume", account.Marketer, moveCampaign("resume")),
-		act("/campaigns/:id/cancel", account.Marketer, moveCampaign("cancel")),
+		act("/campaigns/:id/recall", account.Marketer, k.move("recall", campaign.Recall)),
+		act("/campaigns/:id/pause", account.Marketer, k.move("pause", campaign.Pause)),
+		act("/campaigns/:id/resume", account.Marketer, k.move("resume", resumeCampaign)),
+		act("/campaigns/:id/cancel", account.Marketer, k.move("cancel", campaign.Cancel)),
 	}
 }
 
-// campaignsAtOnce is how many campaigns stand on a page of the list.
-const campaignsAtOnce = 25
+var resumeCampaign = goOn(campaign.Lock, func(c campaign.Campaign) bool { return c.State == campaign.Sending }, campaign.Resume,
+	problem.New(problem.Conflict, "campaign.state.sending"))
 
-// CampaignLine is one campaign in the list.
-type CampaignLine struct {
-	Name, URL   string
-	Topic, Tag  string
-	State, Tone string
-	When        string
-	Counted     bool // it has messages, or will have
-	Sent, Total int64
-}
-
-// Campaigns is the page admin/campaigns: the newest first.
-type Campaigns struct {
-	Frame
-	Campaigns   []CampaignLine
-	New         string // address; empty: the visitor may not
-	First, Next string
-}
-
-func campaigns(d *desk) error {
-	before, _ := uuid.Parse(d.c.QueryParam("before"))
-	page := Campaigns{Frame: d.frame("campaigns")}
-	err := d.read(func(tx *store.Tx) error {
-		found, err := campaign.List(tx, d.brand.ID, before, campaignsAtOnce)
-		if err != nil {
-			return err
-		}
-		topics, err := consent.AllTopics(tx, d.brand.ID)
-		if err != nil {
-			return err
-		}
-		counts, err := d.countCampaigns(tx, found)
-		if err != nil {
-			return err
-		}
-		for _, c := range found {
-			page.Campaigns = append(page.Campaigns, d.campaignLine(c, topics, counts[c.EditionID]))
-		}
-		if len(found) == campaignsAtOnce {
-			page.Next = d.to("/campaigns", "before", found[len(found)-1].ID.String())
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if before != uuid.Nil {
-		page.First = d.to("/campaigns")
-	}
-	if d.may(account.Marketer) {
-		page.New = d.to("/campaigns/new")
-	}
-	return d.draw("campaigns", page)
+func campaignKind() kind[campaign.Campaign] {
+	return kind[campaign.Campaign]{name: "campaign", help: "campaigns", columns: []string{"when", "#sent"}, some: campaign.List,
+		of: func(c campaign.Campaign) item {
+			return item{ID: c.ID, Topic: c.TopicID, Name: c.Name, Tag: c.Tag, State: string(c.State)}
+		},
+		cells: func(d *desk, tx *store.Tx, found []campaign.Campaign) (func(campaign.Campaign) []Cell, error) {
+			counts, err := d.countCampaigns(tx, found)
+			return func(c campaign.Campaign) []Cell {
+				n := counts[c.EditionID]
+				sent := Cell{Text: d.l.T("admin.campaign.of", "N", d.l.Number(n.Sent), "All", d.l.Number(n.Total))}
+				if c.State == campaign.Draft || c.State == campaign.Scheduled {
+					sent = Cell{Text: d.l.T("admin.campaign.not-yet"), Soft: true}
+				}
+				return []Cell{{Text: d.campaignWhen(c)}, sent}
+			}, err
+		},
+		draw: func(d *desk, id uuid.UUID, status int, fault string) error {
+			return d.drawCampaign(id, status, nil, fault)
+		}}
 }
 
 // countCampaigns counts those that have messages. Those on the page are counted
@@ -114,17 +81,6 @@ func (d *desk) countCampaigns(tx *store.Tx, all []campaign.Campaign) (map[uuid.U
 	return d.h.mailings.lists.of(key, func() (map[uuid.UUID]delivery.Counts, error) {
 		return delivery.CountsOf(tx, d.brand.ID, editions...)
 	})
-}
-
-// campaignTones are the colours of the states: what is sent was allowed, what
-// is on the way waits.
-var campaignTones = map[campaign.State]string{campaign.Scheduled: "ask", campaign.Freezing: "ask", campaign.Sending: "ask",
-	campaign.Sent: "yes", campaign.Cancelled: "no"}
-
-func (d *desk) campaignLine(c campaign.Campaign, topics []consent.Topic, n delivery.Counts) CampaignLine {
-	return CampaignLine{Name: c.Name, URL: d.to(campaignPath(c)), Topic: topicName(d, topics, c.TopicID), Tag: c.Tag,
-		State: d.l.T("admin.campaign.state." + string(c.State)), Tone: campaignTones[c.State], When: d.campaignWhen(c),
-		Counted: c.State != campaign.Draft && c.State != campaign.Scheduled, Sent: n.Sent, Total: n.Total}
 }
 
 // campaignWhen says what happened last, or will happen next, and when.
@@ -196,19 +152,26 @@ func drawNewCampaign(d *desk) func(int, Sheet) error {
 	}
 }
 
-// drawCampaignForm shows the form with the topics that may be chosen: those
-// that are offered, and the one that is chosen already.
-func (d *desk) drawCampaignForm(status int, page CampaignForm, s Sheet, chosen uuid.UUID) error {
-	err := d.read(func(tx *store.Tx) error {
+// mayChoose are the topics that mail may be about: those that are offered, and
+// the one that is chosen already.
+func (d *desk) mayChoose(chosen uuid.UUID) (topics []Choice, err error) {
+	err = d.read(func(tx *store.Tx) error {
 		all, err := consent.AllTopics(tx, d.brand.ID)
 		for _, t := range all {
 			if t.Purpose == consent.Marketing && (t.ArchivedAt == nil || t.ID == chosen) {
-				page.Topics = append(page.Topics, Choice{Value: t.ID.String(), Label: t.In(d.brand, d.l.Lang()).Name})
+				topics = append(topics, Choice{Value: t.ID.String(), Label: t.In(d.brand, d.l.Lang()).Name})
 			}
 		}
 		return err
 	})
-	if err != nil {
+	return topics, err
+}
+
+// drawCampaignForm shows the form with the topics that may be chosen: those
+// that are offered, and the one that is chosen already.
+func (d *desk) drawCampaignForm(status int, page CampaignForm, s Sheet, chosen uuid.UUID) error {
+	var err error
+	if page.Topics, err = d.mayChoose(chosen); err != nil {
 		return err
 	}
 	for i, t := range s.Theirs {
@@ -365,28 +328,4 @@ func atFields(err error) error {
 		}
 	}
 	return &named
-}
-
-// moment is the time of a form: now, or the day and the minute in the brand's zone.
-func moment(form url.Values, now time.Time, zone *time.Location) (at time.Time, err error) {
-	if form.Get("when") == "now" {
-		return now, nil
-	}
-	wrong := problem.New(problem.Invalid, "problem.invalid")
-	y, m, day, ok := i18n.ParseDay(form.Get("day"))
-	if !ok {
-		wrong.Field("day", "admin.campaign.no-day")
-	}
-	clock, bad := time.Parse("15:04", i18n.ASCIIDigits(strings.TrimSpace(form.Get("time"))))
-	if bad != nil {
-		wrong.Field("time", "admin.campaign.no-time")
-	}
-	if err := wrong.OrNil(); err != nil {
-		return at, err
-	}
-	at = time.Date(y, m, day, clock.Hour(), clock.Minute(), 0, 0, zone)
-	if at.Before(now) {
-		return at, problem.InvalidField("time", "admin.campaign.past")
-	}
-	return at, nil
 }

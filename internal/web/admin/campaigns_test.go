@@ -13,6 +13,7 @@ import (
 	"assent/internal/campaign"
 	"assent/internal/consent"
 	"assent/internal/delivery"
+	"assent/internal/event"
 	"assent/internal/i18n"
 	"assent/internal/store"
 	"assent/internal/subscriber"
@@ -285,7 +286,7 @@ func TestAudienceOfATag(t *testing.T) {
 // The list is cut into pages, the newest first.
 func TestCampaignsByPages(t *testing.T) {
 	each(t, func(w *world) {
-		for range campaignsAtOnce + 1 {
+		for range linesAtOnce + 1 {
 			w.pass(time.Second)
 			w.write(func(tx *store.Tx) error {
 				_, err := campaign.Create(tx, w.brand, campaign.New{Name: "Letter", Topic: w.topic.ID, Texts: []delivery.Text{{Language: "en", Subject: "Hello", HTML: "<p>Hello</p>"}}})
@@ -297,7 +298,7 @@ func TestCampaignsByPages(t *testing.T) {
 		_, rest, _ := strings.Cut(first, `class="btn" href="`)
 		next, _, _ := strings.Cut(rest, `"`)
 		second := b.mustShow(next, "To the beginning").body
-		if a, z := strings.Count(first, "<bdi>Letter</bdi>"), strings.Count(second, "<bdi>Letter</bdi>"); a != campaignsAtOnce || z != 1 {
+		if a, z := strings.Count(first, "<bdi>Letter</bdi>"), strings.Count(second, "<bdi>Letter</bdi>"); a != linesAtOnce || z != 1 {
 			t.Errorf("%d and %d on the pages", a, z)
 		}
 	})
@@ -342,12 +343,22 @@ func TestCampaignPagesAreSound(t *testing.T) {
 	w.settle(sent, delivery.Uncertain, "no answer after the mail was handed over", 1)
 	w.settle(sending, delivery.Sent, "", 2)
 	w.work(sent)
+	w.write(func(tx *store.Tx) error { // as 1,200 mails would have left them
+		var all []event.StreamTally
+		for i, n := range []int64{700, 500, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0} {
+			at := tx.Now().Add(time.Duration(i-20) * time.Hour)
+			for kind, n := range map[string]int64{event.StreamSent: n, event.StreamOpened: 90 / int64(i+1), event.StreamClicked: 30 / int64(i+1), event.StreamLeft: int64(i % 2)} {
+				all = append(all, event.StreamTally{BrandID: w.brand.ID, StreamID: campaignID(sent), At: at, Kind: kind, N: n})
+			}
+		}
+		return event.AddStreams(tx, all)
+	})
 	for _, lang := range i18n.Languages {
 		p := w.tab()
 		p.signInByKeyboard(homePath)
 		for name, path := range map[string]string{"campaigns": campaignsPage + "?lang=", "no-campaigns": "/admin/b/marble/campaigns?lang=", "campaign-new": campaignsPage + "/new?lang=",
 			"campaign-draft": draft + "?lang=", "campaign-edit": draft + "/edit?lang=", "campaign-schedule": draft + "/schedule?when=later&day=2027-01-05&time=09:30&lang=",
-			"campaign-schedule-wrong": draft + "/schedule?when=later&lang=", "campaign-sending": sending + "?lang=", "campaign-sent": sent + "?did=campaign.resume&lang="} {
+			"campaign-schedule-wrong": draft + "/schedule?when=later&lang=", "campaign-sending": sending + "?lang=", "campaign-sent": sent + "?did=campaign.resume&lang=", "campaign-days": sent + "?by=days&lang="} {
 			p.sound(name, lang, path+lang)
 		}
 	}

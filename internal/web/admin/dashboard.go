@@ -1,10 +1,6 @@
 package admin
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -108,16 +104,11 @@ func fingerprint(n numbers, facts []fact, waits []Decision) string {
 	if len(facts) > 0 {
 		newest = facts[0].ID.String()
 	}
-	shown, err := json.Marshal(struct {
+	return fingerprintOf(struct {
 		numbers
 		Newest string
 		Waits  []Decision
 	}{n, newest, waits})
-	if err != nil {
-		panic(fmt.Sprintf("numbers that are no JSON: %v", err)) // only whole numbers and texts are in it
-	}
-	sum := sha256.Sum256(shown)
-	return hex.EncodeToString(sum[:8])
 }
 
 func topicNames(b brand.Brand, lang string, topics []topicNumbers) map[string]string {

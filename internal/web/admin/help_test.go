@@ -49,7 +49,7 @@ func TestWaysToTheHelpLeadSomewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range strings.Fields("topics topic people person suppressions suppression campaigns campaign-form campaign-schedule campaign log mailbox dashboard") {
+	for _, name := range strings.Fields("topics topic people person suppressions suppression campaign-form campaign-schedule campaign log mailbox dashboard") {
 		if ways["pages/admin/"+name+".html"] == 0 {
 			t.Errorf("no way to the help from %s", name)
 		}
@@ -77,6 +77,7 @@ func TestReadingTheHelp(t *testing.T) {
 
 	mina := w.in(email)
 	mina.mustShow("/help/topics", `Was this about`, `href="/admin/b/baharan/topics">Topics</a>`, `<a href="/help" aria-current="page">Help</a>`)
+	mina.mustShow(campaignsPage, `<a class="help" href="/help/campaigns" aria-label="Help: Campaigns">`)
 	mina.mustShow(overview+"/topics", `<a class="help" href="/help/topics" aria-label="Help: Topics">`, `<a href="/help">Help</a>`)
 	w.role(w.mina, w.marble, account.Reader)
 	mina.mustShow("/admin/b/marble/topics", `href="/help/topics?brand=marble"`)

@@ -414,7 +414,7 @@ type ImportPage struct {
 	Lead, More               string
 	Fault                    string
 	Live                     string
-	Acts                     []CampaignAct
+	Acts                     []Act
 	Begun                    bool
 	Size, Place              int64 // of the file; for the progress
 	Counts                   importer.Counts
@@ -507,7 +507,7 @@ func (d *desk) tellImport(i importer.Import, page *ImportPage) {
 	}
 	for _, name := range map[importer.State][]string{importer.Running: {"stop"}, importer.Releasing: {"stop"}, importer.Stopped: {"resume", "leave"}}[i.State] {
 		to := d.to(importPath(i) + "/" + name)
-		a := CampaignAct{ID: "act-" + name, Label: d.l.T("admin.import." + name), To: to, Sheet: Sheet{Page: strings.Split(path, "?")[0] + "/" + name, Once: store.NewID(d.h.DB.Now())}}
+		a := Act{ID: "act-" + name, Label: d.l.T("admin.import." + name), To: to, Sheet: Sheet{Page: strings.Split(path, "?")[0] + "/" + name, Once: store.NewID(d.h.DB.Now())}}
 		if name == "resume" {
 			a.Tone = "yes"
 		}

@@ -463,6 +463,84 @@ func TestAnOfferThroughThePages(t *testing.T) {
 	})
 }
 
+// A draft is changed freely; what was started only so that nobody loses by it.
+// Of two who edit at once the second sees what the first wrote; a code that is
+// given meanwhile is no edit.
+func TestAnOfferIsEditedSafely(t *testing.T) {
+	each(t, func(w *world) {
+		sara := w.buys("sara@example.org", "A-1")
+		b := w.in(email)
+		page := w.offered(b, "budget", "1")
+		edit := page + "/edit"
+		form := func(body string, more ...string) url.Values {
+			v := b.typed(body, edit)
+			for i := 0; i+1 < len(more); i += 2 {
+				v.Set(more[i], more[i+1])
+			}
+			return v
+		}
+		b.mustShow(page, `href="`+edit+`"`)
+		got := b.submit(edit, form(b.mustShow(edit, "Nobody has a code yet", `value="12.50"`, `value="A thank-you"`).body, "value", "۱۵", "value_kind", "percent", "texts.en.title", "Thank you"))
+		if got.location != page+"?did=offer.change" {
+			t.Fatalf("a draft: %d to %s\n%s", got.status, got.location, got.body)
+		}
+		b.mustShow(page, "15%", "Thank you")
+		stale := form(b.mustShow(edit).body, "value", "20") // opened before it was started
+		b.push(page, "start", "offer.start")
+		if got := b.submit(edit, stale); got.status != http.StatusConflict || !strings.Contains(got.body, "It was started.") {
+			t.Errorf("a form from before the start: %d\n%s", got.status, got.body)
+		}
+
+		mine, theirs := form(b.mustShow(edit, "It was started.", "What stays as people were told").body, "name", "Mine", "budget", "3"), form(b.mustShow(edit).body, "name", "Theirs", "budget", "2")
+		if mine.Has("value") || mine.Has("texts.en.title") {
+			t.Error("the form asks for what cannot be changed")
+		}
+		w.give(page) // one code: the offer's row is written
+		code := w.theirCode(sara)
+		if got := b.submit(edit, theirs); got.status != http.StatusSeeOther {
+			t.Fatalf("saved: %d\n%s", got.status, got.body)
+		}
+		asked := b.submit(edit, mine)
+		if asked.status != http.StatusConflict || !strings.Contains(asked.body, "<dd dir=\"auto\">Theirs</dd>") || !strings.Contains(asked.body, `value="Mine"`) {
+			t.Fatalf("an edit that would overwrite another's unseen: %d\n%s", asked.status, asked.body)
+		}
+		if got := b.submit(edit, form(asked.body)); got.location != page+"?did=offer.change" {
+			t.Fatalf("saved after having seen: %d to %s\n%s", got.status, got.location, got.body)
+		}
+		b.mustShow(page, "Mine", "One of 3 codes is given")
+		for _, less := range [][]string{{"budget", "2"}, {"valid_days", "29"}, {"min_orders", "2"}, {"min_orders", ""}} {
+			got := b.submit(edit, form(b.mustShow(edit).body, less...))
+			if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, `href="#f-`+less[0]+`"`) {
+				t.Errorf("%v: %d\n%s", less, got.status, got.body)
+			}
+		}
+		if got := b.submit(edit, form(b.mustShow(edit).body, "value", "99", "value_kind", "percent", "texts.en.title", "Changed")); got.status != http.StatusSeeOther {
+			t.Errorf("what the form does not ask for: %d", got.status)
+		}
+		b.mustShow(page, "15%", "Thank you")
+		if w.theirCode(sara) != code {
+			t.Error("a code that was given has changed")
+		}
+		reader := w.in2("reader@baharan.example", account.Reader)
+		if strings.Contains(reader.mustShow(page).body, edit) || reader.get(edit).status != http.StatusForbidden {
+			t.Error("a reader may change an offer")
+		}
+		w.role(w.mina, w.marble, account.Owner)
+		if got := b.get(strings.Replace(edit, "/baharan/", "/marble/", 1)); got.status != http.StatusNotFound {
+			t.Errorf("another brand's offer: %d", got.status)
+		}
+		late := form(b.mustShow(edit).body, "name", "Late")
+		b.push(page, "end", "offer.end")
+		if got := b.submit(edit, late); got.status != http.StatusConflict || !strings.Contains(got.body, "This offer has ended.") {
+			t.Errorf("what has ended: %d\n%s", got.status, got.body)
+		}
+		if got := b.get(edit); got.location != page {
+			t.Errorf("the form of what has ended: %d to %s", got.status, got.location)
+		}
+		b.mustShow(overview+"/log", "Changed the offer")
+	})
+}
+
 func (w *world) codeOf(page string, s subscriber.Subscriber) (code string) {
 	w.Helper()
 	w.write(func(tx *store.Tx) error {
@@ -597,7 +675,7 @@ func TestJourneyPagesAreSound(t *testing.T) {
 		for name, path := range map[string]string{"sequences": sequencesPage + "?lang=", "no-sequences": "/admin/b/marble/sequences?lang=", "sequence-begin": sequencesPage + "/new?lang=", "sequence-new": sequencesPage + "/new?from=welcome&lang=",
 			"sequence-edit": edit + "?lang=", "sequence": running + "?lang=", "sequence-old": running + "?version=1&lang=", "sequence-draft": draft + "?lang=", "sequence-letter": running + "/letter?version=1&step=0&in=" + lang + "&lang=",
 			"sequence-people": running + "/people?version=1&step=2&lang=", "sequence-enroll": running + "/enroll?lang=",
-			"offers": offersPage + "?lang=", "no-offers": "/admin/b/marble/offers?lang=", "offer-new": offersPage + "/new?lang=", "offer": gift + "?in=" + lang + "&lang=", "offer-draft": plan + "?lang=", "offer-refused": gift + "?did=offer.refuse.expired&lang=",
+			"offers": offersPage + "?lang=", "no-offers": "/admin/b/marble/offers?lang=", "offer-new": offersPage + "/new?lang=", "offer": gift + "?in=" + lang + "&lang=", "offer-draft": plan + "?lang=", "offer-edit": gift + "/edit?lang=", "offer-refused": gift + "?did=offer.refuse.expired&lang=",
 			"offer-codes": gift + "/codes?lang=", "offer-codes-none": gift + "/codes?q=nobody&lang="} {
 			p.sound(name, lang, path+lang)
 		}

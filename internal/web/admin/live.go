@@ -2,6 +2,10 @@ package admin
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -14,30 +18,56 @@ import (
 // they do after a minute or so. The page does not listen to it.
 const pingEvery = 25 * time.Second
 
-// dashboardLive tells a dashboard that it is out of date: whenever the brand's
-// numbers or newest events are not those of ?seen=, or of the telling before.
-// The session is asked for at every look, so the stream ends with it.
-func dashboardLive(d *desk) error {
+// fingerprintOf names what is shown of something.
+func fingerprintOf(shown any) string {
+	raw, err := json.Marshal(shown)
+	if err != nil {
+		panic(fmt.Sprintf("what a page shows is no JSON: %v", err)) // numbers, texts and times
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:8])
+}
+
+// watch tells a page that it is out of date, when what look names is not that of
+// ?seen= or of the telling before. The session and the role are asked for at
+// every look, so the stream ends with them.
+func (d *desk) watch(look func(now *desk) (string, error)) error {
+	if _, err := look(d); err != nil {
+		return err
+	}
 	seen := d.c.QueryParam("seen")
 	return d.h.stream(d.c, nil, func() (changed bool, err error) {
 		v, err := d.h.visit(d.c)
 		if err != nil {
 			return false, err
 		}
-		if _, err := d.h.desk(d.c, v); err != nil {
-			return false, err
-		}
-		n, facts, err := d.h.look(d.c, d.brand)
+		now, err := d.h.desk(d.c, v)
 		if err != nil {
 			return false, err
 		}
-		waits, err := d.waits(n)
+		if !now.may(d.least) {
+			return false, problem.New(problem.Forbidden, "problem.forbidden")
+		}
+		shown, err := look(now)
 		if err != nil {
 			return false, err
 		}
 		before := seen
-		seen = fingerprint(n, facts, waits)
+		seen = shown
 		return seen != before, nil
+	})
+}
+
+// dashboardLive tells a dashboard that it is out of date: the brand's numbers or
+// newest events are others.
+func dashboardLive(d *desk) error {
+	return d.watch(func(now *desk) (string, error) {
+		n, facts, err := now.h.look(now.c, now.brand)
+		if err != nil {
+			return "", err
+		}
+		waits, err := now.waits(n)
+		return fingerprint(n, facts, waits), err
 	})
 }
 

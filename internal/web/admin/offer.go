@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -12,9 +10,7 @@ import (
 	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/offer"
-	"assent/internal/problem"
 	"assent/internal/store"
-	"assent/internal/subscriber"
 	"assent/internal/web"
 )
 
@@ -85,17 +81,6 @@ func countOffer(tx *store.Tx, brandID uuid.UUID, o offer.Offer) (r redeemed, err
 	return r, err
 }
 
-func offerLive(d *desk) error {
-	id, err := d.id("id")
-	if err != nil {
-		return err
-	}
-	return d.watch(func() (string, error) {
-		g, err := d.given(id)
-		return fingerprintOf(g), err
-	})
-}
-
 // OfferPage is the page admin/offer.
 type OfferPage struct {
 	Frame
@@ -104,7 +89,8 @@ type OfferPage struct {
 	Lead, More         string
 	Fault              string
 	Live               string
-	Acts               []CampaignAct
+	Edit               string // address; empty: not now, or not this visitor
+	Acts               []Act
 	Budget, Issued     int64
 	Left               int64 // of the budget
 	Redeemed, Expired  int64
@@ -128,14 +114,6 @@ type GivenLine struct{ Label, Value, Base string }
 // OfferText is what the offer is called and its terms, in one language.
 type OfferText struct{ Name, Lang, Dir, Title, Terms string }
 
-func showOffer(d *desk) error {
-	id, err := d.id("id")
-	if err != nil {
-		return err
-	}
-	return d.drawOffer(id, http.StatusOK, nil, "")
-}
-
 // drawOffer draws the page of an offer; with a code that could not be redeemed
 // as it was typed, or what could not be done.
 func (d *desk) drawOffer(id uuid.UUID, status int, redeem *Sheet, fault string) error {
@@ -144,7 +122,7 @@ func (d *desk) drawOffer(id uuid.UUID, status int, redeem *Sheet, fault string) 
 		return err
 	}
 	t := g.Totals
-	page := OfferPage{Frame: d.frame("offers"), Title: g.Name, State: d.l.T("admin.offer.state." + string(g.State)), Tone: offerTones[g.State], Topic: g.Topic,
+	page := OfferPage{Frame: d.frame("offers"), Title: g.Name, State: d.l.T("admin.offer.state." + string(g.State)), Tone: stateTones[string(g.State)], Topic: g.Topic,
 		Worth: g.Worth(d.l), For: d.earns(g.Offer), Fault: fault, Budget: t.Budget, Issued: t.Issued, Left: t.Budget - t.Issued, Redeemed: t.Redeemed, Expired: t.Expired,
 		Open: t.Issued - t.Redeemed - t.Expired, ValidDays: g.ValidDays, Until: g.Until, UntilPast: g.Until != nil && g.Until.Before(d.h.DB.Now()),
 		Counts: States{Queued: g.Counts.Queued, Claimed: g.Counts.Claimed, Sent: g.Counts.Sent, Failed: g.Counts.Failed, Skipped: g.Counts.Skipped, Uncertain: g.Counts.Uncertain}}
@@ -156,16 +134,15 @@ func (d *desk) drawOffer(id uuid.UUID, status int, redeem *Sheet, fault string) 
 		page.Fault, page.Notice = d.l.T("admin.done.offer.refuse."+what), ""
 	}
 	page.Rates, page.Given = d.offerRates(t), d.givenAway(g)
-	for _, field := range mailLanguages(d.brand, g.Texts) {
-		if text, ok := g.Offer.Texts[field.Code]; ok {
-			page.Terms = append(page.Terms, OfferText{Name: field.Name, Lang: field.Code, Dir: field.Dir, Title: text.Title, Terms: text.Terms})
-		}
-	}
+	page.Terms = d.terms(g.Offer, g.Texts)
 	if d.may(account.Analyst) {
 		page.Codes = d.to(offerPath(id) + "/codes")
 	}
 	if d.may(account.Marketer) {
 		page.Acts = d.offerActs(g)
+		if g.State != offer.Ended {
+			page.Edit = d.to(offerPath(id) + "/edit")
+		}
 		page.Redeem, page.Anyway = d.redeemSheet(g, redeem)
 	}
 	page.Preview = d.previewOf(g.Texts, d.offerSample(g.Offer, d.c.QueryParam("in")),
@@ -271,262 +248,24 @@ func (d *desk) givenAway(g given) (all []GivenLine) {
 }
 
 // offerActs are what may be done in its state.
-func (d *desk) offerActs(g given) (all []CampaignAct) {
+func (d *desk) offerActs(g given) []Act {
 	state := versionOf(g.UpdatedAt)
 	if g.Stopped != "" {
 		state += versionOf(g.StoppedAt)
 	}
-	add := func(what, tone, ask string) {
-		all = append(all, d.doable(offerPath(g.ID), g.ID, state, what, d.l.T("admin.offer.do."+what), tone, ask))
-	}
-	left := g.Totals.Budget - g.Totals.Issued
+	b, left := offerKind().buttons(d, g.ID, state), g.Totals.Budget-g.Totals.Issued
 	switch {
 	case g.State == offer.Draft:
-		add("start", "yes", d.l.N("admin.offer.ask.start", min(g.Eligible, left), "Budget", d.l.Number(left)))
+		b.add("start", "yes", d.l.N("admin.offer.ask.start", min(g.Eligible, left), "Budget", d.l.Number(left)))
 	case g.State == offer.Paused:
-		add("resume", "yes", d.l.N("admin.offer.ask.start", min(g.Eligible, left), "Budget", d.l.Number(left)))
+		b.add("resume", "yes", d.l.N("admin.offer.ask.start", min(g.Eligible, left), "Budget", d.l.Number(left)))
 	case g.State == offer.Running && g.Stopped != "":
-		add("resume", "yes", d.l.T("admin.offer.ask.resume"))
+		b.add("resume", "yes", d.l.T("admin.offer.ask.resume"))
 	case g.State == offer.Running:
-		add("pause", "", "")
+		b.add("pause", "", "")
 	}
 	if g.State != offer.Ended {
-		add("end", "no", d.l.N("admin.offer.ask.end", g.Totals.Issued-g.Totals.Redeemed-g.Totals.Expired))
+		b.add("end", "no", d.l.N("admin.offer.ask.end", g.Totals.Issued-g.Totals.Redeemed-g.Totals.Expired))
 	}
-	return all
-}
-
-// moveOffer takes it from state to state.
-func moveOffer(what string) func(*desk) error {
-	do := map[string]func(*store.Tx, uuid.UUID, uuid.UUID) (offer.Offer, error){
-		"start": func(tx *store.Tx, brandID, id uuid.UUID) (offer.Offer, error) {
-			return offer.Start(tx, brandID, id, func(tx *store.Tx, brandID, id uuid.UUID) error {
-				return delivery.OpenStream(tx, brandID, delivery.OriginOffer, id)
-			})
-		},
-		"pause": func(tx *store.Tx, brandID, id uuid.UUID) (offer.Offer, error) {
-			return offer.Pause(tx, brandID, id, delivery.PauseStream)
-		},
-		"resume": resumeOffer,
-		"end": func(tx *store.Tx, brandID, id uuid.UUID) (offer.Offer, error) {
-			return offer.End(tx, brandID, id, delivery.ResumeStream)
-		},
-	}[what]
-	return func(d *desk) error {
-		id, err := d.id("id")
-		if err != nil {
-			return err
-		}
-		err = d.change("offer."+what, func(tx *store.Tx, _ *Sheet) (done, error) {
-			o, err := do(tx, d.brand.ID, id)
-			return done{subject: id, next: offerPath(id), detail: map[string]any{"name": o.Name}}, err
-		})
-		return d.redraw(err, func(status int, s Sheet) error { return d.drawOffer(id, status, nil, s.Fault) })
-	}
-}
-
-// resumeOffer goes on with what a person stopped, or a circuit breaker.
-func resumeOffer(tx *store.Tx, brandID, id uuid.UUID) (offer.Offer, error) {
-	o, err := offer.Find(tx, brandID, id)
-	if err != nil {
-		return o, err
-	}
-	if o.State != offer.Running {
-		return offer.Resume(tx, brandID, id, delivery.ResumeStream)
-	}
-	return o, resumeStopped(tx, brandID, id, problem.New(problem.Conflict, "offer.state.running"))
-}
-
-// redeemSheet is the form to redeem a code with; anyway is a code for somebody
-// else's order, which asks once more.
-func (d *desk) redeemSheet(g given, typed *Sheet) (s *Sheet, anyway bool) {
-	if g.Totals.Issued == 0 {
-		return nil, false
-	}
-	if s = typed; s == nil {
-		s = &Sheet{Values: url.Values{}, Once: store.NewID(d.h.DB.Now())}
-	}
-	s.Action, s.Drafts = d.to(offerPath(g.ID)+"/redeem"), ""
-	s.Page = strings.Split(s.Action, "?")[0]
-	return s, s.Wrong("anyway") != "" || s.Has("anyway", "yes")
-}
-
-// redeemCode redeems a code for an order. A refusal is a fact that stays, so it
-// is told after it was written.
-func redeemCode(d *desk) error {
-	id, err := d.id("id")
-	if err != nil {
-		return err
-	}
-	var refusal error
-	next, _, err := d.perform("offer.redeem", func(tx *store.Tx, form *Sheet) (done, error) {
-		refusal = nil // the transaction may be run again
-		o, err := offer.Find(tx, d.brand.ID, id)
-		if err != nil {
-			return done{}, err
-		}
-		typed, order := form.text("code"), form.text("order")
-		if typed == "" {
-			return done{}, problem.InvalidField("code", "problem.field.required")
-		}
-		came := done{subject: id, next: offerPath(id), detail: map[string]any{"name": o.Name, "order": order}}
-		c, err := offer.FindCode(tx, d.brand.ID, typed)
-		if err != nil && !problem.Is(err, problem.NotFound) {
-			return done{}, err
-		}
-		if err == nil && c.OfferID == o.ID && c.RedeemedAt == nil && !form.Has("anyway", "yes") {
-			if err := d.sameBuyer(tx, c, order); err != nil {
-				return done{}, err
-			}
-		}
-		r, refused, err := offer.Redeem(tx, d.brand.ID, offer.Try{Offer: id, Code: typed, Order: order})
-		switch {
-		case err != nil:
-			return done{}, err
-		case refused != nil:
-			refusal, came.what, err = d.refused(tx, o, c)
-		case r.Again:
-			came.what = "offer.redeem-again"
-		}
-		return came, err
-	})
-	if err == nil && refusal == nil {
-		return web.SeeOther(d.c, next)
-	}
-	if err == nil {
-		err = refusal
-	}
-	return d.redraw(err, func(status int, s Sheet) error { return d.drawOffer(id, status, &s, "") })
-}
-
-// sameBuyer asks once more where the order is known, and of somebody else than
-// the code was given to.
-func (d *desk) sameBuyer(tx *store.Tx, c offer.Code, order string) error {
-	o, err := offer.FindOrder(tx, d.brand.ID, order)
-	if problem.Is(err, problem.NotFound) || err == nil && o.SubscriberID == c.SubscriberID {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	holder, err := subscriber.Find(tx, d.brand.ID, c.SubscriberID)
-	if err != nil {
-		return err
-	}
-	buyer, err := subscriber.Find(tx, d.brand.ID, o.SubscriberID)
-	if err != nil {
-		return err
-	}
-	return problem.InvalidField("anyway", "admin.offer.other-buyer", "Holder", holder.Email, "Buyer", buyer.Email)
-}
-
-// refused says why a code was not accepted, in full: the visitor is of the team.
-// what is the same without what only this page may tell.
-func (d *desk) refused(tx *store.Tx, o offer.Offer, c offer.Code) (refusal error, what string, err error) {
-	zone := d.brand.Location()
-	switch {
-	case c.ID == uuid.Nil:
-		return problem.InvalidField("code", "admin.offer.refused.unknown"), "offer.refuse.unknown", nil
-	case c.OfferID != o.ID:
-		other, err := offer.Find(tx, d.brand.ID, c.OfferID)
-		return problem.InvalidField("code", "admin.offer.refused.other", "Offer", other.Name), "offer.refuse.other", err
-	case c.RedeemedAt != nil:
-		return problem.InvalidField("code", "admin.offer.refused.redeemed", "Time", d.l.DateTime(*c.RedeemedAt, zone), "Order", c.RedeemedFor), "offer.refuse.redeemed", nil
-	}
-	return problem.InvalidField("code", "admin.offer.refused.expired", "Date", d.l.Date(c.ExpiresAt.Add(-time.Second), zone)), "offer.refuse.expired", nil
-}
-
-// CodeRow is one code in the list.
-type CodeRow struct {
-	Code, Person, Email, Name string
-	State, Tone, Order        string
-	Issued, Until             time.Time
-	Redeemed                  *time.Time
-}
-
-// OfferCodes is the page admin/offer-codes.
-type OfferCodes struct {
-	Frame
-	Title       string
-	Filter      Sheet
-	Language    string // chosen in the address; empty: none
-	All         string
-	Codes       []CodeRow
-	First, Next string
-	Back        string
-}
-
-// codesAtOnce is how many codes stand on a page.
-const codesAtOnce = 50
-
-func offerCodes(d *desk) error {
-	id, err := d.id("id")
-	if err != nil {
-		return err
-	}
-	search := d.asked("q", 320)
-	before, _ := uuid.Parse(d.c.QueryParam("before"))
-	here := offerPath(id) + "/codes"
-	page := OfferCodes{Frame: d.frame("offers"), All: d.to(here), Back: d.to(offerPath(id)), Language: chosenLanguage(d.c),
-		Filter: Sheet{Action: strings.Split(d.to(here), "?")[0], Values: url.Values{"q": {search}}}}
-	err = d.read(func(tx *store.Tx) error {
-		o, err := offer.Find(tx, d.brand.ID, id)
-		if err != nil {
-			return err
-		}
-		page.Title = o.Name
-		found, err := d.findCodes(tx, id, search, before)
-		if err != nil {
-			return err
-		}
-		if len(found) > codesAtOnce {
-			found = found[:codesAtOnce]
-			page.Next = d.to(here, "before", found[codesAtOnce-1].ID.String())
-		}
-		for _, c := range found {
-			page.Codes = append(page.Codes, d.codeRow(c, tx.Now()))
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if before != uuid.Nil {
-		page.First = d.to(here)
-	}
-	return d.draw("offer-codes", page)
-}
-
-// findCodes looks for a whole code, or the code of a whole address; without a
-// search for a page of all.
-func (d *desk) findCodes(tx *store.Tx, id uuid.UUID, search string, before uuid.UUID) ([]offer.Holder, error) {
-	q := offer.CodeQuery{Before: before, Limit: codesAtOnce + 1}
-	a, err := subscriber.ParseAddress(search)
-	if search == "" || err != nil {
-		q.Code = search
-		return offer.Codes(tx, d.brand.ID, id, q)
-	}
-	var whole subscriber.Filter
-	if whole.AddressHash, err = d.brand.AddressHash(tx, a.Normal); err != nil {
-		return nil, err
-	}
-	people, _, err := subscriber.List(tx, d.brand.ID, whole, "", 1)
-	if err != nil || len(people) == 0 {
-		return nil, err
-	}
-	q.Person = people[0].ID
-	return offer.Codes(tx, d.brand.ID, id, q)
-}
-
-// codeRow tells a code as it stands at the time now.
-func (d *desk) codeRow(c offer.Holder, now time.Time) CodeRow {
-	row := CodeRow{Code: c.Code.Code, Person: d.to("/people/" + c.SubscriberID.String()), Email: c.Email, Name: c.Name, Order: c.RedeemedFor,
-		State: d.l.T("admin.offer.code.open"), Tone: "ask", Issued: c.IssuedAt, Until: c.ExpiresAt.Add(-time.Second), Redeemed: c.RedeemedAt}
-	switch {
-	case c.RedeemedAt != nil:
-		row.State, row.Tone = d.l.T("admin.offer.code.redeemed"), "yes"
-	case !c.ExpiresAt.After(now):
-		row.State, row.Tone = d.l.T("admin.offer.code.expired"), "no"
-	}
-	return row
+	return b.all
 }

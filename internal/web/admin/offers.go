@@ -1,90 +1,66 @@
 package admin
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
 
 	"assent/internal/account"
-	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/i18n"
 	"assent/internal/offer"
 	"assent/internal/problem"
 	"assent/internal/store"
+	"assent/internal/web"
 )
 
 func offerActions() []action {
+	k := offerKind()
+	on := func(do func(*store.Tx, uuid.UUID, uuid.UUID, offer.Stream) (offer.Offer, error), stream offer.Stream) func(*store.Tx, uuid.UUID, uuid.UUID) (offer.Offer, error) {
+		return func(tx *store.Tx, brandID, id uuid.UUID) (offer.Offer, error) { return do(tx, brandID, id, stream) }
+	}
 	return []action{
-		look("/offers", account.Reader, offers),
+		look("/offers", account.Reader, k.list),
 		look("/offers/new", account.Marketer, newOffer),
 		act("/offers/new", account.Marketer, createOffer),
-		look("/offers/:id", account.Reader, showOffer),
-		behind(http.MethodGet, "/offers/:id/live", account.Reader, offerLive),
+		look("/offers/:id", account.Reader, k.show()),
+		behind(http.MethodGet, "/offers/:id/live", account.Reader, live((*desk).given)),
+		look("/offers/:id/edit", account.Marketer, ofID(editOffer)),
+		act("/offers/:id/edit", account.Marketer, ofID(saveOffer)),
 		look("/offers/:id/preview", account.Reader, previewOffer),
 		look("/offers/:id/codes", account.Analyst, offerCodes),
 		act("/offers/:id/redeem", account.Marketer, redeemCode),
-		act("/offers/:id/start", account.Marketer, moveOffer("start")),
-		act("/offers/:id/pause", account.Marketer, moveOffer("pause")),
-		act("/offers/:id/resume", account.Marketer, moveOffer("resume")),
-		act("/offers/:id/end", account.Marketer, moveOffer("end")),
+		act("/offers/:id/start", account.Marketer, k.move("start", on(offer.Start, openOffer))),
+		act("/offers/:id/pause", account.Marketer, k.move("pause", on(offer.Pause, delivery.PauseStream))),
+		act("/offers/:id/resume", account.Marketer, k.move("resume", goOn(offer.Find, func(o offer.Offer) bool { return o.State == offer.Running },
+			on(offer.Resume, delivery.ResumeStream), problem.New(problem.Conflict, "offer.state.running")))),
+		act("/offers/:id/end", account.Marketer, k.move("end", on(offer.End, delivery.ResumeStream))),
 	}
 }
 
-// OfferLine is one offer in the list.
-type OfferLine struct {
-	Name, URL, Topic string
-	State, Tone      string
-	Worth, For       string
-	Issued, Budget   int
+func openOffer(tx *store.Tx, brandID, id uuid.UUID) error {
+	return delivery.OpenStream(tx, brandID, delivery.OriginOffer, id)
 }
 
-// Offers is the page admin/offers: the newest first.
-type Offers struct {
-	Frame
-	Offers      []OfferLine
-	New         string // address; empty: the visitor may not
-	First, Next string
-}
-
-// offerTones are the colours of the states.
-var offerTones = map[offer.State]string{offer.Running: "yes", offer.Paused: "ask", offer.Ended: "no"}
-
-func offers(d *desk) error {
-	before, _ := uuid.Parse(d.c.QueryParam("before"))
-	page := Offers{Frame: d.frame("offers")}
-	err := d.read(func(tx *store.Tx) error {
-		found, err := offer.Some(tx, d.brand.ID, before, journeysAtOnce)
-		if err != nil {
-			return err
-		}
-		topics, err := consent.AllTopics(tx, d.brand.ID)
-		if err != nil {
-			return err
-		}
-		for _, o := range found {
-			page.Offers = append(page.Offers, OfferLine{Name: o.Name, URL: d.to(offerPath(o.ID)), Topic: topicName(d, topics, o.TopicID),
-				State: d.l.T("admin.offer.state." + string(o.State)), Tone: offerTones[o.State],
-				Worth: o.Worth(d.l), For: d.earns(o), Issued: o.Issued, Budget: o.Budget})
-		}
-		if len(found) == journeysAtOnce {
-			page.Next = d.to("/offers", "before", found[len(found)-1].ID.String())
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if before != uuid.Nil {
-		page.First = d.to("/offers")
-	}
-	if d.may(account.Marketer) {
-		page.New = d.to("/offers/new")
-	}
-	return d.draw("offers", page)
+func offerKind() kind[offer.Offer] {
+	return kind[offer.Offer]{name: "offer", columns: []string{"gives", "#issued"}, some: offer.Some,
+		of: func(o offer.Offer) item {
+			return item{ID: o.ID, Topic: o.TopicID, Name: o.Name, State: string(o.State)}
+		},
+		cells: func(d *desk, _ *store.Tx, _ []offer.Offer) (func(offer.Offer) []Cell, error) {
+			return func(o offer.Offer) []Cell {
+				issued := d.l.T("admin.offer.of", "N", d.l.Number(int64(o.Issued)), "All", d.l.Number(int64(o.Budget)))
+				return []Cell{{Text: o.Worth(d.l), Under: d.earns(o)}, {Text: issued}}
+			}, nil
+		},
+		draw: func(d *desk, id uuid.UUID, status int, fault string) error {
+			return d.drawOffer(id, status, nil, fault)
+		}}
 }
 
 func offerPath(id uuid.UUID) string { return "/offers/" + id.String() }
@@ -104,15 +80,23 @@ func (d *desk) earns(o offer.Offer) string {
 	return strings.Join(ways, d.l.T("admin.offer.for.or"))
 }
 
-// OfferForm is the page admin/offer-form.
+// OfferForm is the page admin/offer-form: a new one, or one to change. Of one
+// that was started Fixed says what stays as people were told.
 type OfferForm struct {
 	Frame
 	Sheet  Sheet
+	Title  string
+	Text   string
+	Fixed  []OfferFact
+	Terms  []OfferText // of one that was started
 	Topics []Choice
 	Kinds  []Choice
 	Texts  []LanguageFields
 	Back   string
 }
+
+// OfferFact is what an offer is, in words.
+type OfferFact struct{ Label, Value string }
 
 func newOffer(d *desk) error {
 	sheet, err := d.sheet("/offers/new", d.offerBegun(), "")
@@ -143,24 +127,30 @@ func (d *desk) offerBegun() url.Values {
 
 func drawNewOffer(d *desk) func(int, Sheet) error {
 	return func(status int, s Sheet) error {
-		page := OfferForm{Frame: d.frame("offers"), Sheet: s, Texts: mailLanguages(d.brand, nil), Back: d.to("/offers")}
-		for _, kind := range []offer.ValueKind{offer.Percent, offer.Amount, offer.Gift} {
-			page.Kinds = append(page.Kinds, Choice{Value: string(kind), Label: d.l.T("admin.offer.kind." + string(kind)), Hint: d.l.T("admin.offer.kind-hint." + string(kind))})
-		}
-		err := d.read(func(tx *store.Tx) error {
-			all, err := consent.AllTopics(tx, d.brand.ID)
-			for _, t := range all {
-				if t.Purpose == consent.Marketing && t.ArchivedAt == nil {
-					page.Topics = append(page.Topics, Choice{Value: t.ID.String(), Label: t.In(d.brand, d.l.Lang()).Name})
-				}
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		return d.drawAs(status, "offer-form", page)
+		page := OfferForm{Title: d.l.T("admin.offer.new"), Text: d.l.T("admin.offer.form-text"), Texts: mailLanguages(d.brand, nil), Back: d.to("/offers")}
+		return d.drawOfferForm(status, page, s, uuid.Nil)
 	}
+}
+
+// drawOfferForm shows the form with what may be chosen: of the topics those that
+// are offered, and the one that is chosen already.
+func (d *desk) drawOfferForm(status int, page OfferForm, s Sheet, chosen uuid.UUID) error {
+	for _, kind := range []offer.ValueKind{offer.Percent, offer.Amount, offer.Gift} {
+		page.Kinds = append(page.Kinds, Choice{Value: string(kind), Label: d.l.T("admin.offer.kind." + string(kind)), Hint: d.l.T("admin.offer.kind-hint." + string(kind))})
+	}
+	var err error
+	if page.Topics, err = d.mayChoose(chosen); err != nil {
+		return err
+	}
+	for i, t := range s.Theirs {
+		for _, c := range slices.Concat(page.Topics, page.Kinds) {
+			if c.Value == t.Value {
+				s.Theirs[i].Value = c.Label
+			}
+		}
+	}
+	page.Frame, page.Sheet = d.frame("offers"), s
+	return d.drawAs(status, "offer-form", page)
 }
 
 func createOffer(d *desk) error {
@@ -171,9 +161,6 @@ func createOffer(d *desk) error {
 		if err := wrong.OrNil(); err != nil {
 			return done{}, err
 		}
-		for _, t := range texts {
-			n.Languages = append(n.Languages, t.Language)
-		}
 		var err error
 		if n.Content, err = delivery.SaveContent(tx, d.brand.ID, texts); err != nil {
 			return done{}, err
@@ -182,6 +169,149 @@ func createOffer(d *desk) error {
 		return done{subject: o.ID, next: offerPath(o.ID), detail: map[string]any{"name": o.Name}}, err
 	})
 	return d.redraw(d.atOffer(err), drawNewOffer(d))
+}
+
+// editOffer shows one to change; what has ended, its page.
+func editOffer(d *desk, id uuid.UUID) error {
+	o, texts, err := d.offerAt(id)
+	if err != nil {
+		return err
+	}
+	if o.State == offer.Ended {
+		return web.SeeOther(d.c, d.to(offerPath(id)))
+	}
+	sheet, err := d.sheet(offerPath(id)+"/edit", offerValues(o, texts), offerVersion(o))
+	if err != nil {
+		return err
+	}
+	return d.drawOfferEdit(o, texts, http.StatusOK, sheet)
+}
+
+func (d *desk) drawOfferEdit(o offer.Offer, texts []delivery.Text, status int, s Sheet) error {
+	page := OfferForm{Title: o.Name, Text: d.l.T("admin.offer.edit-text"), Back: d.to(offerPath(o.ID)), Texts: mailLanguages(d.brand, texts)}
+	if o.State != offer.Draft {
+		topics, err := d.mayChoose(o.TopicID)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(topics, func(c Choice) bool { return c.Value == o.TopicID.String() })
+		page.Text = d.l.T("admin.offer.edit-started-text")
+		page.Fixed, page.Terms = []OfferFact{{d.l.T("admin.offer.gives"), o.Worth(d.l)}, {d.l.T("admin.campaign.field.topic"), topics[at].Label}}, d.terms(o, texts)
+		page.Texts = slices.DeleteFunc(page.Texts, func(f LanguageFields) bool { _, there := o.Texts[f.Code]; return !there })
+	}
+	if s.Changed {
+		stored := offerValues(o, texts)
+		if o.State != offer.Draft {
+			maps.DeleteFunc(stored, func(name string, _ []string) bool { return fixedValues(o).Has(name) })
+		}
+		s.Version, s.Theirs = offerVersion(o), d.theirs(stored, s.Values, "admin.offer.field.")
+	}
+	return d.drawOfferForm(status, page, s, o.TopicID)
+}
+
+// offerAt is an offer with its mail.
+func (d *desk) offerAt(id uuid.UUID) (o offer.Offer, texts []delivery.Text, err error) {
+	err = d.read(func(tx *store.Tx) error {
+		if o, err = offer.Find(tx, d.brand.ID, id); err != nil {
+			return err
+		}
+		texts, err = delivery.Contents(tx, d.brand.ID, o.ContentID)
+		return err
+	})
+	return o, texts, err
+}
+
+func saveOffer(d *desk, id uuid.UUID) error {
+	o, texts, err := d.offerAt(id)
+	if err != nil {
+		return err
+	}
+	err = d.change("offer.change", func(tx *store.Tx, form *Sheet) (done, error) {
+		now, err := offer.Lock(tx, d.brand.ID, id)
+		if err != nil {
+			return done{}, err
+		}
+		o = now
+		if texts, err = delivery.Contents(tx, d.brand.ID, o.ContentID); err != nil {
+			return done{}, err
+		}
+		if o.State != offer.Ended && form.Version != offerVersion(o) {
+			return done{}, errChanged()
+		}
+		wrong := problem.New(problem.Invalid, "problem.invalid")
+		if o.State != offer.Draft { // the form does not ask for what stays
+			for name, kept := range fixedValues(o) {
+				form.Values[name] = kept
+			}
+		}
+		n, mail := offerOf(form, wrong), textsIn(form, "content.", wrong)
+		if err := wrong.OrNil(); err != nil {
+			return done{}, err
+		}
+		if n.Content, err = saveMail(tx, d.brand.ID, mail, map[uuid.UUID][]delivery.Text{o.ContentID: texts}); err != nil {
+			return done{}, err
+		}
+		changed, err := offer.Update(tx, d.brand, id, n)
+		return done{subject: id, next: offerPath(id), detail: map[string]any{"name": changed.Name, "budget": changed.Budget, "valid_days": changed.ValidDays}}, err
+	})
+	if p, is := problem.Of(err); is && p.Key == "offer.state.ended" {
+		return d.drawOffer(id, http.StatusConflict, nil, d.l.T(p.Key))
+	}
+	return d.redraw(d.atOffer(err), func(status int, s Sheet) error { return d.drawOfferEdit(o, texts, status, s) })
+}
+
+// offerVersion names what the form changes: codes that are given, or a pause, are no edit.
+func offerVersion(o offer.Offer) string {
+	return fingerprintOf([]any{offerValues(o, nil), o.ContentID, o.State == offer.Draft})
+}
+
+// offerValues are an offer as its form has it.
+func offerValues(o offer.Offer, texts []delivery.Text) url.Values {
+	v := fixedValues(o)
+	v.Set("name", o.Name)
+	for name, n := range map[string]int{"budget": o.Budget, "valid_days": o.ValidDays, "min_orders": o.MinOrders, "min_months": o.MinMonths} {
+		if n > 0 {
+			v.Set(name, strconv.Itoa(n))
+		}
+	}
+	if o.MinValue > 0 {
+		v.Set("min_value", offer.TypedMoney(o.MinValue, o.Currency))
+	}
+	for _, t := range texts {
+		for i, value := range []string{t.Subject, t.Preheader, t.HTML, t.Text} {
+			v.Set("content."+t.Language+"."+mailParts[i], value)
+		}
+	}
+	return v
+}
+
+// fixedValues are those that stay once it was started.
+func fixedValues(o offer.Offer) url.Values {
+	v := url.Values{"topic": {o.TopicID.String()}, "value_kind": {string(o.ValueKind)}}
+	if o.Currency != "" {
+		v.Set("currency", o.Currency)
+	}
+	switch o.ValueKind {
+	case offer.Percent:
+		v.Set("value", strconv.FormatInt(o.Value, 10))
+	case offer.Amount:
+		v.Set("value", offer.TypedMoney(o.Value, o.Currency))
+	}
+	for lang, text := range o.Texts {
+		v.Set("texts."+lang+".title", text.Title)
+		v.Set("texts."+lang+".terms", text.Terms)
+	}
+	return v
+}
+
+// terms are the words of an offer, in the languages that it has.
+func (d *desk) terms(o offer.Offer, texts []delivery.Text) (all []OfferText) {
+	for _, field := range mailLanguages(d.brand, texts) {
+		if text, ok := o.Texts[field.Code]; ok {
+			all = append(all, OfferText{Name: field.Name, Lang: field.Code, Dir: field.Dir, Title: text.Title, Terms: text.Terms})
+		}
+	}
+	return all
 }
 
 // atOffer names the inputs that a fault of an offer is told at.

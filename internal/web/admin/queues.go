@@ -1,10 +1,6 @@
 package admin
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -217,37 +213,14 @@ func (w houseWork) fingerprint(now time.Time) string {
 	for _, n := range w.Nodes {
 		shown.Nodes = append(shown.Nodes, node{n.ID, nodeState(n), n.InHand})
 	}
-	text, err := json.Marshal(shown)
-	if err != nil {
-		panic(fmt.Sprintf("work that is no JSON: %v", err)) // numbers, texts and times
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:8])
+	return fingerprintOf(shown)
 }
 
-// queuesLive tells the page that it is out of date. The session and the role
-// are asked for at every look.
+// queuesLive tells the page that it is out of date.
 func queuesLive(d *desk) error {
-	seen := d.c.QueryParam("seen")
-	return d.h.stream(d.c, nil, func() (changed bool, err error) {
-		v, err := d.h.visit(d.c)
-		if err != nil {
-			return false, err
-		}
-		now, err := d.h.desk(d.c, v)
-		if err != nil {
-			return false, err
-		}
-		if !now.may(account.Owner) {
-			return false, problem.New(problem.Forbidden, "problem.forbidden")
-		}
+	return d.watch(func(now *desk) (string, error) {
 		w, err := now.work()
-		if err != nil {
-			return false, err
-		}
-		before := seen
-		seen = w.fingerprint(d.h.DB.Now())
-		return seen != before, nil
+		return w.fingerprint(now.h.DB.Now()), err
 	})
 }
 

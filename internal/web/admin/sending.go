@@ -462,7 +462,7 @@ func resumeSource(tx *store.Tx, s delivery.Stream) (err error) {
 	}
 	switch s.Origin {
 	case delivery.OriginCampaign:
-		_, err = resume(tx, s.BrandID, s.ID)
+		_, err = resumeCampaign(tx, s.BrandID, s.ID)
 		return err
 	case delivery.OriginSequence:
 		q, err := sequence.Find(tx, s.BrandID, s.ID)

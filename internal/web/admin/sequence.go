@@ -2,13 +2,7 @@ package admin
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"maps"
-	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +16,6 @@ import (
 	"assent/internal/problem"
 	"assent/internal/sequence"
 	"assent/internal/store"
-	"assent/internal/web"
 )
 
 // journeys is what was counted of sequences and offers and may be shown again.
@@ -108,53 +101,6 @@ func breakOf(tx *store.Tx, brandID, id uuid.UUID) (why string, at time.Time, err
 	return stream.PausedFor, *stream.PausedAt, nil
 }
 
-// fingerprintOf names what is shown of something.
-func fingerprintOf(shown any) string {
-	raw, err := json.Marshal(shown)
-	if err != nil {
-		panic(fmt.Sprintf("what a page shows is no JSON: %v", err)) // numbers, texts and times
-	}
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:8])
-}
-
-// watch tells a page that it is out of date, when what look names is not that of
-// ?seen= or of the telling before. The session and the role are asked for at
-// every look.
-func (d *desk) watch(look func() (string, error)) error {
-	if _, err := look(); err != nil {
-		return err
-	}
-	seen := d.c.QueryParam("seen")
-	return d.h.stream(d.c, nil, func() (changed bool, err error) {
-		v, err := d.h.visit(d.c)
-		if err != nil {
-			return false, err
-		}
-		if _, err := d.h.desk(d.c, v); err != nil {
-			return false, err
-		}
-		now, err := look()
-		if err != nil {
-			return false, err
-		}
-		before := seen
-		seen = now
-		return seen != before, nil
-	})
-}
-
-func sequenceLive(d *desk) error {
-	id, err := d.id("id")
-	if err != nil {
-		return err
-	}
-	return d.watch(func() (string, error) {
-		j, err := d.journey(id)
-		return fingerprintOf(j), err
-	})
-}
-
 // SequencePage is the page admin/sequence: the story of one version.
 type SequencePage struct {
 	Frame
@@ -164,7 +110,7 @@ type SequencePage struct {
 	Fault              string
 	Edit, Enroll       string // addresses; empty: not now, or not this visitor
 	Live               string
-	Acts               []CampaignAct
+	Acts               []Act
 	Version            string
 	Versions           []Tab // View is the version; empty where there is one only
 	Letters            []StoryLetter
@@ -195,14 +141,6 @@ type StoryLetter struct {
 	Untracked   string // why there is no rate of opens; may be empty
 }
 
-func showSequence(d *desk) error {
-	id, err := d.id("id")
-	if err != nil {
-		return err
-	}
-	return d.drawSequence(id, http.StatusOK, "")
-}
-
 // drawSequence draws the page of a sequence, with what could not be done.
 func (d *desk) drawSequence(id uuid.UUID, status int, fault string) error {
 	j, err := d.journey(id)
@@ -210,7 +148,7 @@ func (d *desk) drawSequence(id uuid.UUID, status int, fault string) error {
 		return err
 	}
 	here := sequencePath(id)
-	page := SequencePage{Frame: d.frame("sequences"), Title: j.Name, State: d.l.T("admin.sequence.state." + string(j.State)), Tone: sequenceTones[j.State],
+	page := SequencePage{Frame: d.frame("sequences"), Title: j.Name, State: d.l.T("admin.sequence.state." + string(j.State)), Tone: stateTones[string(j.State)],
 		Topic: j.Topic, Fault: fault, Joined: j.Story.Joined, Done: j.Story.Done, Left: j.Story.Left,
 		Version: d.l.T("admin.sequence.version", "N", int64(j.Shown))}
 	page.Lead, page.More = d.sequenceLead(j)
@@ -365,317 +303,23 @@ func (d *desk) waitText(w sequence.Wait) string {
 	return d.l.T("admin.sequence.wait.then-until", "Wait", text, "Hour", d.l.Digits(w.Until))
 }
 
-// doable is a button that does something to a sequence or an offer; its form is
-// that of the state it was shown in, so sent twice it is done once.
-func (d *desk) doable(here string, id uuid.UUID, state, what, label, tone, ask string) CampaignAct {
-	to := d.to(here + "/" + what)
-	page := strings.Split(to, "?")[0]
-	return CampaignAct{ID: "act-" + what, Label: label, To: to, Tone: tone, Ask: ask,
-		Sheet: Sheet{Action: to, Page: page, Version: state, Once: uuid.NewSHA1(d.User.ID, []byte(what+id.String()+state))}}
-}
-
 // sequenceActs are what may be done in its state.
-func (d *desk) sequenceActs(j journey) (all []CampaignAct) {
+func (d *desk) sequenceActs(j journey) []Act {
 	state := versionOf(j.UpdatedAt)
 	if j.Stopped != "" {
 		state += versionOf(j.StoppedAt)
 	}
-	add := func(what, tone, ask string) {
-		all = append(all, d.doable(sequencePath(j.ID), j.ID, state, what, d.l.T("admin.sequence.do."+what), tone, ask))
-	}
-	active := j.Standing.Active
+	b, active := sequenceKind().buttons(d, j.ID, state), j.Standing.Active
 	switch {
 	case j.State == sequence.Draft:
-		add("start", "yes", d.l.T("admin.sequence.ask.start", "Topic", j.Topic))
+		b.add("start", "yes", d.l.T("admin.sequence.ask.start", "Topic", j.Topic))
 	case j.State == sequence.Paused || j.State == sequence.Running && j.Stopped != "":
-		add("resume", "yes", d.l.N("admin.sequence.ask.resume", active))
+		b.add("resume", "yes", d.l.N("admin.sequence.ask.resume", active))
 	case j.State == sequence.Running:
-		add("pause", "", "")
+		b.add("pause", "", "")
 	}
 	if j.State != sequence.Ended {
-		add("end", "no", d.l.N("admin.sequence.ask.end", active))
+		b.add("end", "no", d.l.N("admin.sequence.ask.end", active))
 	}
-	return all
-}
-
-// moveSequence takes it from state to state.
-func moveSequence(what string) func(*desk) error {
-	do := map[string]func(*store.Tx, uuid.UUID, uuid.UUID) (sequence.Sequence, error){
-		"start": sequence.Start, "pause": sequence.Pause, "resume": resumeSequence, "end": sequence.End}[what]
-	return func(d *desk) error {
-		id, err := d.id("id")
-		if err != nil {
-			return err
-		}
-		err = d.change("sequence."+what, func(tx *store.Tx, _ *Sheet) (done, error) {
-			s, err := do(tx, d.brand.ID, id)
-			return done{subject: id, next: sequencePath(id), detail: map[string]any{"name": s.Name}}, err
-		})
-		return d.redraw(err, func(status int, s Sheet) error { return d.drawSequence(id, status, s.Fault) })
-	}
-}
-
-// resumeSequence goes on with what a person stopped, or a circuit breaker.
-func resumeSequence(tx *store.Tx, brandID, id uuid.UUID) (sequence.Sequence, error) {
-	s, err := sequence.Lock(tx, brandID, id)
-	if err != nil {
-		return s, err
-	}
-	if s.State != sequence.Running {
-		return sequence.Resume(tx, brandID, id)
-	}
-	return s, resumeStopped(tx, brandID, id, problem.New(problem.Conflict, "sequence.state.running"))
-}
-
-// resumeStopped lets flow again what a circuit breaker stopped; otherwise it is
-// refused with the given problem.
-func resumeStopped(tx *store.Tx, brandID, id uuid.UUID, otherwise error) error {
-	stream, err := delivery.FindStream(tx, brandID, id)
-	if err != nil {
-		return err
-	}
-	if stream.PausedAt == nil {
-		return otherwise
-	}
-	return delivery.ResumeStream(tx, brandID, id)
-}
-
-// EnrollPage is the page admin/sequence-enroll: who would join, before they do.
-type EnrollPage struct {
-	Frame
-	Title      string
-	Lead, More string
-	People     int64
-	Sheet      Sheet
-	Back       string
-}
-
-func askEnroll(d *desk) error {
-	return d.drawEnroll(http.StatusOK, Sheet{})
-}
-
-func (d *desk) drawEnroll(status int, s Sheet) error {
-	q, err := d.sequenceAt()
-	if err != nil {
-		return err
-	}
-	if q.State != sequence.Running && q.State != sequence.Paused {
-		return web.SeeOther(d.c, d.to(sequencePath(q.ID)))
-	}
-	var n int64
-	var todo []sequence.Step
-	err = d.read(func(tx *store.Tx) error {
-		if todo, err = sequence.Steps(tx, d.brand.ID, q.ID, q.Version); err != nil {
-			return err
-		}
-		n, err = d.h.journeys.joining.of(storyKey{q.ID, q.Version, q.UpdatedAt}, func() (int64, error) { return sequence.MayJoin(tx, d.brand.ID, q.ID) })
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	path := sequencePath(q.ID)
-	page := EnrollPage{Frame: d.frame("sequences"), Title: q.Name, People: n, Back: d.to(path), Sheet: s,
-		Lead: d.l.N("admin.sequence.would-join", n, "Version", int64(q.Version)), More: d.l.T("admin.sequence.would-join-more")}
-	if n == 0 {
-		page.Lead, page.More = d.l.T("admin.sequence.nobody-joins"), ""
-	} else if todo[0].Wait == nil && q.State == sequence.Running {
-		page.More = d.l.T("admin.sequence.would-join-now") + " " + page.More
-	}
-	page.Sheet.Action, page.Sheet.Page, page.Sheet.Once = d.to(path+"/enroll"), d.c.Request().URL.Path, store.NewID(d.h.DB.Now())
-	page.Sheet.Drafts = ""
-	return d.drawAs(status, "sequence-enroll", page)
-}
-
-func enrollExisting(d *desk) error {
-	id, err := d.id("id")
-	if err != nil {
-		return err
-	}
-	err = d.change("sequence.enroll", func(tx *store.Tx, _ *Sheet) (done, error) {
-		s, err := sequence.AskEnroll(tx, d.brand.ID, id)
-		return done{subject: id, next: sequencePath(id), detail: map[string]any{"name": s.Name}}, err
-	})
-	return d.redraw(err, func(status int, s Sheet) error { return d.drawSequence(id, status, s.Fault) })
-}
-
-// LetterPage is the page admin/sequence-letter: one letter of a version, as its
-// reader would see it.
-type LetterPage struct {
-	Frame
-	Title         string // of the sequence
-	Name          string // which letter
-	Waits         []string
-	Preview       Preview
-	Before, After string // addresses of its neighbours; may be empty
-	Back          string
-}
-
-// versionAsked is the version that the address names.
-func (d *desk) versionAsked() (int, error) {
-	n, err := strconv.ParseInt(d.c.QueryParam("version"), 10, 32) // as far as the column reaches
-	return int(n), err
-}
-
-// letterAt is the letter that the address names: the n-th of so many.
-func (d *desk) letterAt() (j written, chapters []sequence.Chapter, n, version int, err error) {
-	s, err := d.sequenceAt()
-	if err != nil {
-		return j, nil, 0, 0, err
-	}
-	if version = s.Version; d.c.QueryParam("version") != "" {
-		if version, err = d.versionAsked(); err != nil {
-			return j, nil, 0, 0, problem.New(problem.NotFound, "sequence.version-unknown")
-		}
-	}
-	if err := d.read(func(tx *store.Tx) (err error) { j, err = d.writtenIn(tx, s, version); return err }); err != nil {
-		return j, nil, 0, 0, err
-	}
-	chapters = sequence.Chapters(j.Todo)
-	n = slices.IndexFunc(chapters, func(c sequence.Chapter) bool { return strconv.Itoa(c.Step) == d.c.QueryParam("step") })
-	if n < 0 {
-		return j, nil, 0, 0, problem.New(problem.NotFound, "delivery.content-unknown")
-	}
-	return j, chapters, n, version, nil
-}
-
-func showLetter(d *desk) error {
-	j, chapters, n, version, err := d.letterAt()
-	if err != nil {
-		return err
-	}
-	at := func(n int, in string) string {
-		return d.to(sequencePath(j.ID)+"/letter", "version", strconv.Itoa(version), "step", strconv.Itoa(chapters[n].Step), "in", in)
-	}
-	c := chapters[n]
-	page := LetterPage{Frame: d.frame("sequences"), Title: j.Name, Name: d.l.T("admin.sequence.letter-of", "N", int64(n+1), "All", int64(len(chapters))),
-		Back: d.to(sequencePath(j.ID), "version", d.c.QueryParam("version"))}
-	page.Waits = d.waitsBefore(n, c)
-	if n > 0 {
-		page.Before = at(n-1, d.c.QueryParam("in"))
-	}
-	if n < len(chapters)-1 {
-		page.After = at(n+1, d.c.QueryParam("in"))
-	}
-	page.Preview = d.previewOf(j.Mails[c.Content], delivery.Sample{TopicID: j.TopicID, ContentID: c.Content},
-		func(in string) string { return at(n, in) },
-		func(in string) string {
-			return d.to(sequencePath(j.ID)+"/preview", "version", strconv.Itoa(version), "step", strconv.Itoa(c.Step), "in", in)
-		})
-	return d.draw("sequence-letter", page)
-}
-
-// previewLetter is the letter's own HTML, fenced in.
-func previewLetter(d *desk) error {
-	j, chapters, n, _, err := d.letterAt()
-	if err != nil {
-		return err
-	}
-	in := d.c.QueryParam("in")
-	shown, err := d.h.renderer.Preview(d.c.Request().Context(), delivery.Sample{BrandID: d.brand.ID, TopicID: j.TopicID, ContentID: chapters[n].Content, Language: in, Person: sample(in)})
-	if err != nil {
-		return err
-	}
-	return web.Mail(d.c, string(shown.HTML))
-}
-
-// WaitingLine is somebody who waits before a letter.
-type WaitingLine struct {
-	URL, Email, Name string
-	Due, Since       time.Time
-	Late             bool // it is due, and not done yet
-}
-
-// WaitingPage is the page admin/sequence-people: who waits before a letter.
-type WaitingPage struct {
-	Frame
-	Title, Name string
-	State       string // why nobody moves; may be empty
-	People      []WaitingLine
-	First, Next string
-	Back        string
-}
-
-// waitersAtOnce is how many people stand on a page.
-const waitersAtOnce = 50
-
-func whoWaits(d *desk) error {
-	j, chapters, n, version, err := d.letterAt()
-	if err != nil {
-		return err
-	}
-	here, step := sequencePath(j.ID)+"/people", chapters[n].Step
-	pairs := []string{"version", strconv.Itoa(version), "step", strconv.Itoa(step)}
-	after := cursorOf(d.asked("after", 100))
-	page := WaitingPage{Frame: d.frame("sequences"), Title: j.Name, Name: d.l.T("admin.sequence.letter-of", "N", int64(n+1), "All", int64(len(chapters))), Back: d.to(sequencePath(j.ID), "version", d.c.QueryParam("version"))}
-	if j.State == sequence.Paused {
-		page.State = d.l.T("admin.sequence.nobody-moves")
-	}
-	var found []sequence.Here
-	err = d.read(func(tx *store.Tx) (err error) {
-		found, err = sequence.WhoWaits(tx, d.brand.ID, j.ID, version, step, after, waitersAtOnce+1)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if len(found) > waitersAtOnce {
-		found = found[:waitersAtOnce]
-		last := found[waitersAtOnce-1]
-		page.Next = d.to(here, append(pairs, "after", last.DueAt.Format(time.RFC3339Nano)+"_"+last.Enrollment.String())...)
-	}
-	if after.ID != uuid.Nil {
-		page.First = d.to(here, pairs...)
-	}
-	now := d.h.DB.Now()
-	for _, p := range found {
-		page.People = append(page.People, WaitingLine{URL: d.to("/people/" + p.SubscriberID.String()), Email: p.Email, Name: p.Name, Due: p.DueAt, Since: p.Since, Late: p.DueAt.Before(now)})
-	}
-	return d.draw("sequence-people", page)
-}
-
-// cursorOf reads where a page of people who wait begins; what is none is the beginning.
-func cursorOf(text string) (a sequence.After) {
-	due, id, _ := strings.Cut(text, "_")
-	at, err := time.Parse(time.RFC3339Nano, due)
-	if err != nil {
-		return a
-	}
-	if a.ID, err = uuid.Parse(id); err == nil {
-		a.Due = at
-	}
-	return a
-}
-
-// previewOf tells how a mail looks in the language of ?in=, else in that of the
-// sample, else in the brand's own; as the sample's person gets it, or nobody in
-// particular. at is the page in a language, and html the mail's own HTML in it.
-func (d *desk) previewOf(texts []delivery.Text, s delivery.Sample, at, html func(in string) string) (p Preview) {
-	want, code := cmp.Or(d.c.QueryParam("in"), s.Language), ""
-	for _, t := range mailLanguages(d.brand, texts) {
-		if !slices.ContainsFunc(texts, func(x delivery.Text) bool { return x.Language == t.Code }) {
-			continue
-		}
-		if code == "" || t.Code == want {
-			code, p.Dir, p.Lang = t.Code, t.Dir, t.Code
-		}
-		p.Tabs = append(p.Tabs, Tab{View: t.Name, URL: at(t.Code) + "#preview"})
-	}
-	for i, t := range p.Tabs {
-		p.Tabs[i].Current = strings.Contains(t.URL, "in="+url.QueryEscape(code))
-	}
-	if s.BrandID, s.Language = d.brand.ID, code; s.Person.ID == uuid.Nil {
-		s.Person = sample(code)
-	}
-	shown, err := d.h.renderer.Preview(d.c.Request().Context(), s)
-	if err != nil {
-		p.Wrong = d.l.T("admin.campaign.preview-wrong")
-		if wrong, ok := problem.Of(err); ok {
-			p.Wrong = d.l.T(wrong.Key, wrong.Args...)
-		}
-		return p
-	}
-	p.Subject, p.Preheader = shown.Subject, shown.Preheader
-	p.HTML = html(code)
-	return p
+	return b.all
 }

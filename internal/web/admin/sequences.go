@@ -17,89 +17,52 @@ import (
 )
 
 func sequenceActions() []action {
+	k := sequenceKind()
 	return []action{
-		look("/sequences", account.Reader, sequences),
+		look("/sequences", account.Reader, k.list),
 		look("/sequences/new", account.Marketer, newSequence),
 		act("/sequences/new", account.Marketer, createSequence),
-		look("/sequences/:id", account.Reader, showSequence),
-		behind(http.MethodGet, "/sequences/:id/live", account.Reader, sequenceLive),
+		look("/sequences/:id", account.Reader, k.show()),
+		behind(http.MethodGet, "/sequences/:id/live", account.Reader, live((*desk).journey)),
 		look("/sequences/:id/letter", account.Reader, showLetter),
 		look("/sequences/:id/preview", account.Reader, previewLetter),
 		look("/sequences/:id/people", account.Analyst, whoWaits),
 		look("/sequences/:id/edit", account.Marketer, editSequence),
 		act("/sequences/:id/edit", account.Marketer, saveSequence),
 		look("/sequences/:id/enroll", account.Marketer, askEnroll),
-		act("/sequences/:id/enroll", account.Marketer, enrollExisting),
-		act("/sequences/:id/start", account.Marketer, moveSequence("start")),
-		act("/sequences/:id/pause", account.Marketer, moveSequence("pause")),
-		act("/sequences/:id/resume", account.Marketer, moveSequence("resume")),
-		act("/sequences/:id/end", account.Marketer, moveSequence("end")),
+		act("/sequences/:id/enroll", account.Marketer, k.move("enroll", sequence.AskEnroll)),
+		act("/sequences/:id/start", account.Marketer, k.move("start", sequence.Start)),
+		act("/sequences/:id/pause", account.Marketer, k.move("pause", sequence.Pause)),
+		act("/sequences/:id/resume", account.Marketer, k.move("resume", goOn(sequence.Lock, func(s sequence.Sequence) bool { return s.State == sequence.Running },
+			sequence.Resume, problem.New(problem.Conflict, "sequence.state.running")))),
+		act("/sequences/:id/end", account.Marketer, k.move("end", sequence.End)),
 	}
 }
 
-// journeysAtOnce is how many sequences, or offers, stand on a page of the list.
-const journeysAtOnce = 25
-
-// SequenceLine is one sequence in the list.
-type SequenceLine struct {
-	Name, URL, Topic string
-	State, Tone      string
-	Letters          int
-	Active, Total    int64
-}
-
-// Sequences is the page admin/sequences: the newest first.
-type Sequences struct {
-	Frame
-	Sequences   []SequenceLine
-	New         string // address; empty: the visitor may not
-	First, Next string
-}
-
-// sequenceTones are the colours of the states: what runs was allowed, what is
-// paused waits.
-var sequenceTones = map[sequence.State]string{sequence.Running: "yes", sequence.Paused: "ask", sequence.Ended: "no"}
-
-func sequences(d *desk) error {
-	before, _ := uuid.Parse(d.c.QueryParam("before"))
-	page := Sequences{Frame: d.frame("sequences")}
-	err := d.read(func(tx *store.Tx) error {
-		found, err := sequence.Some(tx, d.brand.ID, before, journeysAtOnce)
-		if err != nil {
-			return err
-		}
-		topics, err := consent.AllTopics(tx, d.brand.ID)
-		if err != nil {
-			return err
-		}
-		counts, err := d.sequenceTallies(tx, found)
-		if err != nil {
-			return err
-		}
-		for _, s := range found {
-			todo, err := sequence.Steps(tx, d.brand.ID, s.ID, s.Version)
+func sequenceKind() kind[sequence.Sequence] {
+	return kind[sequence.Sequence]{name: "sequence", columns: []string{"#letters", "#under-way", "#joined"}, some: sequence.Some,
+		of: func(s sequence.Sequence) item {
+			return item{ID: s.ID, Topic: s.TopicID, Name: s.Name, State: string(s.State)}
+		},
+		cells: func(d *desk, tx *store.Tx, found []sequence.Sequence) (func(sequence.Sequence) []Cell, error) {
+			counts, err := d.sequenceTallies(tx, found)
 			if err != nil {
-				return err
+				return nil, err
 			}
-			page.Sequences = append(page.Sequences, SequenceLine{Name: s.Name, URL: d.to(sequencePath(s.ID)), Topic: topicName(d, topics, s.TopicID),
-				State: d.l.T("admin.sequence.state." + string(s.State)), Tone: sequenceTones[s.State], Letters: letters(todo),
-				Active: counts[s.ID].Active, Total: counts[s.ID].Total})
-		}
-		if len(found) == journeysAtOnce {
-			page.Next = d.to("/sequences", "before", found[len(found)-1].ID.String())
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if before != uuid.Nil {
-		page.First = d.to("/sequences")
-	}
-	if d.may(account.Marketer) {
-		page.New = d.to("/sequences/new")
-	}
-	return d.draw("sequences", page)
+			written := map[uuid.UUID]int{}
+			for _, s := range found {
+				todo, err := sequence.Steps(tx, d.brand.ID, s.ID, s.Version)
+				if err != nil {
+					return nil, err
+				}
+				written[s.ID] = letters(todo)
+			}
+			return func(s sequence.Sequence) []Cell {
+				n := counts[s.ID]
+				return []Cell{{Text: d.l.Number(int64(written[s.ID]))}, {Text: d.l.Number(n.Active)}, {Text: d.l.Number(n.Total)}}
+			}, nil
+		},
+		draw: (*desk).drawSequence}
 }
 
 // sequenceTallies counts those on the page together, and by whoever looks first.
@@ -175,16 +138,8 @@ func drawNewSequence(d *desk) func(int, Sheet) error {
 
 // drawSequenceForm shows the form with the topics that may be chosen.
 func (d *desk) drawSequenceForm(status int, page SequenceForm, s Sheet, texts []delivery.Text) error {
-	err := d.read(func(tx *store.Tx) error {
-		all, err := consent.AllTopics(tx, d.brand.ID)
-		for _, t := range all {
-			if t.Purpose == consent.Marketing && t.ArchivedAt == nil {
-				page.Topics = append(page.Topics, Choice{Value: t.ID.String(), Label: t.In(d.brand, d.l.Lang()).Name})
-			}
-		}
-		return err
-	})
-	if err != nil {
+	var err error
+	if page.Topics, err = d.mayChoose(uuid.Nil); err != nil {
 		return err
 	}
 	for _, unit := range waitUnits {

@@ -294,11 +294,16 @@ func (d *desk) rates(s series) (all []Rate) {
 		if of == 0 || n > of {
 			continue
 		}
-		low, high := delivery.Interval(n, of)
-		all = append(all, Rate{d.l.T(r.key), d.fine(float64(n) / float64(of)),
-			d.l.T("admin.rate.base", "N", d.l.Number(n), "All", d.l.Number(of), "Low", d.fine(low), "High", d.fine(high))})
+		all = append(all, d.rate(r.key, n, of))
 	}
 	return all
+}
+
+// rate is a part of a whole, with its interval.
+func (d *desk) rate(key string, n, of int64) Rate {
+	low, high := delivery.Interval(n, of)
+	return Rate{d.l.T(key), d.fine(float64(n) / float64(of)),
+		d.l.T("admin.rate.base", "N", d.l.Number(n), "All", d.l.Number(of), "Low", d.fine(low), "High", d.fine(high))}
 }
 
 // fine writes a part of one in percent, the small ones with a second decimal.

@@ -138,9 +138,6 @@ func wholeOffer(tx *store.Tx, c caller, o offer.Offer) (offerAnswer, error) {
 func (n offerNew) offerOf(topic, content uuid.UUID) (offer.New, error) {
 	o := offer.New{Name: n.Name, Topic: topic, Content: content, Texts: map[string]offer.Text{}, ValueKind: offer.ValueKind(n.Value.Kind),
 		ValidDays: n.ValidDays, Budget: n.Budget, MinOrders: n.For.Orders, MinMonths: n.For.Months}
-	for _, t := range n.Mail {
-		o.Languages = append(o.Languages, t.Language)
-	}
 	for lang, t := range n.Texts {
 		o.Texts[lang] = offer.Text(t)
 	}
