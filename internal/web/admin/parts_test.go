@@ -97,3 +97,20 @@ func TestPartsAreSound(t *testing.T) {
 		p.sound("parts-dark", lang, overview+"/parts?theme=dark&lang="+lang)
 	}
 }
+
+// The list of those who are found, open, at the width of a phone and of a desk.
+func TestThePickerIsSound(t *testing.T) {
+	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
+	sara := w.person(w.brand, w.topic, "sara@example.org", consent.Requested, consent.Given)
+	w.role(w.newUser("reza@baharan.example", "رضا", "fa"), w.brand, account.Analyst)
+	for _, lang := range i18n.Languages {
+		p := w.tab()
+		p.signInByKeyboard(homePath)
+		p.open(overview + "/people/" + sara.ID.String() + "?lang=" + lang)
+		p.until(`document.querySelector('#f-carer[role=combobox]')`)
+		p.do(chromedp.Click("#f-carer"))
+		p.until(`document.querySelectorAll('.picks [role=option]').length === 2`)
+		p.do(chromedp.SendKeys("#f-carer", kb.ArrowDown))
+		p.looks("picker", lang, "the list of those who are found")
+	}
+}
