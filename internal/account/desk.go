@@ -126,11 +126,12 @@ func Deeds(tx *store.Tx, brandID, before uuid.UUID, limit int) ([]Deed, error) {
 	return all, nil
 }
 
-// sweepDesk forgets old drafts and forms.
+// sweepDesk forgets old drafts and forms, and what can no longer be taken back.
 func sweepDesk(tx *store.Tx) error {
 	for query, before := range map[string]time.Time{
 		"DELETE FROM drafts WHERE saved_at < ?":    tx.Now().Add(-draftLife),
 		"DELETE FROM sent_forms WHERE sent_at < ?": tx.Now().Add(-formLife),
+		"DELETE FROM undos WHERE made_at < ?":      tx.Now().Add(-undoLife),
 	} {
 		if _, err := tx.Run(query, before); err != nil {
 			return fmt.Errorf("forget old drafts and forms: %w", err)

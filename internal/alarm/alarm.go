@@ -1,5 +1,6 @@
 // Package alarm notices when complaints, leavers or failures rise above what is
-// usual at a brand, and keeps that in mind until it is over.
+// usual at a brand, or when it falls silent around it, and keeps that in mind
+// until it is over.
 //
 // Every few minutes the last hour and the last day are compared with the thirty
 // days before. Let k of n mails have had it now, and k0 of n0 then. If the rate
@@ -9,9 +10,23 @@
 // million, and the rate is at least twice the usual: with many mails, small
 // differences are certain and mean nothing.
 //
-// A brand is looked at 288 times a day, by two spans, for three kinds: 630,000
-// looks a year. Were they independent, and nothing but chance at work, there
-// would be a false alarm in 19 months; they overlap nearly whole, so there are
+// Silence is judged by the other tail of the same rule. Of the mails that went
+// out between 48 and 24 hours ago, and whose readers let themselves be observed,
+// so few were opened (or followed) that chance alone would bring so few less
+// than once in a million looks, and at most half of the usual rate. They have had
+// a day for it, when most that will be answered are; those of the thirty days
+// had longer, which half the rate allows for. Opens are no rare events, and
+// scatter less than Poisson counts: the rule is slower for it, never quicker. A
+// brand needs a past for it: nobody else's rate says what its readers do.
+//
+// Sign-ups fall silent when not a single one came within 24 hours, or within a
+// week, and half of the usual would have left so long without one less than once
+// in a million: half, because a weekend brings fewer than a working day. So the
+// day notices a brand with 28 a day or more, the week one with five.
+//
+// A brand is looked at 288 times a day, by two spans, for three kinds that rise,
+// and by one or two for three that fall: a million looks a year at most. Were they independent, and nothing but chance at work, there
+// would be a false alarm a year; they overlap nearly whole, so there are
 // far fewer. After an alarm has ended its kind stays quiet for six hours.
 //
 // A young brand has no usual yet. So every brand is taken to have sent a
@@ -29,6 +44,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,7 +55,7 @@ import (
 	"assent/internal/store"
 )
 
-// Kind is what has risen.
+// Kind is what is far from usual.
 type Kind string
 
 // The kinds of alarms.
@@ -47,10 +63,16 @@ const (
 	Complaints Kind = "complaints" // reports as spam, of mails sent
 	Leavers    Kind = "leavers"    // permissions taken back by the people themselves, of mails sent
 	Failures   Kind = "failures"   // mails refused for good, of those tried
+	Opens      Kind = "opens"      // far fewer mails opened, of those that may be observed
+	Clicks     Kind = "clicks"     // far fewer mails with a link followed, of those that may be observed
+	Signups    Kind = "signups"    // none any more, of hours
 )
 
 // Kinds are all of them, the gravest first.
-var Kinds = []Kind{Complaints, Failures, Leavers}
+var Kinds = []Kind{Complaints, Failures, Leavers, Signups, Opens, Clicks}
+
+// Silence tells whether it is too little of something that alarms.
+func (k Kind) Silence() bool { return k == Opens || k == Clicks || k == Signups }
 
 // Span is how much of the past an alarm judges.
 type Span string
@@ -59,7 +81,10 @@ type Span string
 const (
 	Hour Span = "hour"
 	Day  Span = "day"
+	Week Span = "week" // of sign-ups only
 )
+
+var spans = []Span{Hour, Day, Week}
 
 // Every is how often a brand should be looked at; the rule's false alarms are
 // counted for it.
@@ -69,7 +94,8 @@ const (
 	chanceMost = 1e-6 // of an alarm by chance, at one look
 	chanceOver = 1e-2 // above it what is seen is usual again
 	timesUsual = 2.0
-	leastMails = 200 // fewer say nothing
+	leastMails = 200  // fewer say nothing
+	leastPast  = 1000 // mails that silence needs to know what is usual
 	history    = 30 * 24 * time.Hour
 	normMails  = 1000
 	quietAfter = 6 * time.Hour
@@ -79,6 +105,9 @@ const (
 // span may be about the mails of so long before it. Counting all of those makes
 // the rule slower to see a rise, never quicker.
 const answering = 48 * time.Hour
+
+// ripening is how long a mail has had to be opened before it is judged.
+const ripening = 24 * time.Hour
 
 // norms are the rates that a brand without a past is held to. Complaints: what
 // Google asks senders to stay below (Email sender guidelines, 2024: 0.1 %).
@@ -128,13 +157,42 @@ func (f Figures) chance(k Kind) float64 {
 	return tail(float64(f.Seen), float64(f.Seen)+n, float64(f.SeenOf)/(float64(f.SeenOf)+of))
 }
 
+// below is what part of the usual rate is seen.
+func (f Figures) below() float64 {
+	return float64(f.Seen) / float64(f.SeenOf) / (float64(f.Usual) / float64(f.UsualOf))
+}
+
+// chanceFew is the probability of so few or fewer by chance.
+func (f Figures) chanceFew(usual float64) float64 {
+	n := float64(f.Seen) + usual
+	return tail(usual, n, float64(f.UsualOf)/float64(f.SeenOf+f.UsualOf))
+}
+
+// falls tells whether so little was seen that chance would bring it less often
+// than most.
+func (f Figures) falls(k Kind, most float64) bool {
+	switch {
+	case k == Signups:
+		return f.Seen == 0 && f.SeenOf > 0 && f.UsualOf > 0 && f.chanceFew(float64(f.Usual)/2) < most
+	case f.SeenOf < leastMails || f.UsualOf < leastPast || f.Usual == 0:
+		return false
+	}
+	return f.below() <= 1/timesUsual && f.chanceFew(float64(f.Usual)) < most
+}
+
 // Rises tells whether the figures are an alarm.
 func (f Figures) Rises(k Kind) bool {
+	if k.Silence() {
+		return f.falls(k, chanceMost)
+	}
 	return f.SeenOf >= leastMails && f.above(k) >= timesUsual && f.chance(k) < chanceMost
 }
 
 // Rests tells whether the figures are usual again.
 func (f Figures) Rests(k Kind) bool {
+	if k.Silence() {
+		return !f.falls(k, chanceOver)
+	}
 	return f.SeenOf < leastMails || f.above(k) < timesUsual || f.chance(k) > chanceOver
 }
 
@@ -201,7 +259,7 @@ func decide(tx *store.Tx, brandID uuid.UUID, k Kind, seen map[Span]Figures, open
 			return follow(tx, a, seen)
 		}
 	}
-	for _, span := range []Span{Hour, Day} {
+	for _, span := range spans {
 		if seen[span].Rises(k) {
 			return raise(tx, brandID, k, span, seen[span])
 		}
@@ -209,11 +267,11 @@ func decide(tx *store.Tx, brandID uuid.UUID, k Kind, seen map[Span]Figures, open
 	return nil
 }
 
-// follow keeps the numbers of an open alarm, or ends it: when neither span
-// shows anything unusual.
+// follow keeps the numbers of an open alarm, or ends it: when no span shows
+// anything unusual.
 func follow(tx *store.Tx, a Alarm, seen map[Span]Figures) error {
 	now := seen[a.Span]
-	if !seen[Hour].Rests(a.Kind) || !seen[Day].Rests(a.Kind) {
+	if slices.ContainsFunc(spans, func(s Span) bool { return !seen[s].Rests(a.Kind) }) {
 		_, err := tx.Run("UPDATE alarms SET last_seen = ?, last_seen_of = ? WHERE id = ? AND ended_at IS NULL AND (last_seen <> ? OR last_seen_of <> ?)",
 			now.Seen, now.SeenOf, a.ID, now.Seen, now.SeenOf)
 		return err
@@ -252,47 +310,62 @@ func tell(tx *store.Tx, a Alarm, kind string) error {
 // leaving are the ways in which people themselves take a permission back.
 var leaving = map[string]bool{"unsubscribe-page": true, "one-click": true, "preferences": true}
 
-// Look counts what is compared, of every kind and span.
+// Look counts what is compared, of every kind and span, from the tallies alone.
 func Look(tx *store.Tx, brandID uuid.UUID) (map[Kind]map[Span]Figures, error) {
 	end := event.QuarterOf(tx.Now()).Add(event.Quarter)
-	found := map[Kind]map[Span]Figures{}
-	var spans []event.Span
-	of := map[Span]int{Hour: 0, Day: 3}
-	for _, from := range []time.Time{end.Add(-event.Quarter - time.Hour), end.Add(-event.Quarter - 24*time.Hour)} {
-		asked := from.Add(-answering)
-		spans = append(spans, event.Span{From: from, To: end}, event.Span{From: asked, To: end}, event.Span{From: asked.Add(-history), To: asked})
+	back := func(d time.Duration) time.Time { return end.Add(-event.Quarter - d) }
+	hour, day, week := back(time.Hour), back(24*time.Hour), back(7*24*time.Hour)
+	before := func(from time.Time) event.Span { return event.Span{From: from.Add(-history), To: from} }
+	asked := []event.Span{
+		{From: hour, To: end}, {From: hour.Add(-answering), To: end}, before(hour.Add(-answering)),
+		{From: day, To: end}, {From: day.Add(-answering), To: end}, before(day.Add(-answering)),
+		{From: day.Add(-ripening), To: day}, {From: week, To: end}, before(week),
 	}
-	sums, err := event.Sums(tx, brandID, spans)
+	sums, err := event.Sums(tx, brandID, asked)
 	if err != nil {
 		return nil, err
 	}
-	n := make([]counts, len(spans))
+	n := make([]counts, len(asked))
 	for _, s := range sums {
 		n[s.Span].add(s)
 	}
-	for _, k := range Kinds {
-		found[k] = map[Span]Figures{}
-		for span, i := range of {
-			now, asked, before := n[i], n[i+1], n[i+2]
-			f := Figures{Usual: before.had[k], UsualOf: before.sent, Seen: now.had[k], SeenOf: asked.sent}
-			if k == Failures { // they are known at once
-				f.SeenOf, f.UsualOf = now.sent+now.had[k], before.sent+before.had[k]
-			}
-			found[k][span] = f
-		}
+	found := map[Kind]map[Span]Figures{}
+	for _, k := range []Kind{Complaints, Leavers, Failures} {
+		found[k] = map[Span]Figures{Hour: n[0].rising(k, n[1], n[2]), Day: n[3].rising(k, n[4], n[5])}
+	}
+	for _, k := range []Kind{Opens, Clicks} {
+		found[k] = map[Span]Figures{Day: {Seen: n[6].had[k], SeenOf: n[6].watched[k], Usual: n[5].had[k], UsualOf: n[5].watched[k]}}
+	}
+	found[Signups] = map[Span]Figures{
+		Day:  {Seen: n[3].had[Signups], SeenOf: 24, Usual: n[5].had[Signups], UsualOf: int64(history / time.Hour)},
+		Week: {Seen: n[7].had[Signups], SeenOf: 7 * 24, Usual: n[8].had[Signups], UsualOf: int64(history / time.Hour)},
 	}
 	return found, nil
 }
 
+// rising compares what happened in a span with the mails that it may be about,
+// and with what happened before.
+func (c counts) rising(k Kind, asked, before counts) Figures {
+	f := Figures{Seen: c.had[k], SeenOf: asked.sent, Usual: before.had[k], UsualOf: before.sent}
+	if k == Failures { // they are known at once
+		f.SeenOf, f.UsualOf = c.sent+c.had[k], before.sent+before.had[k]
+	}
+	return f
+}
+
 // counts is what happened in a span.
 type counts struct {
-	sent int64
-	had  map[Kind]int64
+	sent    int64
+	watched map[Kind]int64 // mails that may be observed
+	had     map[Kind]int64
 }
+
+// watching are the kinds of silence by what is observed.
+var watching = map[string]Kind{"open": Opens, "click": Clicks}
 
 func (c *counts) add(s event.Sum) {
 	if c.had == nil {
-		c.had = map[Kind]int64{}
+		c.had, c.watched = map[Kind]int64{}, map[Kind]int64{}
 	}
 	switch {
 	case s.Kind == event.MailSent && s.Source != "test":
@@ -303,6 +376,12 @@ func (c *counts) add(s event.Sum) {
 		c.had[Leavers] += s.N
 	case s.Kind == event.AddressSuppressed && s.Source == "complaint":
 		c.had[Complaints] += s.N
+	case s.Kind == event.SignupAsked:
+		c.had[Signups] += s.N
+	case s.Kind == event.SentWatched:
+		c.watched[watching[s.Source]] += s.N
+	case s.Kind == event.SentThen:
+		c.had[watching[s.Source]] += s.N
 	}
 }
 

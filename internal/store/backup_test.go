@@ -95,6 +95,7 @@ func everything() []record {
 		{"api_keys", row{"id": id(22), "brand_id": brand, "name": awkward, "hash": []byte{1}, "scopes": `["*"]`, "created_at": usual, "last_used_at": early, "revoked_at": late}},
 		{"api_keys", row{"id": id(23), "brand_id": nil, "name": "", "hash": []byte{2}, "scopes": `[]`, "created_at": usual, "last_used_at": nil, "revoked_at": nil}},
 		{"drafts", row{"user_id": user, "page": "/admin/b/b", "fields": deep, "saved_at": early}},
+		{"undos", row{"id": id(81), "brand_id": brand, "user_id": user, "what": "people.tag-many", "subject_id": nil, "next": awkward, "state": persian, "fields": deep, "people": []byte{0, 1, 255}, "made_at": usual, "taken_at": hundred}},
 		{"sent_forms", row{"user_id": user, "once": id(80), "next": awkward, "sent_at": usual}},
 		{"deeds", row{"id": id(81), "brand_id": brand, "user_id": user, "key_id": nil, "at": usual, "what": "topic.create", "subject_id": id(82), "detail": deep}},
 		{"deeds", row{"id": id(83), "brand_id": brand, "user_id": nil, "key_id": id(22), "at": hundred, "what": "topic.change", "subject_id": nil, "detail": `{}`}},

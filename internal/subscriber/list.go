@@ -180,31 +180,52 @@ func RemoveTags(tx *store.Tx, brandID, id uuid.UUID, tags ...string) error {
 }
 
 // TagFound gives a tag to everybody that the filter leaves, in one statement. n
-// is how many did not have it.
-func TagFound(tx *store.Tx, brandID uuid.UUID, f Filter, tag string) (n int64, err error) {
+// is how many did not have it, and whom the first keep of them.
+func TagFound(tx *store.Tx, brandID uuid.UUID, f Filter, tag string, keep int) (n int64, whom []uuid.UUID, err error) {
 	tags, err := cleanTags([]string{tag})
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	n, err = tx.Run("INSERT INTO subscriber_tags (brand_id, subscriber_id, tag) ? ON CONFLICT DO NOTHING", f.people(tx, brandID).Select("brand_id, id, ?", tags[0]))
+	found := f.people(tx, brandID).Select("brand_id, id, ?", tags[0])
+	n, whom, err = changed(tx.Raw("INSERT INTO subscriber_tags (brand_id, subscriber_id, tag) ? ON CONFLICT DO NOTHING RETURNING subscriber_id", found), keep)
 	if err != nil {
-		return 0, fmt.Errorf("tag those found: %w", err)
+		return 0, nil, fmt.Errorf("tag those found: %w", err)
 	}
-	return n, nil
+	return n, whom, nil
 }
 
 // UntagFound takes a tag from everybody that the filter leaves. n is how many
-// had it.
-func UntagFound(tx *store.Tx, brandID uuid.UUID, f Filter, tag string) (n int64, err error) {
+// had it, and whom the first keep of them.
+func UntagFound(tx *store.Tx, brandID uuid.UUID, f Filter, tag string, keep int) (n int64, whom []uuid.UUID, err error) {
 	tags, err := cleanTags([]string{tag})
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	n, err = tx.Run("DELETE FROM subscriber_tags WHERE brand_id = ? AND tag = ? AND subscriber_id IN (?)", brandID, tags[0], f.people(tx, brandID).Select("id"))
+	n, whom, err = changed(tx.Raw("DELETE FROM subscriber_tags WHERE brand_id = ? AND tag = ? AND subscriber_id IN (?) RETURNING subscriber_id",
+		brandID, tags[0], f.people(tx, brandID).Select("id")), keep)
 	if err != nil {
-		return 0, fmt.Errorf("take a tag from those found: %w", err)
+		return 0, nil, fmt.Errorf("take a tag from those found: %w", err)
 	}
-	return n, nil
+	return n, whom, nil
+}
+
+// changed counts the people that a statement returns, and keeps the first of them.
+func changed(q *gorm.DB, keep int) (n int64, whom []uuid.UUID, err error) {
+	rows, err := q.Rows()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return 0, nil, err
+		}
+		if n++; len(whom) < keep {
+			whom = append(whom, id)
+		}
+	}
+	return n, whom, rows.Err()
 }
 
 // Tags gives the person's tags in alphabetical order.

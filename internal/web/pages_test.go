@@ -304,7 +304,8 @@ func deskSamples(lang string) []sample {
 		{"help", "admin/help", helpStart(f, lang)},
 		{"help-page", "admin/help-page", admin.HelpPage{Frame: f, Title: helpBook(lang)[0].Title, Lead: "<p>…</p>", Sections: []admin.HelpSection{{ID: "one", Title: "1"}, {ID: "two", Title: "2"}, {ID: "three", Title: "3", Body: "<p>…</p>"}}, Words: true,
 			Pages: helpBook(lang), Before: &helpBook(lang)[0], After: &helpBook(lang)[1], About: f.Nav, All: "/help"}},
-		{"parts", "admin/parts", admin.Parts{Frame: f, Sheet: sheet, Wrong: sheet, Changed: changed, Now: asked, Choices: []admin.Choice{{Value: "first", Label: in(lang, "The first", "نخست"), Hint: in(lang, "Usual.", "معمول.")}}}},
+		{"parts", "admin/parts", admin.Parts{Frame: f, Sheet: sheet, Wrong: admin.Sheet{Faults: []admin.Fault{{Name: "wrong", Text: in(lang, "This cannot be read.", "این خواندنی نیست.")}}}, Changed: changed, Now: asked, Pick: "/pick", Here: "/parts", Theme: "dark",
+			Themes: []admin.Tab{{View: in(lang, "Light", "روشن"), URL: "/parts?theme=light"}, {View: in(lang, "Dark", "تیره"), URL: "/parts?theme=dark", Current: true}}, Choices: []admin.Choice{{Value: "first", Label: in(lang, "The first", "نخست"), Hint: in(lang, "Usual.", "معمول.")}}}},
 	}
 	all := []sample{{"signin", "admin/signin", admin.SignIn{Action: "/admin/signin", Email: "mina@baharan.example", Next: "/admin", Languages: f.Languages}},
 		{"signin-wrong", "admin/signin", admin.SignIn{Action: "/admin/signin", Email: "mina@baharan.example", Error: in(lang, "Address and password do not match.", "نشانی و گذرواژه با هم نمی‌خوانند.")}},

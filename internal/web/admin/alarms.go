@@ -115,9 +115,11 @@ func alarmsLive(d *desk) error {
 func (d *desk) alarmLine(a alarm.Alarm, users map[uuid.UUID]string) AlarmLine {
 	kind := string(a.Kind)
 	line := AlarmLine{ID: "alarm-" + a.ID.String(), Title: d.l.T("admin.alarm." + kind), Began: a.BeganAt,
-		Numbers: d.l.T("admin.alarm.seen."+string(a.Span), "N", d.l.Number(a.Seen), "Of", d.l.Number(a.SeenOf), "Share", d.interval(a.Seen, a.SeenOf)),
-		Usual:   d.l.T("admin.alarm.no-usual")}
-	if a.UsualOf > 0 {
+		Numbers: d.seen(a, a.Seen, a.SeenOf), Usual: d.l.T("admin.alarm.no-usual")}
+	switch {
+	case a.Kind == alarm.Signups:
+		line.Usual = d.l.N("admin.alarm.usual.signups", a.Usual)
+	case a.UsualOf > 0:
 		line.Usual = d.l.T("admin.alarm.usual", "N", d.l.Number(a.Usual), "Of", d.l.Number(a.UsualOf), "Share", d.interval(a.Usual, a.UsualOf))
 	}
 	if a.AcknowledgedBy != nil {
@@ -132,12 +134,16 @@ func (d *desk) alarmLine(a alarm.Alarm, users map[uuid.UUID]string) AlarmLine {
 	}
 	if a.LastSeen != a.Seen || a.LastSeenOf != a.SeenOf {
 		line.Now = d.l.T("admin.alarm.now", "N", d.l.Number(a.LastSeen), "Of", d.l.Number(a.LastSeenOf), "Share", d.interval(a.LastSeen, a.LastSeenOf))
+		if a.Kind.Silence() {
+			line.Now = d.seen(a, a.LastSeen, a.LastSeenOf)
+		}
 	}
 	for _, step := range []string{"first", "then", "last"} {
 		line.Do = append(line.Do, d.l.T("admin.alarm.do."+kind+"."+step))
 	}
 	for _, place := range map[alarm.Kind][]string{
 		alarm.Complaints: {"campaigns", "sequences", "suppressions"}, alarm.Leavers: {"campaigns", "sequences", "topics"}, alarm.Failures: {"campaigns", "messages", "sending", "suppressions"},
+		alarm.Opens: {"sending", "campaigns", "sequences"}, alarm.Clicks: {"campaigns", "sequences"}, alarm.Signups: {"forms"},
 	}[a.Kind] {
 		if at := d.place(place); at != "" {
 			line.Links = append(line.Links, NavItem{Label: d.l.T("admin.nav." + place), URL: at})
@@ -148,6 +154,18 @@ func (d *desk) alarmLine(a alarm.Alarm, users map[uuid.UUID]string) AlarmLine {
 		line.Acknowledge = &Sheet{Once: uuid.NewSHA1(d.User.ID, a.ID[:])}
 	}
 	return line
+}
+
+// seen writes what an alarm counted.
+func (d *desk) seen(a alarm.Alarm, n, of int64) string {
+	key := "admin.alarm.seen." + string(a.Span)
+	switch a.Kind {
+	case alarm.Signups:
+		return d.l.T("admin.alarm.seen.signups." + string(a.Span)) // with one it is over
+	case alarm.Opens, alarm.Clicks:
+		key = "admin.alarm.seen." + string(a.Kind)
+	}
+	return d.l.T(key, "N", d.l.Number(n), "Of", d.l.Number(of), "Share", d.interval(n, of))
 }
 
 // interval writes a rate with its interval.

@@ -49,6 +49,9 @@ func auditLog(d *desk) error {
 		}
 		for _, e := range deeds {
 			line := DeedLine{At: e.At, Who: d.l.T("admin.log.program"), Text: d.l.T("admin.did." + e.What), Name: text(e.Detail["name"])}
+			if act := text(e.Detail["act"]); e.What == "undo" && d.l.Has("admin.did."+act) {
+				line.Text = d.l.T("admin.did.undo-of", "Act", d.l.T("admin.did."+act))
+			}
 			if e.UserID != nil {
 				line.Who = users[*e.UserID]
 			}

@@ -114,8 +114,12 @@ func tagMany(d *desk) error {
 			return done{}, err
 		}
 		tag := form.text("new-tag")
-		n, err := do(tx, d.brand.ID, f, tag)
-		return done{next: "/people", detail: map[string]any{"name": tag, "count": n}}, err
+		n, changed, err := do(tx, d.brand.ID, f, tag, account.UndoMost)
+		came := done{next: "/people", detail: map[string]any{"name": tag, "count": n}}
+		if n > 0 && n == int64(len(changed)) {
+			came.back = &account.Undo{Fields: map[string]string{"tag": tag}, People: account.Pack(changed)}
+		}
+		return came, err
 	})
 	if p, expected := problem.Of(err); expected && p.Kind == problem.Invalid {
 		text := d.l.T(p.Key, p.Args...)

@@ -413,7 +413,7 @@ func TestHappened(t *testing.T) {
 			[]Happening{{at, "", "a@b.c", "Mail left out", "address blocked: there is no such mailbox"}}},
 		{"a breaker", []fact{one(event.SendingPaused, "", "reason", delivery.BreakerComplaints)},
 			[]Happening{{at, "", "", "Sending stopped by a safeguard", "too many reports as spam"}}},
-		{"an alarm", []fact{one(event.AlarmRaised, "", "reason", "leavers")}, []Happening{{at, "", "", "An alarm: unusually many", "More people than usual take their permission back"}}},
+		{"an alarm", []fact{one(event.AlarmRaised, "", "reason", "leavers")}, []Happening{{at, "", "", "An alarm: far from what is usual", "More people than usual take their permission back"}}},
 		{"a reason without words", []fact{one(event.MailSkipped, "", "reason", "full moon")}, []Happening{{at, "", "", "Mail left out", "full moon"}}},
 		{"a kind without words", []fact{one("dog.barked", "")}, []Happening{{at, "", "", "dog.barked", ""}}},
 		{"a person who was added by what they did", []fact{one(event.SubscriberCreated, "a@b.c"), one(event.ConsentRequested, "a@b.c")},

@@ -50,7 +50,7 @@ func behind(method, path string, least account.Role, do func(*desk) error) actio
 
 // actions are all that there are.
 func actions() []action {
-	return slices.Concat(overviewActions(), alarmActions(), setupActions(), topicActions(), peopleActions(), importActions(), campaignActions(), sequenceActions(), offerActions(), formActions(), settingsActions(), teamActions(), keyActions(), auditActions(), sendingActions(), messageActions(), queueActions(), partsActions())
+	return slices.Concat(overviewActions(), alarmActions(), setupActions(), topicActions(), peopleActions(), importActions(), campaignActions(), sequenceActions(), offerActions(), formActions(), settingsActions(), teamActions(), keyActions(), auditActions(), sendingActions(), messageActions(), queueActions(), undoActions(), pickActions(), partsActions())
 }
 
 // desk is one visit to a page of a brand.
@@ -150,6 +150,7 @@ type done struct {
 	next    string    // below the brand
 	away    bool      // the visitor may not be at the brand any more: they go home
 	detail  map[string]any
+	back    *account.Undo // what taking it back needs, where only the act itself knows it; see backwards
 }
 
 // change does what a form asks, in one transaction: once however often the form
@@ -177,6 +178,10 @@ func (d *desk) perform(what string, do func(tx *store.Tx, form *Sheet) (done, er
 		if err := d.still(tx); err != nil {
 			return "", err
 		}
+		was, err := d.whatWas(tx, what, form)
+		if err != nil {
+			return "", err
+		}
 		came, err := do(tx, form)
 		if err != nil {
 			return "", err
@@ -195,7 +200,8 @@ func (d *desk) perform(what string, do func(tx *store.Tx, form *Sheet) (done, er
 		if came.away {
 			return to(d.c, homePath), nil
 		}
-		return d.to(came.next, "did", what), nil
+		back, err := d.keepBack(tx, what, came, was)
+		return d.to(came.next, "did", what, "undo", back), err
 	})
 }
 

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"io/fs"
 	"net/http"
 	"os"
@@ -170,6 +171,79 @@ func TestEveryHelpFileIsAPage(t *testing.T) {
 			if !slices.ContainsFunc(book.Pages, func(p help.Page) bool { return p.Slug == slug }) {
 				t.Errorf("%s is no page", name)
 			}
+		}
+	}
+}
+
+// Every page that one gets to from the side navigation leads to a place in the
+// help that is there, and so does every page below it that is an action's own.
+func TestEverySectionLeadsToTheHelp(t *testing.T) {
+	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
+	b := w.in(email)
+	way := regexp.MustCompile(`<a class="help" href="/help/([^"]+)"`)
+	book, err := help.Read("en")
+	w.must(err)
+	pages := []string{"/topics/new", "/forms/new", "/imports/new", "/suppressions/new", "/campaigns/new", "/sequences/new", "/offers/new", "/sending/test", "/sending/domain"}
+	for _, s := range sections {
+		pages = append(pages, s.path)
+	}
+	for _, path := range pages {
+		found := way.FindAllStringSubmatch(b.mustShow(overview+path).body, -1)
+		if len(found) == 0 {
+			t.Errorf("no way to the help from %q", path)
+		}
+		for _, m := range found {
+			if !book.Has(m[1]) {
+				t.Errorf("%q leads to %s, which is not there", path, m[1])
+			}
+		}
+	}
+}
+
+// What a help page prints in bold is a name on a page: of a button, a menu, a
+// field, a role. Each is in the catalogue of its language, so that a name which
+// is changed there does not go stale here. What is only stressed is in italics.
+func TestNamesInTheHelpAreThoseOfThePages(t *testing.T) {
+	bold := regexp.MustCompile(`\*\*([^*]+)\*\*`)
+	for _, lang := range i18n.Languages {
+		names := map[string]bool{}
+		catalogues, err := filepath.Glob("../../i18n/locales/" + lang + "/*.json")
+		if err != nil || len(catalogues) == 0 {
+			t.Fatal("no catalogues", err)
+		}
+		for _, name := range catalogues {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all map[string]any
+			if err := json.Unmarshal(text, &all); err != nil {
+				t.Fatal(name, err)
+			}
+			for _, v := range all {
+				if s, is := v.(string); is {
+					names[strings.ToLower(s)] = true
+				}
+			}
+		}
+		pages, err := fs.Glob(templates.FS, "help/"+lang+"/*.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, page := range pages {
+			text, err := fs.ReadFile(templates.FS, page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range bold.FindAllStringSubmatch(string(text), -1) {
+				if n++; !names[strings.ToLower(m[1])] {
+					t.Errorf("%s speaks of %q, and no page does", page, m[1])
+				}
+			}
+		}
+		if n < 40 {
+			t.Errorf("%s: only %d names found: the search is broken", lang, n)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"strings"
+
 	"github.com/labstack/echo/v4"
 
 	"assent/internal/account"
@@ -60,7 +62,9 @@ func (d *desk) frame(current string) Frame {
 		f.Setup = d.to("/setup")
 	}
 	f.Brands = d.brandLines()
-	f.Notice = d.told()
+	if f.Notice = d.told(); f.Notice != "" {
+		f.Undo, f.NoticeTone = d.undoable(), noticeTone(d.c.QueryParam("did"))
+	}
 	return f
 }
 
@@ -79,6 +83,15 @@ func (d *desk) brandLines() []NavItem {
 // told is what the form did that led here: one of the sentences of the
 // catalogue, for whoever makes up an address can choose among those only.
 func (d *desk) told() string { return told(d.c) }
+
+// noticeTone is the colour of a notice: of what was done, none of its own; of
+// what was not, that of what waits for somebody.
+func noticeTone(did string) string {
+	if strings.Contains(did, ".refuse.") || strings.HasPrefix(did, "undo.") {
+		return "ask"
+	}
+	return ""
+}
 
 func told(c echo.Context) string {
 	l, key := web.Localizer(c), "admin.done."+c.QueryParam("did")

@@ -256,3 +256,40 @@ func TestNumbersPagesAreSound(t *testing.T) {
 }
 
 func clickAt(selector string) chromedp.Action[chromedp.Void] { return chromedp.Click(selector) }
+
+// From sign-ups that no longer come to the alarm, with what to do, and its end.
+func TestSilenceThroughThePages(t *testing.T) {
+	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
+	signUp := func(n int) {
+		var facts []event.Event
+		for range n {
+			facts = append(facts, event.Event{BrandID: w.brand.ID, Kind: event.SignupAsked})
+		}
+		w.write(func(tx *store.Tx) error { return event.RecordAll(tx, facts) })
+	}
+	opened := func(n int64) {
+		w.write(func(tx *store.Tx) error {
+			return event.Add(tx, []event.Tally{{BrandID: w.brand.ID, At: tx.Now(), Kind: event.SentWatched, Source: "open", N: 1000},
+				{BrandID: w.brand.ID, At: tx.Now(), Kind: event.SentThen, Source: "open", N: n}})
+		})
+	}
+	for range 33 {
+		signUp(40)
+		opened(300)
+		w.pass(24 * time.Hour)
+	}
+	opened(40)
+	w.pass(26 * time.Hour)
+	w.watch()
+	b := w.in(email)
+	b.mustShow(overview, "Nobody signs up any more", "Not one sign-up within 24 hours", "Far fewer people than usual open the mail")
+	b.mustShow(overview+"/alarms", "2 alarms are open.", "sign-ups in the thirty days before", "40 of 1,000 mails that may be observed were opened within a day: 4.0%", "Open the page that your form stands on", `href="/admin/b/baharan/forms"`,
+		"Silence is judged too.", `<a class="help" href="/help/complaints#alarms"`)
+	b.mustShow(overview+"/alarms?lang=fa", "دیگر کسی ثبت‌نام نمی‌کند", "حتی یک ثبت‌نام در ۲۴ ساعت نیامد", "بسیار کمتر از همیشه نامه را باز می‌کنند")
+	signUp(1)
+	w.pass(24 * time.Hour)
+	signUp(1)
+	w.watch()
+	b = w.in(email)
+	b.mustShow(overview+"/alarms", "Everything is as usual", "Alarms that are over", "Nobody signs up any more")
+}

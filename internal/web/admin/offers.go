@@ -48,7 +48,7 @@ func openOffer(tx *store.Tx, brandID, id uuid.UUID) error {
 }
 
 func offerKind() kind[offer.Offer] {
-	return kind[offer.Offer]{name: "offer", columns: []string{"gives", "#issued"}, some: offer.Some,
+	return kind[offer.Offer]{name: "offer", help: "offers", columns: []string{"gives", "#issued"}, some: offer.Some,
 		of: func(o offer.Offer) item {
 			return item{ID: o.ID, Topic: o.TopicID, Name: o.Name, State: string(o.State)}
 		},

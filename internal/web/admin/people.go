@@ -300,11 +300,9 @@ func entrustPerson(d *desk) error {
 		return err
 	}
 	err = d.onBehalf("people.carer", func(tx *store.Tx, s subscriber.Subscriber, form *Sheet, _ map[string]any) (string, error) {
-		id := uuid.Nil
-		if v := form.Value("carer"); v != "" {
-			if id, err = uuid.Parse(v); err != nil {
-				return "", problem.InvalidField("carer", "subscriber.carer.unknown")
-			}
+		id, err := d.colleague(tx, form.text("carer"))
+		if err != nil {
+			return "", err
 		}
 		return "", subscriber.Entrust(tx, d.brand.ID, s.ID, id)
 	})

@@ -48,6 +48,7 @@ type Person struct {
 	Carer             string // their name; empty: nobody looks after the person
 	Carers            []Choice
 	Entrust           string // address; empty: the visitor may not
+	Pick              string // address that finds those of the team as one types
 	CarerSheet        Sheet
 	Codes             []CodeLine
 	Orders            []OrderLine
@@ -132,7 +133,7 @@ func drawPerson(d *desk, s subscriber.Subscriber) func(int, Sheet) error {
 		if s.ErasedAt != nil {
 			page.Title = d.l.T("admin.person.erased")
 		} else if d.may(account.Marketer) {
-			page.Entrust = d.to(here + "/carer")
+			page.Entrust, page.Pick = d.to(here+"/carer"), d.to("/pick/team")
 			page.Tag, page.Untag, page.Withdraw, page.WithdrawAll = d.to(here+"/tags"), d.to(here+"/tags/remove"), d.to(here+"/withdraw"), d.to(here+"/withdraw-all")
 		}
 		if s.ErasedAt == nil {
@@ -283,13 +284,15 @@ func (d *desk) tellNotes(tx *store.Tx, s subscriber.Subscriber, page *Person) er
 		return err
 	}
 	page.Carer = names[carer]
-	page.Carers = []Choice{{Label: d.l.T("admin.person.nobody")}}
+	page.CarerSheet = Sheet{Values: url.Values{}, Once: store.NewID(tx.Now())}
 	for _, u := range team {
-		page.Carers = append(page.Carers, Choice{Value: u.ID.String(), Label: u.Name})
+		page.Carers = append(page.Carers, Choice{Value: u.Email, Label: u.Name})
+		if u.ID == carer {
+			page.CarerSheet.Values.Set("carer", u.Email)
+		}
 	}
-	page.CarerSheet = Sheet{Values: url.Values{"carer": {""}}, Once: store.NewID(tx.Now())}
-	if carer != uuid.Nil {
-		page.CarerSheet.Values.Set("carer", carer.String())
+	if page.Sheet.Wrong("carer") != "" {
+		page.CarerSheet.Values, page.CarerSheet.Faults = page.Sheet.Values, page.Sheet.Faults
 	}
 	notes, err := subscriber.Notes(tx, d.brand.ID, s.ID)
 	for _, n := range notes {

@@ -40,7 +40,7 @@ func sequenceActions() []action {
 }
 
 func sequenceKind() kind[sequence.Sequence] {
-	return kind[sequence.Sequence]{name: "sequence", columns: []string{"#letters", "#under-way", "#joined"}, some: sequence.Some,
+	return kind[sequence.Sequence]{name: "sequence", help: "sequences", columns: []string{"#letters", "#under-way", "#joined"}, some: sequence.Some,
 		of: func(s sequence.Sequence) item {
 			return item{ID: s.ID, Topic: s.TopicID, Name: s.Name, State: string(s.State)}
 		},

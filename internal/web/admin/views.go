@@ -6,17 +6,19 @@ import "time"
 
 // Frame is what stands around every page of the team but the sign-in.
 type Frame struct {
-	User      string // who is signed in; empty: nobody, as at the demo's mailbox
-	UserID    string // empty: nobody
-	Nav       []NavItem
-	Brands    []NavItem  // of the user, to switch between; empty where there is no choice
-	Languages []Language // to see this page in
-	SignOut   string     // address to post to; empty where nobody is signed in
-	Zone      *time.Location
-	Notice    string // may be empty
-	Setup     string // address; empty: everything is set up, or this is not the overview
-	HelpQuery string // what stays with the visitor in the help; see HelpAt
-	Reading   bool   // this is a page of the help
+	User       string // who is signed in; empty: nobody, as at the demo's mailbox
+	UserID     string // empty: nobody
+	Nav        []NavItem
+	Brands     []NavItem  // of the user, to switch between; empty where there is no choice
+	Languages  []Language // to see this page in
+	SignOut    string     // address to post to; empty where nobody is signed in
+	Zone       *time.Location
+	NoticeTone string    // "ask": it is not what was asked for
+	Notice     string    // may be empty
+	Undo       *UndoLine // takes back what the notice tells; nil: it stays
+	Setup      string    // address; empty: everything is set up, or this is not the overview
+	HelpQuery  string    // what stays with the visitor in the help; see HelpAt
+	Reading    bool      // this is a page of the help
 }
 
 // Language is one choice of the language switch.

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/smtp"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -266,7 +267,10 @@ type answer struct {
 	location string
 	header   http.Header
 	body     string
+	undo     string // the query that the location went on with, where what was done can be taken back
 }
+
+var undoQuery = regexp.MustCompile(`&undo=[0-9a-f-]{36}`)
 
 func (b *browser) ask(method, path string, body io.Reader, headers ...string) answer {
 	b.Helper()
@@ -280,7 +284,8 @@ func (b *browser) ask(method, path string, body io.Reader, headers ...string) an
 	defer got.Body.Close()
 	text, err := io.ReadAll(got.Body)
 	b.must(err)
-	return answer{got.StatusCode, got.Header.Get("Location"), got.Header, string(text)}
+	location := got.Header.Get("Location")
+	return answer{got.StatusCode, undoQuery.ReplaceAllString(location, ""), got.Header, string(text), undoQuery.FindString(location)}
 }
 
 func (b *browser) get(path string, headers ...string) answer {
