@@ -9,10 +9,8 @@ import (
 	"assent/internal/brand"
 	"assent/internal/problem"
 	"assent/internal/store"
+	"assent/internal/web"
 )
-
-// logoFence is what a picture may do that somebody opens by itself: nothing.
-const logoFence = "default-src 'none'; frame-ancestors 'none'; sandbox"
 
 // logo serves the picture of a brand, under an address that says what it shows,
 // and so may be kept for ever. It is the same for everybody, and who asked for it
@@ -29,7 +27,7 @@ func (h *house) logo(c echo.Context) error {
 	}
 	header := c.Response().Header()
 	header.Set(echo.HeaderCacheControl, "public, max-age=31536000, immutable")
-	header.Set("Content-Security-Policy", logoFence)
+	header.Set("Content-Security-Policy", web.PictureFence)
 	header.Set("Cross-Origin-Resource-Policy", "cross-origin") // mail is read on other sites
 	header.Set("ETag", `"`+hash+`"`)
 	if c.Request().Header.Get("If-None-Match") == `"`+hash+`"` {

@@ -99,11 +99,7 @@ func frame(c echo.Context, b brand.Brand) Frame {
 	text := b.In(l.Lang())
 	f := Frame{
 		Brand: text.Name, Address: strings.Join(strings.Split(text.PostalAddress, "\n"), l.T("public.comma")),
-		Website: b.Website, Privacy: text.PrivacyURL, Zone: b.Location(),
-	}
-	if b.LogoHash != "" {
-		f.Logo.URL = link.LogoPath(b.LogoHash)
-		f.Logo.Width, f.Logo.Height = b.LogoSize()
+		Website: b.Website, Privacy: text.PrivacyURL, Zone: b.Location(), Logo: web.LogoOf(b),
 	}
 	for _, lang := range b.Languages {
 		f.Languages = append(f.Languages, Language{
