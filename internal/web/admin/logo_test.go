@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"hash/crc32"
 	"image"
@@ -18,6 +19,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"assent/internal/account"
@@ -256,6 +259,24 @@ func TestWhoseLogo(t *testing.T) {
 	})
 }
 
+// media has the page seen on a medium, in a scheme of colours.
+func (p *tab) media(medium, scheme string) {
+	p.Helper()
+	p.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: medium, Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+		return err
+	}))
+}
+
+// picture keeps a picture of what is open, when somebody wants to look at it.
+func (p *tab) picture(name, lang string) {
+	p.Helper()
+	if folder := os.Getenv("ASSENT_PICTURES"); folder != "" {
+		p.do(chromedp.EmulateViewport(1280, 900))
+		testkit.Screenshot(p.TB, p.ctx, filepath.Join(folder, name+"-"+lang+".png"), 1280)
+	}
+}
+
 // In a browser: what is typed stays a draft without the file, and the logo is
 // seen on every page that has one.
 func TestLogoPagesAreSound(t *testing.T) {
@@ -302,5 +323,22 @@ func TestLogoPagesAreSound(t *testing.T) {
 		p.until("document.querySelector('img.code').naturalWidth > 0")
 		p.sound("form-card", lang, formsPage+"/"+form+"/card?lang="+lang)
 		p.until("[...document.querySelectorAll('.print-card img')].filter((i) => i.naturalWidth > 0).length === 4")
+		p.media("print", "dark")
+		if seen := eval[string](p, `[...document.querySelectorAll('main > *, .side, .side *')].filter((e) => e.checkVisibility() && !e.matches('.print-cards')).map((e) => e.className).join()`); seen != "" {
+			t.Errorf("this goes on paper, too: %s", seen)
+		}
+		if ground := eval[string](p, "getComputedStyle(document.querySelector('.print-card')).backgroundColor"); ground != "rgb(255, 255, 255)" {
+			t.Errorf("the card is printed on %s", ground)
+		}
+		p.picture("form-card-printed", lang)
+		p.media("", "dark")
+		for name, path := range map[string]string{"public-form-logo": "/f/" + form, "settings-logo": settingsPage, "form-paper": formsPage + "/" + form, "form-card": formsPage + "/" + form + "/card"} {
+			p.open(path + "?lang=" + lang)
+			p.until("document.readyState === 'complete'")
+			for _, v := range testkit.Axe(p.TB, p.ctx) {
+				p.Errorf("%s in the dark: %s", path, v)
+			}
+			p.picture(name+"-dark", lang)
+		}
 	}
 }

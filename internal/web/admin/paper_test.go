@@ -189,7 +189,7 @@ func TestTheCardToPrint(t *testing.T) {
 			f, err = signup.Find(tx, w.brand.ID, uuid.MustParse(formID(page)))
 			return err
 		})
-		english := []string{`lang="en" dir="ltr"`, "Letters &amp; tea", "Letter of Baharan", "at most 2 mails a month", "Scan the code", "asks whether it was you"}
+		english := []string{`lang="en" dir="ltr"`, "Letters &amp; tea", "Letter of Baharan", "2 times a month at most", "Scan the code", "asks whether it was you"}
 		farsi := []string{`lang="fa" dir="rtl"`, "نامه و چای", "نامهٔ Baharan", "برند Baharan", "ماه", "کد را با گوشی‌تان بخوانید"}
 		both := b.mustShow(page+"/card", append(append(english, farsi...), typedAs(w.urls.Short(f.Code)))...).body
 		if strings.Count(both, `class="print-card"`) != 2 || strings.Contains(both, "Which mails") {
