@@ -21,6 +21,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"assent/internal/account"
@@ -330,7 +331,15 @@ func TestLogoPagesAreSound(t *testing.T) {
 		if ground := eval[string](p, "getComputedStyle(document.querySelector('.print-card')).backgroundColor"); ground != "rgb(255, 255, 255)" {
 			t.Errorf("the card is printed on %s", ground)
 		}
-		p.picture("form-card-printed", lang)
+		if folder := os.Getenv("ASSENT_PICTURES"); folder != "" {
+			p.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+				got, err := cdp.Call(ctx, target, cdppage.PrintToPDF, cdppage.PrintToPDFParams{PaperWidth: 8.27, PaperHeight: 11.69, PrintBackground: new(true)})
+				if err == nil {
+					err = os.WriteFile(filepath.Join(folder, "card-"+lang+".pdf"), got.Data, 0o600)
+				}
+				return err
+			}))
+		}
 		p.media("", "dark")
 		for name, path := range map[string]string{"public-form-logo": "/f/" + form, "settings-logo": settingsPage, "form-paper": formsPage + "/" + form, "form-card": formsPage + "/" + form + "/card"} {
 			p.open(path + "?lang=" + lang)
