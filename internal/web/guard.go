@@ -73,12 +73,12 @@ func bodyMax(path string) int64 {
 // with the form around it.
 const UploadMax = 201 << 20
 
-// pictureMax is the same for a picture. One that is too large is taken all the
+// PictureMax is the same for a picture. One that is too large is taken all the
 // same up to here, to be refused in words, beside what else was typed.
-const pictureMax = 32 << 20
+const PictureMax = 8 << 20
 
 // uploads are the forms of a brand that take a file.
-var uploads = map[string]int64{"imports/new": UploadMax, "settings": pictureMax}
+var uploads = map[string]int64{"imports/new": UploadMax, "settings": PictureMax}
 
 // largerBodies are the addresses that take more than BodyMax, in bytes. None of
 // them reads a body before it knows who sends it.

@@ -31,6 +31,7 @@ import (
 	"assent/internal/store"
 	"assent/internal/subscriber"
 	"assent/internal/testkit"
+	"assent/internal/web"
 )
 
 const settingsPage = overview + "/settings"
@@ -201,7 +202,7 @@ func TestALogoThatIsNone(t *testing.T) {
 			"half a photo":  {photo.Bytes()[:photo.Len()/2], "cannot be read to its end"},
 			"bomb":          {bomb, "30,000 by 30,000 pixels"},
 			"a MB and one":  {append(bytes.Clone(whole), make([]byte, brand.LogoFileMax)...), "at most 1 MB"},
-			"twenty MB":     {make([]byte, 20<<20), "at most 1 MB"},
+			"seven MB":      {make([]byte, 7<<20), "at most 1 MB"},
 		} {
 			got := b.withLogo(settingsPage, b.brandFields("texts.en.name", "Typed & kept", "cap_max", "3"), c.file)
 			if got.status != http.StatusUnprocessableEntity {
@@ -220,8 +221,8 @@ func TestALogoThatIsNone(t *testing.T) {
 		if got := b.withLogo(settingsPage+"?lang=fa", b.brandFields(), bomb); !strings.Contains(got.body, "۳۰٬۰۰۰") {
 			t.Errorf("in Persian: %d", got.status)
 		}
-		if got := b.withLogo(settingsPage, b.brandFields(), make([]byte, 33<<20)); got.status != http.StatusRequestEntityTooLarge {
-			t.Errorf("33 MB: %d", got.status)
+		if got := b.withLogo(settingsPage, b.brandFields(), make([]byte, web.PictureMax)); got.status != http.StatusRequestEntityTooLarge {
+			t.Errorf("8 MB and a form: %d", got.status)
 		}
 		b.mustShow(settingsPage, `value="Baharan"`)
 		if b.logoOn(settingsPage) != before || b.get(before).status != 200 {

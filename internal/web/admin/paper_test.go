@@ -190,7 +190,7 @@ func TestTheCardToPrint(t *testing.T) {
 			return err
 		})
 		english := []string{`lang="en" dir="ltr"`, "Letters &amp; tea", "Letter of Baharan", "2 times a month at most", "Scan the code", "asks whether it was you"}
-		farsi := []string{`lang="fa" dir="rtl"`, "نامه و چای", "نامهٔ Baharan", "برند Baharan", "ماه", "کد را با گوشی‌تان بخوانید"}
+		farsi := []string{`lang="fa" dir="rtl"`, "نامه و چای", "نامهٔ Baharan", "برند Baharan", "ماه", "کد را با گوشی‌تان اسکن کنید"}
 		both := b.mustShow(page+"/card", append(append(english, farsi...), typedAs(w.urls.Short(f.Code)))...).body
 		if strings.Count(both, `class="print-card"`) != 2 || strings.Contains(both, "Which mails") {
 			t.Error("the cards are not two")
