@@ -322,7 +322,7 @@ func TestLogoPagesAreSound(t *testing.T) {
 		p.sound("public-form-logo", lang, "/f/"+form+"?lang="+lang)
 		p.until("document.querySelector('.top img.logo').naturalWidth === 480")
 		p.sound("form-paper", lang, formsPage+"/"+form+"?lang="+lang)
-		p.until("document.querySelector('img.code').naturalWidth > 0")
+		p.until("document.querySelector('img.qr').naturalWidth > 0")
 		p.sound("form-card", lang, formsPage+"/"+form+"/card?lang="+lang)
 		p.until("[...document.querySelectorAll('.print-card img')].filter((i) => i.naturalWidth > 0).length === 4")
 		p.media("print", "dark")

@@ -63,7 +63,7 @@ func (w *world) painted(svg string) image.Image {
 
 func number(s string) (n int) { fmt.Sscan(s, &n); return n }
 
-var pictureOf = regexp.MustCompile(`<img class="code" src="([^"]+)"`)
+var pictureOf = regexp.MustCompile(`<img class="qr" src="([^"]+)"`)
 
 // From a code on paper to a permission that is counted as such: scanned, followed,
 // signed up, confirmed; and seen at the person, the form and the overview.
