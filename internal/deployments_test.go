@@ -351,6 +351,8 @@ func TestDeployedPortsAndLimitsAgree(t *testing.T) {
 	must("kubernetes/config.yaml", `ASSENT_WORKER_LISTEN: ":9090"`)
 	must("nginx/assent.conf", fmt.Sprintf(`(?m)^    client_max_body_size %dm;`, web.BodyMax>>20))
 	must("caddy/Caddyfile", fmt.Sprintf(`(?s)request_body @other \{\s*max_size %dMiB`, web.BodyMax>>20))
+	must("nginx/assent.conf", fmt.Sprintf(`(?s)location ~ \^/admin/b/\[\^/\]\+/settings\$ \{\s*client_max_body_size %dm;`, web.PictureMax>>20))
+	must("caddy/Caddyfile", fmt.Sprintf(`(?s)request_body @logo \{\s*max_size %dMiB`, web.PictureMax>>20))
 	must("nginx/assent.conf", `location = /metrics \{ return 404; \}`)
 	must("caddy/Caddyfile", `(?s)@figures path /metrics /metrics/\*\s+respond @figures 404`)
 	must("nginx/assent.conf", `(?s)location ~ /live\$ \{\s*proxy_buffering off;`)

@@ -56,6 +56,9 @@ type Brand struct {
 	QuietUntil    string
 	RatePerHour   int        // mails, all its campaigns and sequences together; 0 is no limit
 	WarmUpFrom    *time.Time // when it began to send as an unknown; nil: it is known
+	LogoHash      string     // names its logo; empty: it has none. See LogoPNG
+	LogoWidth     int        // pixels
+	LogoHeight    int
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }

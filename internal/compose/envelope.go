@@ -26,6 +26,14 @@ type Brand struct {
 	PostalAddress string // may have several lines
 	Website       string // imprint; "" = no link
 	PrivacyURL    string // "" = no link
+	Logo          Logo   // stands for the name above what the layout goes round
+}
+
+// Logo is a picture of the brand: the same for all readers, so that nobody is
+// told from another by it.
+type Logo struct {
+	URL           string // "" = none
+	Width, Height int    // as it is shown, in CSS pixels
 }
 
 // Envelope is all of a mail but its words.

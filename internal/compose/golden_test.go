@@ -21,7 +21,7 @@ func envelope(lang string) Envelope {
 		From: Address{"Baharan Books", "letters@baharan.example"}, To: Address{"Sara Kamali", "sara@example.org"},
 		ReplyTo:   Address{"", "hello@baharan.example"},
 		MessageID: "0193a1c2-7b1e-7000-8000-000000000001@baharan.example", Date: someDay, Language: lang,
-		Brand: Brand{"Baharan Books", "12 Enghelab Street, Tehran", "https://baharan.example/", "https://baharan.example/privacy"},
+		Brand: Brand{Name: "Baharan Books", PostalAddress: "12 Enghelab Street, Tehran", Website: "https://baharan.example/", PrivacyURL: "https://baharan.example/privacy"},
 		Topic: "Readers’ letter",
 		Leave: "https://mail.baharan.example/u/leave-token", Preferences: "https://mail.baharan.example/p/preferences-token",
 		Why: "https://mail.baharan.example/w/why-token", View: "https://mail.baharan.example/v/view-token",
@@ -110,6 +110,10 @@ func goldenMails(t *testing.T) map[string][]byte {
 			t.Fatal(lang, err)
 		}
 		mails["marketing."+lang] = raw
+		env.Brand.Logo = Logo{"https://mail.baharan.example/logo/0123456789abcdef0123456789abcdef.png", 192, 64}
+		if mails["logo."+lang], err = mustCompile(t, letters[lang]).Message(env, reader(lang)); err != nil {
+			t.Fatal(lang, err)
+		}
 	}
 	return mails
 }

@@ -240,6 +240,7 @@ func (g grower) common() Envelope {
 	env.From.Name = someName.Draw(g.T, "from")
 	env.Topic = g.pick("Readers’ letter", "", "a\r\nb")
 	env.Brand.PostalAddress = g.pick("12 Enghelab", "", "a\r\nb", "a\rb", "x\n\n\ny", "é\r")
+	env.Brand.Logo = Logo{g.pick("", "", "https://mail.example/logo/0f.png"), 192, 64}
 	env.Brand.Name = g.pick("Baharan", "zq0x7q", "<b> & Co", "\r", "Caf\r\u00e9\nx")
 	env.OneClick, env.Bulk, env.AutoSubmitted = rapid.Bool().Draw(g.T, "one click"), rapid.Bool().Draw(g.T, "bulk"), rapid.Bool().Draw(g.T, "auto")
 	if rapid.Bool().Draw(g.T, "no reply to") {

@@ -63,7 +63,7 @@ func System(name, lang string, env Envelope, values map[string]any) ([]byte, err
 	env.Leave, env.Preferences, env.Why, env.View = "", "", "", ""
 
 	v := systemValues(env.Brand, values)
-	env.Brand = Brand{Name: text(v, "brand_name"), PostalAddress: text(v, "postal_address"), Website: text(v, "website"), PrivacyURL: text(v, "privacy_url")}
+	env.Brand = Brand{Name: text(v, "brand_name"), PostalAddress: text(v, "postal_address"), Website: text(v, "website"), PrivacyURL: text(v, "privacy_url"), Logo: env.Brand.Logo}
 	subject := i18n.For(lang).T("mail."+name+".subject", "Brand", env.Brand.Name)
 	s := env.sheet(subject, i18n.For(lang).T("mail."+name+".preheader", "Brand", env.Brand.Name))
 	s.Service, s.V = true, v

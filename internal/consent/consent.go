@@ -108,6 +108,7 @@ type Act struct {
 	FormVersion int
 	ValidUntil  *time.Time // nil: the topic's ValidDays
 	Entity      string     // EntitySubject when empty
+	Via         string     // how the person found the way to say so, a word like a method; may be empty. It is counted, and proves nothing
 	Evidence    map[string]any
 }
 

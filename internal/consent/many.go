@@ -235,6 +235,9 @@ func writeAll(tx *store.Tx, all []entry) error {
 		facts[i] = event.Event{At: e.OccurredAt, BrandID: e.BrandID, SubscriberID: &e.SubscriberID, Kind: "consent." + string(e.State),
 			Data: map[string]any{"topic_id": e.TopicID.String(), "topic": x.act.Topic.Slug, "event_id": e.ID.String(),
 				"state": string(e.State), "method": e.Method, "basis": e.Basis}}
+		if x.act.Via != "" {
+			facts[i].Data["via"] = x.act.Via
+		}
 	}
 	return event.RecordAll(tx, facts)
 }

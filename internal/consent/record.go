@@ -56,6 +56,9 @@ func (a *Act) check() error {
 	if !word.MatchString(a.Method) {
 		p.Field("method", "consent.method")
 	}
+	if a.Via != "" && !word.MatchString(a.Via) {
+		p.Field("via", "consent.method")
+	}
 	if !slices.Contains([]string{EntitySubject, EntityController, EntityOperator, EntityMailboxProvider}, a.Entity) {
 		p.Field("entity", "problem.field.choice")
 	}

@@ -256,6 +256,10 @@ func (r *Renderer) envelope(s *sender, m *claimed) compose.Envelope {
 		Language:  m.Language,
 		Brand:     compose.Brand{Name: in.Name, PostalAddress: in.PostalAddress, Website: s.Website, PrivacyURL: in.PrivacyURL},
 	}
+	if s.LogoHash != "" {
+		env.Brand.Logo.URL = r.URLs.Logo(s.LogoHash)
+		env.Brand.Logo.Width, env.Brand.Logo.Height = s.LogoSize()
+	}
 	if s.ReplyTo != "" {
 		env.ReplyTo = compose.Address{Name: in.SenderName, Email: s.ReplyTo}
 	}

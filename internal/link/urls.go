@@ -53,6 +53,15 @@ func (u URLs) Receipt(event uuid.UUID) string { return u.at("/r/", u.SignIDs(Rec
 // Form is the hosted page of a form.
 func (u URLs) Form(form uuid.UUID) string { return u.at("/f/", form.String()) }
 
+// Logo is the picture of a brand, by the hash of what it shows.
+func (u URLs) Logo(hash string) string { return u.at(LogoPath(hash), "") }
+
+// LogoPath is Logo on our own pages.
+func LogoPath(hash string) string { return "/logo/" + hash + ".png" }
+
+// Short is the address of a form that is typed, or scanned, from paper.
+func (u URLs) Short(code string) string { return u.at("/s/", code) }
+
 // Page is a page of the service by its path, which begins with a slash.
 func (u URLs) Page(path string) string { return u.at(path, "") }
 

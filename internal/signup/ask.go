@@ -174,7 +174,7 @@ func (s Sheet) ask(tx *store.Tx, set Settings, e entry, who subscriber.Subscribe
 func (s Sheet) request(tx *store.Tx, set Settings, e entry, who subscriber.Subscriber, wanted []Box) Request {
 	return Request{
 		ID: tx.NewID(), BrandID: s.Brand.ID, FormID: s.Form.ID, FormVersion: s.Version, SubscriberID: who.ID,
-		Language: s.Language, State: Pending, Boxes: asked(wanted), CreatedAt: tx.Now(), ExpiresAt: tx.Now().Add(set.AskLife),
+		Language: s.Language, State: Pending, Boxes: asked(wanted), Via: e.via, CreatedAt: tx.Now(), ExpiresAt: tx.Now().Add(set.AskLife),
 	}
 }
 
@@ -233,7 +233,7 @@ func (r *Request) write(tx *store.Tx, b brand.Brand, topics map[uuid.UUID]consen
 		return err
 	}
 	return event.Record(tx, event.Event{BrandID: r.BrandID, SubscriberID: &r.SubscriberID, Kind: event.SignupAsked, SourceID: &r.ID,
-		Data: map[string]any{"form": r.FormID, "version": r.FormVersion}})
+		Data: r.told()})
 }
 
 func (r Request) record(tx *store.Tx, b brand.Brand, topics map[uuid.UUID]consent.Topic, boxes []Asked, state consent.State, t trace) error {
@@ -241,7 +241,7 @@ func (r Request) record(tx *store.Tx, b brand.Brand, topics map[uuid.UUID]consen
 		_, err := consent.Record(tx, consent.Act{
 			Brand: b, Subscriber: r.SubscriberID, Topic: topics[a.Topic], State: state,
 			Method: consent.MethodForm, Language: r.Language, Wording: a.Wording,
-			FormID: &r.FormID, FormVersion: r.FormVersion, Evidence: t.evidence(r),
+			FormID: &r.FormID, FormVersion: r.FormVersion, Via: r.Via, Evidence: t.evidence(r),
 		})
 		if err != nil {
 			return err
@@ -360,7 +360,7 @@ func (q Question) anew(tx *store.Tx, set Settings, t trace, key []byte) error {
 	}
 	next := Request{
 		ID: tx.NewID(), BrandID: r.BrandID, FormID: r.FormID, FormVersion: r.FormVersion, SubscriberID: r.SubscriberID,
-		Language: r.Language, State: Pending, Boxes: boxes, CreatedAt: tx.Now(), ExpiresAt: tx.Now().Add(set.AskLife),
+		Language: r.Language, State: Pending, Boxes: boxes, Via: r.Via, CreatedAt: tx.Now(), ExpiresAt: tx.Now().Add(set.AskLife),
 	}
 	if err := next.write(tx, q.Brand, topics, t); err != nil {
 		return err

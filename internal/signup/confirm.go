@@ -127,7 +127,7 @@ func Confirm(tx *store.Tx, id uuid.UUID, seen Seen) (Question, error) {
 		_, err := consent.Record(tx, consent.Act{
 			Brand: q.Brand, Subscriber: r.SubscriberID, Topic: topic, State: consent.Given,
 			Method: consent.MethodDoubleOptIn, Language: r.Language, Wording: a.Wording,
-			FormID: &r.FormID, FormVersion: r.FormVersion, Evidence: evidence,
+			FormID: &r.FormID, FormVersion: r.FormVersion, Via: r.Via, Evidence: evidence,
 		})
 		if err != nil {
 			return q, err

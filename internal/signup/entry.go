@@ -22,6 +22,7 @@ type Submission struct {
 	Token     string            // of Sheet.Token
 	Values    map[string]string // by field name; a ticked box by its Name, with any value
 	Page      string            // the address of the page it was shown on
+	Via       string            // how the visitor found it; see Via
 	IP        string
 	UserAgent string
 }
@@ -33,6 +34,7 @@ type entry struct {
 	fields  map[string]any // the others: text, or the number of a number field
 	boxes   []Box          // ticked
 	page    string
+	via     string
 	ip      string
 	agent   string
 }
@@ -41,7 +43,7 @@ type entry struct {
 // What is wrong never depends on who the address belongs to.
 func (s Sheet) read(in Submission) (entry, error) {
 	p := problem.New(problem.Invalid, "problem.invalid")
-	e := entry{fields: map[string]any{}, page: pageOf(in.Page), ip: in.IP, agent: clip(in.UserAgent, valueMax)}
+	e := entry{fields: map[string]any{}, page: pageOf(in.Page), via: Via(in.Via), ip: in.IP, agent: clip(in.UserAgent, valueMax)}
 	var err error
 	if e.address, err = subscriber.ParseAddress(in.Values["email"]); err != nil {
 		wrong, ok := problem.Of(err)

@@ -19,6 +19,7 @@ type Form struct {
 	BrandID   uuid.UUID
 	Name      string // for the team, never shown to visitors
 	Version   int    // the newest, which visitors see
+	Code      string // digits: the end of its short address; see ByCode
 	ClosedAt  *time.Time
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -41,7 +42,11 @@ func Create(tx *store.Tx, b brand.Brand, name string, spec Spec) (Form, error) {
 	if err != nil {
 		return Form{}, err
 	}
-	f := Form{ID: tx.NewID(), BrandID: b.ID, Name: name, Version: 1, CreatedAt: tx.Now(), UpdatedAt: tx.Now()}
+	code, err := newCode(tx)
+	if err != nil {
+		return Form{}, err
+	}
+	f := Form{ID: tx.NewID(), BrandID: b.ID, Name: name, Version: 1, Code: code, CreatedAt: tx.Now(), UpdatedAt: tx.Now()}
 	if err := tx.Create(&f).Error; err != nil {
 		return Form{}, fmt.Errorf("create a form: %w", err)
 	}

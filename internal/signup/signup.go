@@ -91,6 +91,7 @@ type Request struct {
 	Language     string
 	State        State
 	Boxes        []Asked `gorm:"serializer:json"`
+	Via          string  // how they found the form, one of the ways; empty where nobody knows
 	Sealed       []byte  // of trace, under the person's key; nil once it is of no more use
 	CreatedAt    time.Time
 	ExpiresAt    time.Time
@@ -120,6 +121,9 @@ func (t trace) evidence(r Request) map[string]any {
 	e := map[string]any{
 		"request": r.ID.String(), "email": t.Email, "page": t.Page, "ip": t.IP, "user_agent": t.UserAgent,
 		"form": r.FormID.String(), "form_version": r.FormVersion, "asked_at": r.CreatedAt.Format(time.RFC3339Nano),
+	}
+	if r.Via != "" {
+		e["via"] = r.Via
 	}
 	if t.Name != "" {
 		e["name"] = t.Name
@@ -168,7 +172,16 @@ func (r *Request) move(tx *store.Tx, to State) error {
 	}
 	kind := map[State]string{Confirmed: event.SignupConfirmed, Declined: event.SignupDeclined, Disowned: event.SignupDisowned, Expired: event.SignupExpired}[to]
 	return event.Record(tx, event.Event{BrandID: r.BrandID, SubscriberID: &r.SubscriberID, Kind: kind, SourceID: &r.ID,
-		Data: map[string]any{"form": r.FormID, "version": r.FormVersion}})
+		Data: r.told()})
+}
+
+// told is what the facts about a request say of it.
+func (r Request) told() map[string]any {
+	data := map[string]any{"form": r.FormID, "version": r.FormVersion}
+	if r.Via != "" {
+		data["via"] = r.Via
+	}
+	return data
 }
 
 func readRequest(tx *store.Tx, lock string, id uuid.UUID) (Request, error) {

@@ -60,8 +60,11 @@ func bodyMax(path string) int64 {
 	if larger, ok := largerBodies[path]; ok {
 		return larger
 	}
-	if strings.HasPrefix(path, "/admin/b/") && strings.HasSuffix(path, uploadPath) && strings.Count(path, "/") == 5 {
-		return UploadMax
+	if rest, ok := strings.CutPrefix(path, "/admin/b/"); ok {
+		_, below, _ := strings.Cut(rest, "/")
+		if larger, ok := uploads[below]; ok {
+			return larger
+		}
 	}
 	return BodyMax
 }
@@ -70,8 +73,12 @@ func bodyMax(path string) int64 {
 // with the form around it.
 const UploadMax = 201 << 20
 
-// uploadPath is the one form of a brand that takes a file.
-const uploadPath = "/imports/new"
+// PictureMax is the same for a picture. One that is too large is taken all the
+// same up to here, to be refused in words, beside what else was typed.
+const PictureMax = 8 << 20
+
+// uploads are the forms of a brand that take a file.
+var uploads = map[string]int64{"imports/new": UploadMax, "settings": PictureMax}
 
 // largerBodies are the addresses that take more than BodyMax, in bytes. None of
 // them reads a body before it knows who sends it.

@@ -58,7 +58,7 @@ const formMemory = BodyMax
 func Form(c echo.Context) (url.Values, error) {
 	r := c.Request()
 	var err error
-	if strings.HasPrefix(r.Header.Get(echo.HeaderContentType), echo.MIMEMultipartForm) {
+	if HasFiles(c) {
 		err = r.ParseMultipartForm(formMemory)
 	} else {
 		err = r.ParseForm()
@@ -78,6 +78,11 @@ func Form(c echo.Context) (url.Values, error) {
 		}
 	}
 	return r.PostForm, nil
+}
+
+// HasFiles reports whether the form that was sent may have files in it.
+func HasFiles(c echo.Context) bool {
+	return strings.HasPrefix(c.Request().Header.Get(echo.HeaderContentType), echo.MIMEMultipartForm)
 }
 
 // uploadPause is how long a client that sends a file may be silent.

@@ -30,7 +30,7 @@
   // typed is what there is to keep of a form: not how somebody looks at it.
   function typed(form) {
     const all = new FormData(form);
-    for (const name of [...all.keys()]) if (name.startsWith('look.')) all.delete(name);
+    for (const [name, value] of [...all]) if (name.startsWith('look.') || value instanceof File) all.delete(name); // a file is no draft
     return new URLSearchParams(all).toString();
   }
 
@@ -121,6 +121,10 @@
   for (const button of document.querySelectorAll('button[data-copy]')) {
     button.hidden = false;
     button.addEventListener('click', () => copy(button));
+  }
+  for (const button of document.querySelectorAll('button[data-print]')) {
+    button.hidden = false;
+    button.addEventListener('click', () => print());
   }
   addEventListener('pageshow', () => { for (const f of document.querySelectorAll('form[data-sent]')) { delete f.dataset.sent; f.removeAttribute('aria-busy'); } });
   for (const form of document.querySelectorAll('form[data-draft]')) keep(form);

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"cmp"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -49,6 +51,9 @@ type BrandForm struct {
 	Texts   []LanguageFields
 	Choices []Choice // languages
 	Zones   []string
+	Logo    web.Logo
+	Name    string // in the language of the page, for who does not see the logo
+	Most    int    // megabytes of a file with a logo
 	Slug    string // of one that is; empty: it is new
 	Domain  string // that it writes from
 	Another string // address to make another brand at
@@ -235,6 +240,8 @@ func settings(d *desk) error {
 func drawSettings(d *desk) func(int, Sheet) error {
 	return func(status int, s Sheet) error {
 		page := brandForm(d.c, d.frame("settings"), s)
+		page.Sheet.Files, page.Most = true, brand.LogoFileMax>>20
+		page.Logo, page.Name = web.LogoOf(d.brand), d.brand.In(d.l.Lang()).Name
 		page.Slug, page.Domain, page.Back, page.Another = d.brand.Slug, d.brand.SenderDomain(), d.to(""), to(d.c, newBrandPath)
 		if s.Changed {
 			page.Sheet.Version = versionOf(d.brand.UpdatedAt)
@@ -244,8 +251,49 @@ func drawSettings(d *desk) func(int, Sheet) error {
 	}
 }
 
+// logoSent takes the picture out of a form that comes with one: nil where it
+// does not. What is wrong with it is told beside what is wrong with the rest.
+func (d *desk) logoSent() (made *brand.Logo, wrong, err error) {
+	if !web.HasFiles(d.c) {
+		return nil, nil, nil
+	}
+	err = web.Upload(d.c, func(field, _ string, file io.Reader) error {
+		if field == "logo" && made == nil && wrong == nil {
+			body, err := io.ReadAll(io.LimitReader(file, brand.LogoFileMax+1))
+			if err != nil {
+				return err
+			}
+			l, err := brand.ReadLogo(body)
+			if err != nil && !problem.Is(err, problem.Invalid) {
+				return err
+			}
+			made, wrong = &l, err
+		}
+		_, err := io.Copy(io.Discard, file) // it is answered when the browser is done talking
+		return err
+	})
+	return made, wrong, err
+}
+
+// both is one problem of two, of which either may be nil.
+func both(a, b error) error {
+	p, ok := problem.Of(a)
+	q, also := problem.Of(b)
+	if !ok || !also || p.Kind != problem.Invalid || q.Kind != problem.Invalid {
+		return cmp.Or(a, b)
+	}
+	for _, f := range q.Fields {
+		p.Field(f.Name, f.Key, f.Args...)
+	}
+	return p
+}
+
 func saveSettings(d *desk) error {
-	err := d.change("brand.change", func(tx *store.Tx, form *Sheet) (done, error) {
+	logo, wrongLogo, err := d.logoSent() // before the transaction, which would hold up other writers
+	if err != nil {
+		return err
+	}
+	err = d.change("brand.change", func(tx *store.Tx, form *Sheet) (done, error) {
 		now, err := brand.Lock(tx, d.brand.ID)
 		if err != nil {
 			return done{}, err
@@ -256,14 +304,23 @@ func saveSettings(d *desk) error {
 		in, wrong := brandOf(form), problem.New(problem.Invalid, "problem.invalid")
 		capMax, capDays := form.whole("cap_max", wrong), form.whole("cap_days", wrong)
 		if err := wrong.OrNil(); err != nil {
-			return done{}, err
+			return done{}, both(err, wrongLogo)
 		}
 		field := func(name string) *string { s := form.text(name); return &s }
 		clock := func(name string) *string { s := i18n.ASCIIDigits(form.text(name)); return &s }
 		_, err = brand.Update(tx, d.brand.ID, brand.Change{Name: &in.own.Name, PostalAddress: &in.own.PostalAddress, SenderName: &in.own.SenderName, PrivacyURL: &in.own.PrivacyURL,
 			SenderEmail: field("sender_email"), ReplyTo: field("reply_to"), Website: field("website"), Jurisdiction: field("jurisdiction"), TimeZone: field("time_zone"),
 			Language: &in.language, Languages: &in.languages, Texts: &in.texts, CapMax: &capMax, CapDays: &capDays, QuietFrom: clock("quiet_from"), QuietUntil: clock("quiet_until")})
-		return done{subject: d.brand.ID, next: "/settings", detail: map[string]any{"name": d.brand.Slug}}, in.name(err)
+		if err = both(in.name(err), wrongLogo); err != nil {
+			return done{}, err
+		}
+		switch {
+		case logo != nil:
+			err = brand.SetLogo(tx, d.brand.ID, *logo)
+		case form.Value("logo_remove") != "":
+			err = brand.RemoveLogo(tx, d.brand.ID)
+		}
+		return done{subject: d.brand.ID, next: "/settings", detail: map[string]any{"name": d.brand.Slug}}, err
 	})
 	return d.redraw(err, drawSettings(d))
 }

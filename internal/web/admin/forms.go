@@ -186,6 +186,7 @@ type FormPage struct {
 	Hosted  string // address
 	Snippet string // to paste where the form shall stand
 	Button  string // the same, behind a button
+	Paper   Paper
 
 	Confirmed   int64
 	Preview     Look
@@ -221,6 +222,10 @@ func showForm(d *desk) error {
 		page.Asked, page.Confirmed, page.Pending = all.Asked, all.Confirmed, all.Pending
 		page.Topics, page.Tracking, page.Origins = d.topicNames(topics, spec.Topics), d.topicNames(topics, spec.Tracking), spec.Origins
 		page.Snippet, page.Button = d.snippets(f, spec)
+		page.Paper = d.paper(f)
+		if page.Paper.Asked, page.Paper.Confirmed, err = signup.ViaTally(tx, d.brand, f.ID, signup.Paper); err != nil {
+			return err
+		}
 		return d.fillVersions(tx, &page, f, topics, tallies)
 	})
 	if err != nil {

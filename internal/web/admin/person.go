@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"net/url"
@@ -253,7 +254,11 @@ func (d *desk) permission(tx *store.Tx, t consent.Topic, p consent.Permission, l
 		one.Evidence = append(one.Evidence, Evidence{d.l.T("admin.evidence.address"), proof.Address})
 	}
 	for _, name := range slices.Sorted(maps.Keys(proof.Evidence)) {
-		if v := plainly(proof.Evidence[name]); v != "" {
+		v := plainly(proof.Evidence[name])
+		if name == "via" {
+			v = cmp.Or(way(d.l, v), v)
+		}
+		if v != "" {
 			one.Evidence = append(one.Evidence, Evidence{d.word("admin.evidence.", name), v})
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/event"
+	"assent/internal/signup"
 	"assent/internal/store"
 	"assent/internal/tracking"
 )
@@ -101,6 +102,7 @@ const (
 	byAPI      = "api"
 	byImport   = "import"
 	byHand     = "hand"
+	byPaper    = signup.Paper
 	taken      = "taken"
 	complained = "complained"
 	sent       = "sent"
@@ -118,6 +120,7 @@ const (
 var cameBy = map[string]string{
 	consent.MethodForm: byForm, consent.MethodDoubleOptIn: byForm, consent.MethodPreferences: byForm,
 	consent.MethodAPI: byAPI, consent.MethodImport: byImport, consent.MethodOperator: byHand,
+	signup.Paper: byPaper, // whatever form it led to
 }
 
 // thing names what a sum counts for; empty: nothing here.

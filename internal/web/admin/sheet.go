@@ -24,6 +24,7 @@ type Sheet struct {
 	Values  url.Values
 	Faults  []Fault // in the order of the input
 	Fault   string  // of the whole; may be empty
+	Files   bool    // it takes a file
 	Version string  // of what it changes, as it was read; empty: it makes something new
 	Once    uuid.UUID
 

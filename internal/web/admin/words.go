@@ -94,6 +94,8 @@ func tell(l *i18n.Localizer, f fact, topics map[string]string) Happening {
 // extra is what makes this fact this one: why, where to, which order.
 func extra(l *i18n.Localizer, f fact) string {
 	switch f.Kind {
+	case event.SignupAsked, event.ConsentGiven, event.ConsentRenewed:
+		return way(l, text(f.Data["via"]))
 	case event.MailFailed, event.MailSkipped, event.MailUncertain, event.AddressSuppressed, event.AddressLifted, event.OfferRefused, event.SequenceEnded,
 		event.SendingPaused, event.SendingWarned:
 		return reason(l, text(f.Data["reason"]))
@@ -107,6 +109,14 @@ func extra(l *i18n.Localizer, f fact) string {
 		return text(f.Data["number"])
 	case event.OfferIssued, event.OfferRedeemed:
 		return text(f.Data["code"])
+	}
+	return ""
+}
+
+// way tells how somebody found a form; empty where nobody knows.
+func way(l *i18n.Localizer, via string) string {
+	if key := "admin.via." + via; via != "" && l.Has(key) {
+		return l.T(key)
 	}
 	return ""
 }

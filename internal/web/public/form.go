@@ -47,6 +47,31 @@ func (h *house) showForm(c echo.Context) error {
 	return h.formPage(c, http.StatusOK, sheet, nil, nil)
 }
 
+// short leads from the address that people type or scan from paper to the form,
+// which learns that they came that way.
+func (h *house) short(c echo.Context) error {
+	var f signup.Form
+	err := h.read(c, func(tx *store.Tx) (err error) { f, err = signup.ByCode(tx, c.Param("code")); return err })
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusFound, "/f/"+f.ID.String()+"?"+url.Values{"via": {signup.Paper}}.Encode())
+}
+
+// hereVia is here, with the way that the visitor came.
+func hereVia(c echo.Context) string {
+	address := here(c, "form")
+	via := signup.Via(c.QueryParam("via"))
+	if via == "" {
+		return address
+	}
+	mark := "?"
+	if strings.Contains(address, mark) {
+		mark = "&"
+	}
+	return address + mark + url.Values{"via": {via}}.Encode()
+}
+
 // sendForm takes a form that was filled in: on the hosted page, by the widget,
 // or in plain HTML on any page. The last has no signed token; it is answered
 // with the hosted form, filled in as far as it goes, and nothing is stored
@@ -104,7 +129,7 @@ func (h *house) sheet(c echo.Context, id uuid.UUID) (sheet signup.Sheet, err err
 // submission is what was sent. The hosted page tells no address of its own, for
 // it lets no referrer out; it is that of the form.
 func (h *house) submission(c echo.Context, form uuid.UUID, values url.Values) signup.Submission {
-	in := signup.Submission{Token: values.Get("token"), Values: map[string]string{}, Page: values.Get("page"),
+	in := signup.Submission{Token: values.Get("token"), Values: map[string]string{}, Page: values.Get("page"), Via: c.QueryParam("via"),
 		IP: web.ClientIP(c).String(), UserAgent: c.Request().UserAgent()}
 	for name := range values {
 		in.Values[name] = values.Get(name)
@@ -138,7 +163,7 @@ func (h *house) formDone(c echo.Context, sheet signup.Sheet, done signup.Outcome
 		return web.SeeOther(c, done.Redirect)
 	}
 	web.SetLanguage(c, done.Language)
-	return web.Page(c, http.StatusOK, "public/form-done", FormDone{Frame: frame(c, sheet.Brand), Message: done.Message, Form: here(c, "form")})
+	return web.Page(c, http.StatusOK, "public/form-done", FormDone{Frame: frame(c, sheet.Brand), Message: done.Message, Form: hereVia(c)})
 }
 
 // formFailed shows the form again with what was wrong, or tells the widget. A
@@ -203,7 +228,12 @@ func (h *house) formPage(c echo.Context, status int, sheet signup.Sheet, values 
 		token = sheet.Token(h.URLs.Ring, h.DB.Now())
 	}
 	page := formView(l, sheet, values)
-	page.Frame, page.Action, page.Token = frame(c, sheet.Brand), here(c, "form"), token
+	page.Frame, page.Action, page.Token = frame(c, sheet.Brand), hereVia(c), token
+	if via := signup.Via(c.QueryParam("via")); via != "" {
+		for i := range page.Languages {
+			page.Languages[i].URL += "&" + url.Values{"via": {via}}.Encode()
+		}
+	}
 	page.blame(l, wrong)
 	if to := sheet.Text.Redirect; to != "" {
 		allowTarget(c, to)

@@ -45,11 +45,13 @@ const (
 	formsKnown = 10_000
 )
 
-// Mount puts the public routes on e: /widget.js, /f, /c, /u, /p, /w, /v, /o and /l.
+// Mount puts the public routes on e: /widget.js, /logo, /s, /f, /c, /u, /p, /w, /v, /o and /l.
 func Mount(e *echo.Echo, d Deps) {
 	h := &house{Deps: d, ips: web.NewLimiter(d.PerIP, d.PerIP, remembered), forms: web.NewLimiter(d.PerForm, d.PerForm, formsKnown)}
 	look := []string{http.MethodGet, http.MethodHead}
 	e.Match(look, "/widget.js", h.widget)
+	e.Match(look, "/logo/:hash", h.logo)
+	e.Match(look, "/s/:code", h.short)
 	e.Match(look, "/f/:form", h.showForm)
 	e.POST("/f/:form", h.sendForm)
 	e.OPTIONS("/f/:form", h.preflight)
@@ -97,7 +99,7 @@ func frame(c echo.Context, b brand.Brand) Frame {
 	text := b.In(l.Lang())
 	f := Frame{
 		Brand: text.Name, Address: strings.Join(strings.Split(text.PostalAddress, "\n"), l.T("public.comma")),
-		Website: b.Website, Privacy: text.PrivacyURL, Zone: b.Location(),
+		Website: b.Website, Privacy: text.PrivacyURL, Zone: b.Location(), Logo: web.LogoOf(b),
 	}
 	for _, lang := range b.Languages {
 		f.Languages = append(f.Languages, Language{

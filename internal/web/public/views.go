@@ -6,14 +6,19 @@
 // is known.
 package public
 
-import "time"
+import (
+	"time"
+
+	"assent/internal/web"
+)
 
 // Frame is what stands around every public page. Every view has one.
 type Frame struct {
-	Brand     string // its name in the page's language
-	Address   string // postal, its lines joined for one line; may be empty
-	Website   string // may be empty
-	Privacy   string // address of the privacy notice; may be empty
+	Brand     string   // its name in the page's language
+	Address   string   // postal, its lines joined for one line; may be empty
+	Website   string   // may be empty
+	Logo      web.Logo // stands for the name at the head
+	Privacy   string   // address of the privacy notice; may be empty
 	Zone      *time.Location
 	Languages []Language // offered here; the switch is shown from two on
 	Preview   bool       // the team looks at it: its links open beside it
