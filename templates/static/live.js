@@ -10,7 +10,7 @@
   const regions = () => [...document.querySelectorAll('[data-live][id]')];
 
   function swap(old, fresh) {
-    const focused = old.contains(document.activeElement) ? document.activeElement.id : '';
+    const focused = old.contains(document.activeElement) && document.activeElement !== old ? document.activeElement : null;
     const scrolled = new Map([...old.querySelectorAll('[id]')].filter((e) => e.scrollTop || e.scrollLeft)
       .map((e) => [e.id, [e.scrollLeft, e.scrollTop]]));
     const opened = [...old.querySelectorAll('details[id][open]')].map((e) => e.id);
@@ -19,7 +19,16 @@
     old.scrollTop = top;
     for (const id of opened) document.getElementById(id)?.setAttribute('open', '');
     for (const [id, [x, y]] of scrolled) document.getElementById(id)?.scrollTo(x, y);
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    if (focused) refocus(old, focused);
+  }
+
+  /* What had the focus has it again; where it is gone, the region it was in has,
+     so that Tab goes on from there and not from the top of the page. */
+  function refocus(region, was) {
+    const href = was.getAttribute('href');
+    const same = was.id ? document.getElementById(was.id) : href ? [...region.querySelectorAll('a[href]')].find((a) => a.getAttribute('href') === href) : null;
+    if (!same && !region.hasAttribute('tabindex')) region.tabIndex = -1;
+    (same || region).focus({ preventScroll: true });
   }
 
   async function refresh() {
