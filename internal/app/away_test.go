@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"assent/internal/testkit"
 )
 
@@ -120,6 +122,7 @@ func TestPagesWhileADatabaseIsAway(t *testing.T) {
 	database, redis := testkit.PostgresServer(t), testkit.RedisServer(t)
 	service := testkit.NewService(t, testkit.ServiceOptions{Database: database.URL, Redis: redis.URL, SMTP: testkit.SMTP(t).URL})
 	mina := inCharge(t, service)
+	api := testkit.API{Base: service.Base, Key: service.Key(t), Brand: "baharan"}
 	pages := []string{"", "/queues", "/sending"}
 	all := func(when string, status int, most time.Duration, words ...string) {
 		t.Helper()
@@ -174,4 +177,28 @@ func TestPagesWhileADatabaseIsAway(t *testing.T) {
 	all("with PostgreSQL down", http.StatusServiceUnavailable, soon, away...)
 	back(database.Process)
 	all("with PostgreSQL back", http.StatusOK, soon, "Sign out")
+
+	// An open page says that it stands still, and goes on by itself.
+	keys := 0
+	eyes := newHands(t, testkit.Browser(t), "en", &keys)
+	if err := chromedp.Do(eyes.tab, chromedp.Navigate(service.Base+"/admin/sign-in")); err != nil {
+		t.Fatal(err)
+	}
+	eyes.until("the page", "document.readyState === 'complete'")
+	eyes.fill("admin.signin.email", "mina@baharan.example")
+	eyes.fill("admin.signin.password", "a long sentence, twice")
+	eyes.enter("admin.signin.button")
+	const said = "document.getElementById('live-away').textContent"
+	if told := evaluate[string](eyes, said); told != "" {
+		t.Errorf("nothing is away, and the page says %q", told)
+	}
+	database.Kill()
+	eyes.until("it says that it stands still", said+" === "+quoted(eyes.word("admin.live.away")))
+	back(database.Process)
+	eyes.until("it takes that back", said+" === ''")
+	api.Must(t, "POST", "/topics", map[string]any{"slug": "letter", "texts": map[string]any{"en": map[string]any{"name": "Letter", "wording": "Yes."}}}, nil)
+	api.People(t, 1, func(int) map[string]any {
+		return map[string]any{"email": "sara@example.org", "consents": testkit.Consents(0, "letter")}
+	})
+	eyes.until("it goes on", "document.querySelector('.figure b').textContent === '1'")
 }
