@@ -10,7 +10,8 @@ import (
 	"assent/internal/testkit/chaos"
 )
 
-// The short form of `make chaos`: a campaign, sign-ups, and three SIGKILLs.
+// The short form of `make chaos`: a campaign, sign-ups, and three SIGKILLs, with
+// a marketer who looks at the pages.
 func TestKilledWhileSending(t *testing.T) {
 	const connections = 4
 	pairs(t, func(t *testing.T, o testkit.ServiceOptions) {
@@ -21,7 +22,7 @@ func TestKilledWhileSending(t *testing.T) {
 		s := testkit.NewService(t, o)
 		v := chaos.Run(t, chaos.Plan{Title: t.Name(), Services: []*testkit.Service{s}, Judge: chaos.Mailbox{SMTPServer: mail}, Key: s.Key(t),
 			People: 800, Connections: connections, Blows: slices.Repeat([]chaos.Blow{chaos.Kill(s)}, 3), Pause: 400 * time.Millisecond})
-		if v.Lost > 0 || v.Twice > 0 || v.UncertainMax > connections {
+		if v.Lost > 0 || v.Twice > 0 || v.UncertainMax > connections || v.Wrong > 0 || v.Looks < 10 {
 			t.Error(v)
 		}
 	})

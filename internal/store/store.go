@@ -207,23 +207,14 @@ func wait(ctx context.Context, try int) bool {
 }
 
 // Read runs f in a transaction for reading only; on SQLite it does not wait for
-// the writer. The database refuses a write in it.
+// the writer. The database refuses a write in it. All that f reads is of one
+// moment, so that what is counted by several statements adds up.
 func (db *DB) Read(ctx context.Context, f func(*Tx) error) error {
 	var o *sql.TxOptions // SQLite's reader is opened for reading only
 	if db.dialect == Postgres {
-		o = &sql.TxOptions{ReadOnly: true}
+		o = &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}
 	}
 	_, err := db.run(ctx, db.reader, f, o)
-	return err
-}
-
-// Snapshot is Read of one moment: all that it reads is as it was at its first
-// statement. SQLite's Read is that too.
-func (db *DB) Snapshot(ctx context.Context, f func(*Tx) error) error {
-	if db.dialect != Postgres {
-		return db.Read(ctx, f)
-	}
-	_, err := db.run(ctx, db.reader, f, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
 	return err
 }
 

@@ -3,8 +3,10 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"assent/internal/problem"
 	"assent/internal/store"
@@ -435,4 +438,47 @@ func TestATransactionThatIsLeftSaysSo(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is written between two statements of a reader is not in the second
+// either: what is counted by several adds up.
+func TestAReaderSeesOneMoment(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		must(t, run(t, db, "CREATE TABLE moments (n int)"))
+		must(t, run(t, db, "INSERT INTO moments VALUES (1)"))
+		var before, after int
+		must(t, db.Read(t.Context(), func(tx *store.Tx) error {
+			if err := tx.Raw("SELECT count(*) FROM moments").Scan(&before).Error; err != nil {
+				return err
+			}
+			if err := run(t, db, "INSERT INTO moments VALUES (2)"); err != nil {
+				return err
+			}
+			return tx.Raw("SELECT count(*) FROM moments").Scan(&after).Error
+		}))
+		if before != 1 || after != 1 {
+			t.Errorf("a reader counts %d, then %d", before, after)
+		}
+		if n := count(t, db, "SELECT count(*) FROM moments"); n != 2 {
+			t.Errorf("%d are there", n)
+		}
+	})
+}
+
+func TestAwayIsNotWrong(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB) {
+		if err := run(t, db, "SELECT nothing FROM nowhere"); err == nil || store.Away(err) {
+			t.Errorf("a wrong statement counts as a database that is away: %v", err)
+		}
+	})
+	for _, err := range []error{&pgconn.PgError{Code: "57P03"}, &pgconn.PgError{Code: "53100"}, fmt.Errorf("load: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), driver.ErrBadConn} {
+		if !store.Away(err) {
+			t.Errorf("%v is not away", err)
+		}
+	}
+	for _, err := range []error{nil, errors.New("x"), &pgconn.PgError{Code: "23505"}, problem.New(problem.NotFound, "x")} {
+		if store.Away(err) {
+			t.Errorf("%v is away", err)
+		}
+	}
 }

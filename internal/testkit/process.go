@@ -137,6 +137,25 @@ func (p *Process) PID() int {
 	return p.cmd.Process.Pid
 }
 
+// Freeze stops the program and its children in mid-work: connections are taken
+// and nothing is answered, until Thaw.
+func (p *Process) Freeze() { p.signal(syscall.SIGSTOP) }
+
+// Thaw lets what Freeze stopped go on.
+func (p *Process) Thaw() { p.signal(syscall.SIGCONT) }
+
+func (p *Process) signal(sig syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.alive() {
+		return
+	}
+	pid := p.cmd.Process.Pid
+	for _, one := range append([]int{pid}, childrenOf(pid)...) {
+		_ = syscall.Kill(one, sig)
+	}
+}
+
 func (p *Process) alive() bool {
 	if p.cmd == nil {
 		return false

@@ -18,6 +18,7 @@ import (
 
 	"assent/internal/link"
 	"assent/internal/problem"
+	"assent/internal/store"
 )
 
 // statuses are the HTTP statuses of the kinds.
@@ -57,7 +58,7 @@ func Classify(err error) Failure {
 		return of(problem.TooLarge, err)
 	case errors.As(err, &he):
 		return ofEcho(he)
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), store.Away(err):
 		return of(problem.Unavailable, err)
 	}
 	return of(problem.Internal, err)
@@ -146,6 +147,9 @@ const (
 	edgeKey    = "assent edge"
 )
 
+// awayFor is after how many seconds it makes sense to ask again for what is away.
+const awayFor = 5
+
 // RequestID names the request in the log and in problem documents.
 func RequestID(c echo.Context) string {
 	id, _ := c.Get(requestKey).(string)
@@ -187,6 +191,9 @@ func (e *edge) handle(err error, c echo.Context) {
 	Log(c, f)
 	if c.Response().Committed || f.Status == statusGone {
 		return
+	}
+	if f.Status == http.StatusServiceUnavailable && c.Response().Header().Get(echo.HeaderRetryAfter) == "" {
+		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(awayFor))
 	}
 	if f.Status == http.StatusUnauthorized && IsAPI(c.Request()) {
 		c.Response().Header().Set("WWW-Authenticate", `Bearer realm="assent"`)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -374,6 +375,7 @@ func TestClassify(t *testing.T) {
 		{echo.ErrMethodNotAllowed, 405},
 		{echo.NewHTTPError(502), 500},
 		{context.DeadlineExceeded, 503},
+		{fmt.Errorf("load: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), 503},
 		{errors.New("x"), 500},
 	} {
 		if got := Classify(c.err); got.Status != c.status {

@@ -83,14 +83,18 @@
     const yes = dialog.querySelector('[value=yes]');
     yes.textContent = button.textContent;
     dialog.returnValue = '';
+    asked = button;
     dialog.showModal();
-    dialog.addEventListener('close', () => {
-      const now = button.isConnected ? button : document.getElementById(button.id); // the page may have moved on behind the question
-      if (dialog.returnValue !== 'yes' || !now) return now?.focus();
-      delete now.dataset.ask;
-      now.form.requestSubmit(now);
-    }, { once: true });
   }
+  let asked = null;
+  dialog?.addEventListener('close', () => {
+    if (dialog.open || !asked) return; // asked again since: this tells of the time before
+    const now = asked.isConnected ? asked : document.getElementById(asked.id); // the page may have moved on behind the question
+    asked = null;
+    if (dialog.returnValue !== 'yes' || !now) return now?.focus();
+    delete now.dataset.ask;
+    now.form.requestSubmit(now);
+  });
 
   document.addEventListener('click', (e) => {
     const button = e.target.closest?.('button[data-ask]');

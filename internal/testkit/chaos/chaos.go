@@ -1,7 +1,7 @@
 // Package chaos kills the running program at random moments of a campaign, with
 // sign-ups going on, and judges by what the outside saw: the mail server's
-// count, the API's answers, the acknowledged sign-ups. It never looks into the
-// database.
+// count, the API's answers, the acknowledged sign-ups, and the pages as a
+// marketer sees them all the while. It never looks into the database.
 package chaos
 
 import (
@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,16 +62,20 @@ type Verdict struct {
 	UncertainMax int // listed as uncertain after one blow
 	SignUps      int // acknowledged
 	Uncertain    int // in all
+	Looks        int // at the pages, by a marketer
+	Away         int // looks at which there was nothing to see, and a page or the browser said so
+	Wrong        int // looks at numbers that did not add up, went back or claimed what was not; pages that hung, or failed without words
 }
 
 // String is the line that make chaos ends with.
 func (v Verdict) String() string {
-	return fmt.Sprintf("kills=%d lost=%d twice=%d uncertain_max=%d", v.Kills, v.Lost, v.Twice, v.UncertainMax)
+	return fmt.Sprintf("kills=%d lost=%d twice=%d uncertain_max=%d looks=%d away=%d wrong=%d", v.Kills, v.Lost, v.Twice, v.UncertainMax, v.Looks, v.Away, v.Wrong)
 }
 
 // Add joins the verdicts of several runs.
 func (v Verdict) Add(o Verdict) Verdict {
-	return Verdict{v.Kills + o.Kills, v.Lost + o.Lost, v.Twice + o.Twice, max(v.UncertainMax, o.UncertainMax), v.SignUps + o.SignUps, v.Uncertain + o.Uncertain}
+	return Verdict{v.Kills + o.Kills, v.Lost + o.Lost, v.Twice + o.Twice, max(v.UncertainMax, o.UncertainMax), v.SignUps + o.SignUps, v.Uncertain + o.Uncertain,
+		v.Looks + o.Looks, v.Away + o.Away, v.Wrong + o.Wrong}
 }
 
 const (
@@ -86,6 +91,10 @@ type run struct {
 	form     string
 	campaign string
 	source   string
+
+	marketer *marketer
+	struck   atomic.Int64 // blows that have begun
+	asked    atomic.Int64 // sign-ups, answered or not
 
 	mu    sync.Mutex
 	acked []string // addresses whose sign-up was answered with success
@@ -105,10 +114,14 @@ func Run(tb testing.TB, p Plan) Verdict {
 		visitors.Add(1)
 		go func() { defer visitors.Done(); r.visit(i, stop) }()
 	}
+	looking, looked := make(chan struct{}), make(chan struct{})
+	go func() { defer close(looked); r.marketer.watch(looking) }()
 	v := r.strike()
 	close(stop)
 	visitors.Wait()
 	r.waitForTheEnd()
+	close(looking)
+	<-looked
 	r.judge(&v)
 	tb.Logf("%s: %s; %d uncertain, %d sign-ups, %s", p.Title, v, v.Uncertain, v.SignUps, time.Since(began).Round(time.Second))
 	return v
@@ -123,8 +136,7 @@ func (r *run) setUp() {
 		SourceID string `json:"source_id"`
 	}
 	slug := fmt.Sprintf("chaos%d", rand.IntN(1e9))
-	r.api.Must(r, "POST", "/brands", map[string]any{"slug": slug, "name": "Chaos", "postal_address": "1 Street", "sender_email": "post@chaos.example",
-		"language": "en", "time_zone": "UTC"}, nil)
+	r.marketer = newMarketer(r, slug)
 	r.api.Brand = slug
 	r.api.Must(r, "POST", "/topics", map[string]any{"slug": "letter", "texts": map[string]any{"en": map[string]any{"name": "Letter", "wording": "Yes."}}}, nil)
 	r.api.Must(r, "POST", "/forms", map[string]any{"name": "Form", "topics": []string{"letter"}}, &made)
@@ -135,6 +147,9 @@ func (r *run) setUp() {
 	r.api.Must(r, "POST", "/campaigns", map[string]any{"name": "Chaos", "topic": "letter",
 		"texts": []map[string]any{{"language": "en", "subject": subject, "html": "<p>Hello {{ subscriber.email }}, <a href='https://chaos.example/'>read on</a>.</p>"}}}, &made)
 	r.campaign, r.source = made.ID, made.SourceID
+	r.marketer.campaign = "/campaigns/" + made.ID
+	r.marketer.most = func() int { return int(r.struck.Load()) * r.Connections * len(r.Services) }
+	r.marketer.others = func() int { return int(r.asked.Load()) }
 }
 
 // schedule starts the campaign, and passes the minute of recalling.
@@ -185,6 +200,7 @@ func (r *run) strike() (v Verdict) {
 			r.Fatalf("%s: the campaign was over before blow %d of %d", r.Title, i+1, len(blows))
 		}
 		struck := r.Judge.Count(r)
+		r.struck.Add(1)
 		b.Strike(r)
 		v.Kills++
 		now := r.uncertain()
@@ -238,6 +254,7 @@ func (r *run) visit(visitor int, stop <-chan struct{}) {
 		case <-time.After(50 * time.Millisecond):
 		}
 		who := fmt.Sprintf("visitor%d-%d@example.net", visitor, n)
+		r.asked.Add(1)
 		if testkit.SignUp(r.api.Base, r.form, who, "letter") == nil {
 			r.mu.Lock()
 			r.acked = append(r.acked, who)
@@ -279,6 +296,8 @@ func (r *run) judge(v *Verdict) {
 		}
 	}
 	v.Lost += r.lostConfirmations()
+	r.marketer.finish(len(taken), len(unsure))
+	v.Looks, v.Away, v.Wrong = r.marketer.looks, r.marketer.away, r.marketer.wrong
 }
 
 // lostConfirmations waits for the mails that acknowledged sign-ups promised.

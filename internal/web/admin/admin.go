@@ -61,6 +61,14 @@ type Held func(ctx context.Context) ([]throttle.Held, error)
 
 const usualEvery = 2 * time.Second
 
+// How long somebody waits before they are told that the database is away. Who
+// comes is a matter of three keys, so a database that is slower than that does
+// not answer at all; a page may count for long.
+const (
+	visitMost = 4 * time.Second
+	pageMost  = 30 * time.Second
+)
+
 // The addresses.
 const (
 	homePath    = "/admin"
@@ -185,7 +193,9 @@ func (h *house) page(draw func(echo.Context, visit) error) echo.HandlerFunc {
 // visit reads the session anew, so what was taken from a user counts at once. It
 // is problem.Unauthorized for nobody, but where the mailbox is open.
 func (h *house) visit(c echo.Context) (v visit, err error) {
-	ctx, err := h.Sessions.Load(c.Request())
+	asking, cancel := context.WithTimeout(c.Request().Context(), visitMost)
+	defer cancel()
+	ctx, err := h.Sessions.Load(c.Request().WithContext(asking))
 	if err != nil {
 		return visit{}, err
 	}
@@ -197,7 +207,7 @@ func (h *house) visit(c echo.Context) (v visit, err error) {
 		return visit{}, err
 	}
 	v.signedIn = true
-	return v, h.reach(c.Request().Context(), &v)
+	return v, h.reach(asking, &v)
 }
 
 // reach fills in the brands.

@@ -67,7 +67,7 @@ type mailing struct {
 // mailing reads a campaign and counts what concerns it, all of it at one moment:
 // what a page shows adds up while mails are on their way.
 func (d *desk) mailing(id uuid.UUID) (m mailing, err error) {
-	err = d.h.DB.Snapshot(d.c.Request().Context(), func(tx *store.Tx) error {
+	err = d.read(func(tx *store.Tx) error {
 		if m.Campaign, err = campaign.Find(tx, d.brand.ID, id); err != nil {
 			return err
 		}

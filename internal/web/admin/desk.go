@@ -88,6 +88,12 @@ func (h *house) at(a action) echo.HandlerFunc {
 			return err
 		}
 		speak(c, v)
+		if a.method == http.MethodGet && !a.silent {
+			asked := c.Request()
+			ctx, cancel := context.WithTimeout(asked.Context(), pageMost)
+			c.SetRequest(asked.WithContext(ctx))
+			defer func() { cancel(); c.SetRequest(asked) }() // whoever tells a failure asks whether the visitor left
+		}
 		return enter(c, v)
 	}
 }

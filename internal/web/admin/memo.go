@@ -7,7 +7,9 @@ import (
 
 // memo keeps what took long to count for twenty times as long as it took, a
 // minute at most, so that many who look cost little more than one. What was
-// quick is counted anew each time. Its times are of the machine's clock.
+// quick is counted anew each time. A count never gives way to one that began
+// before it: what was seen to rise does not fall. Its times are of the machine's
+// clock.
 type memo[K comparable, V any] struct {
 	mu   sync.Mutex
 	kept map[K]remembered[V]
@@ -15,6 +17,7 @@ type memo[K comparable, V any] struct {
 
 type remembered[V any] struct {
 	value V
+	began time.Time // of counting
 	until time.Time
 }
 
@@ -30,7 +33,7 @@ func (m *memo[K, V]) of(key K, count func() (V, error)) (V, error) {
 	old, ok := m.kept[key]
 	fresh := ok && began.Before(old.until)
 	if ok && !fresh { // whoever comes first counts; the others see the last count meanwhile
-		m.kept[key] = remembered[V]{old.value, began.Add(memoTurn)}
+		m.kept[key] = remembered[V]{old.value, old.began, began.Add(memoTurn)}
 	}
 	m.mu.Unlock()
 	if fresh {
@@ -43,13 +46,15 @@ func (m *memo[K, V]) of(key K, count func() (V, error)) (V, error) {
 	took := time.Since(began)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if newer, ok := m.kept[key]; ok && newer.began.After(began) {
+		return newer.value, nil
+	}
 	if took < memoQuick {
-		delete(m.kept, key)
-		return value, nil
+		took = 0
 	}
 	if m.kept == nil || len(m.kept) >= memoMost {
 		m.kept = map[K]remembered[V]{}
 	}
-	m.kept[key] = remembered[V]{value, time.Now().Add(min(keepTimes*took, keepLongest))}
+	m.kept[key] = remembered[V]{value, began, time.Now().Add(min(keepTimes*took, keepLongest))}
 	return value, nil
 }

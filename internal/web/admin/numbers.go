@@ -102,26 +102,46 @@ func (c *counter) of(ctx context.Context, brandID uuid.UUID) (numbers, error) {
 	if stale {
 		select {
 		case t.turn <- struct{}{}:
-			go func() {
-				defer func() { <-t.turn }()
-				ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countMost)
-				defer cancel()
-				_, _ = c.renew(ctx, brandID, t) // what fails here is tried again at the next look
-			}()
+			c.inTurn(ctx, brandID, t) // what fails here is tried again at the next look
 		default: // somebody is at it
 		}
 		return n, nil
 	}
 	select {
 	case t.turn <- struct{}{}:
-		defer func() { <-t.turn }()
 	case <-ctx.Done():
 		return numbers{}, ctx.Err()
 	}
 	if n, fresh, _ := t.kept(time.Now()); fresh { // who had the turn before us counted
+		<-t.turn
 		return n, nil
 	}
-	return c.renew(ctx, brandID, t)
+	select {
+	case got := <-c.inTurn(ctx, brandID, t):
+		return got.numbers, got.err
+	case <-ctx.Done():
+		return numbers{}, ctx.Err()
+	}
+}
+
+// renewed is what came of a count.
+type renewed struct {
+	numbers
+	err error
+}
+
+// inTurn counts and gives the turn back. The count goes on when nobody waits for
+// it any more: the next to look has it.
+func (c *counter) inTurn(ctx context.Context, brandID uuid.UUID, t *tally) <-chan renewed {
+	counted := make(chan renewed, 1)
+	go func() {
+		defer func() { <-t.turn }()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countMost)
+		defer cancel()
+		n, err := c.renew(ctx, brandID, t)
+		counted <- renewed{n, err}
+	}()
+	return counted
 }
 
 // renew counts anew; it is the caller's turn.

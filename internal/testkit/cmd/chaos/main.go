@@ -3,7 +3,8 @@
 // PostgreSQL is away for a minute, and the disk is full for one; with one file
 // for a database; and with two workers. Sign-ups go on all the while. The last
 // line is the verdict; the exit status is 1 when anything was lost or doubled,
-// or more became uncertain at one blow than there are connections.
+// more became uncertain at one blow than there are connections, or the pages
+// showed something wrong to the marketer who looks at them all the while.
 //
 // The full disk is a small one in memory, which only root can mount.
 package main
@@ -43,7 +44,7 @@ func main() {
 			sum = sum.Add(v)
 		}))
 	}
-	if len(table) == 0 || sum.Lost > 0 || sum.Twice > 0 || sum.UncertainMax > connections {
+	if len(table) == 0 || sum.Lost > 0 || sum.Twice > 0 || sum.UncertainMax > connections || sum.Wrong > 0 {
 		status = 1
 	}
 	for _, line := range table {
