@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,11 +20,15 @@ import (
 const tabLimit = 3 * time.Minute
 
 // sharedBrowser is the browser of this process: a headless Chromium with a
-// profile of its own, which chromedp lets die with us.
+// profile of its own, which chromedp lets die with us. The shell is Chromium
+// without the window around the page, which nobody sees here and which costs
+// as much as the page.
 var sharedBrowser = sync.OnceValues(func() (context.Context, error) {
-	bin, err := program("chromium", "chromium")
-	if err != nil {
-		return nil, err
+	bin, err := exec.LookPath("chromium")
+	if shell, wrong := program("chromium-headless-shell", "chromium-headless-shell"); wrong == nil {
+		bin = shell
+	} else if err != nil {
+		return nil, wrong
 	}
 	profile, err := ownFolder("chromium")
 	if err != nil {
