@@ -23,6 +23,7 @@ const (
 	idleLife  = 12 * time.Hour
 	wholeLife = 7 * 24 * time.Hour
 	seenEvery = 5 * time.Minute // how often a used session is written anew
+	seenMost  = 500 * time.Millisecond
 )
 
 // Sessions keeps who is signed in, on the table sessions. The cookie is
@@ -128,20 +129,21 @@ func (s *Sessions) Actor(ctx context.Context) (Actor, error) {
 	if subtle.ConstantTimeCompare(s.manager.GetBytes(ctx, "proof"), proof(a.User)) != 1 {
 		return Actor{}, first
 	}
-	return a, s.seen(ctx)
+	s.seen(ctx)
+	return a, nil
 }
 
-// seen moves the idle end on, at most once in five minutes.
-func (s *Sessions) seen(ctx context.Context) error {
+// seen moves the idle end on, at most once in five minutes. It does not wait for
+// a writer who takes long: the next visit moves it on as well.
+func (s *Sessions) seen(ctx context.Context) {
 	now := s.db.Now()
 	if now.Sub(time.Unix(s.manager.GetInt64(ctx, "seen"), 0)) < seenEvery {
-		return nil
+		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, seenMost)
+	defer cancel()
 	s.manager.Put(ctx, "seen", now.Unix())
-	if _, _, err := s.manager.Commit(ctx); err != nil {
-		return fmt.Errorf("keep a session: %w", err)
-	}
-	return nil
+	_, _, _ = s.manager.Commit(ctx)
 }
 
 // proof ties a session to the password it began with, and to the user's epoch.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	"assent/internal/problem"
 	"assent/internal/store"
@@ -66,13 +67,22 @@ func KeepUndo(tx *store.Tx, u Undo) (uuid.UUID, error) {
 // brand's, is problem.NotFound; after an hour it is problem.Gone, and one that
 // was taken back problem.Conflict.
 func UndoOf(tx *store.Tx, brandID, userID, id uuid.UUID) (u Undo, err error) {
-	err = tx.Where("id = ? AND brand_id = ? AND user_id = ?", id, brandID, userID).Take(&u).Error
+	return undoOf(tx.DB, tx.Now(), brandID, userID, id)
+}
+
+// Undoable is UndoOf without the people: it only tells that there is a way back.
+func Undoable(tx *store.Tx, brandID, userID, id uuid.UUID) (u Undo, err error) {
+	return undoOf(tx.Omit("people"), tx.Now(), brandID, userID, id)
+}
+
+func undoOf(from *gorm.DB, now time.Time, brandID, userID, id uuid.UUID) (u Undo, err error) {
+	err = from.Where("id = ? AND brand_id = ? AND user_id = ?", id, brandID, userID).Take(&u).Error
 	switch {
 	case err != nil:
 		return u, store.Found(err, "account.undo.unknown")
 	case u.TakenAt != nil:
 		return u, problem.New(problem.Conflict, "account.undo.taken")
-	case !tx.Now().Before(u.MadeAt.Add(undoLife)):
+	case !now.Before(u.MadeAt.Add(undoLife)):
 		return u, problem.New(problem.Gone, "account.undo.late")
 	}
 	return u, nil

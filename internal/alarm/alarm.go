@@ -109,6 +109,9 @@ const answering = 48 * time.Hour
 // ripening is how long a mail has had to be opened before it is judged.
 const ripening = 24 * time.Hour
 
+// foldedWithin is how far the counting of hits may lag for silence to be judged.
+const foldedWithin = time.Hour
+
 // norms are the rates that a brand without a past is held to. Complaints: what
 // Google asks senders to stay below (Email sender guidelines, 2024: 0.1 %).
 // Failures: where our own circuit breakers begin to warn. Leavers: about twice
@@ -333,7 +336,14 @@ func Look(tx *store.Tx, brandID uuid.UUID) (map[Kind]map[Span]Figures, error) {
 	for _, k := range []Kind{Complaints, Leavers, Failures} {
 		found[k] = map[Span]Figures{Hour: n[0].rising(k, n[1], n[2]), Day: n[3].rising(k, n[4], n[5])}
 	}
+	folded, err := event.Folded(tx)
+	if err != nil {
+		return nil, err
+	}
 	for _, k := range []Kind{Opens, Clicks} {
+		if folded.Before(tx.Now().Add(-foldedWithin)) {
+			break // what people did in the meantime is not counted in yet
+		}
 		found[k] = map[Span]Figures{Day: {Seen: n[6].had[k], SeenOf: n[6].watched[k], Usual: n[5].had[k], UsualOf: n[5].watched[k]}}
 	}
 	found[Signups] = map[Span]Figures{

@@ -30,6 +30,7 @@ const (
 	logoHeight   = 160
 	shownWidth   = 240 // … and how large it is shown at most, so that it is sharp on fine screens
 	shownHeight  = 64
+	logoScansMax = 64  // of a JPEG, which may be drawn over and over: a camera's has ten
 	logosKept    = 10 // of a brand: this one, and those before it
 	logoHashSize = 16 // bytes
 )
@@ -44,6 +45,10 @@ type Logo struct {
 	PNG           []byte
 	Width, Height int // pixels
 }
+
+// startOfScan begins a pass over the picture in a JPEG (ITU-T T.81, B.1.1.3);
+// in the data of one it cannot occur.
+var startOfScan = []byte{0xff, 0xda}
 
 // unpacking is held by who unpacks a picture: one at a time, for it takes tens
 // of megabytes.
@@ -68,6 +73,9 @@ func ReadLogo(file []byte) (Logo, error) {
 		return Logo{}, problem.InvalidField("logo", "brand.logo.broken")
 	case about.Width > logoSideMax || about.Height > logoSideMax || about.Width*about.Height > logoAreaMax:
 		return Logo{}, problem.InvalidField("logo", "brand.logo.pixels", "Width", about.Width, "Height", about.Height, "Side", logoSideMax, "Area", logoAreaMax>>20)
+	}
+	if format == "jpeg" && bytes.Count(file, startOfScan) > logoScansMax {
+		return Logo{}, problem.InvalidField("logo", "brand.logo.broken")
 	}
 	unpacking.Lock()
 	defer unpacking.Unlock()

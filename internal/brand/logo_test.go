@@ -194,6 +194,7 @@ func TestNoLogoOfThese(t *testing.T) {
 		"30000 by 30000":        {claiming(30000, 30000), "brand.logo.pixels"},
 		"4096 by 4096":          {claiming(4096, 4096), "brand.logo.pixels"},
 		"4097 by 1":             {claiming(4097, 1), "brand.logo.pixels"},
+		"drawn over and over":   {append(bytes.Clone(photo), bytes.Repeat([]byte{0xff, 0xda}, 65)...), "brand.logo.broken"},
 		"a JPEG of 30000":       {huge, "brand.logo.pixels"},
 		"a GIF of 30000":        {bomb, "brand.logo.pixels"},
 		"a GIF that says less":  {frame, "brand.logo.broken"},

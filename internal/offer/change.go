@@ -29,6 +29,9 @@ func Update(tx *store.Tx, b brand.Brand, id uuid.UUID, n New) (Offer, error) {
 		return Offer{}, problem.New(problem.Conflict, "offer.state.ended")
 	}
 	p := problem.New(problem.Invalid, "problem.invalid")
+	if _, has := was.Texts[b.Language]; !has && was.State != Draft {
+		b.Language = slices.Min(slices.Collect(maps.Keys(was.Texts))) // the brand spoke another when it was started
+	}
 	if err := n.check(tx, p, b); err != nil {
 		return Offer{}, err
 	}

@@ -581,6 +581,13 @@ func TestAnOfferChangesAsFarAsItTakesNothing(t *testing.T) {
 		if err := w.try(func(tx *store.Tx) error { _, err := offer.Update(tx, foreign, o.ID, more); return err }); !problem.Is(err, problem.NotFound) {
 			t.Errorf("another brand's: %v", err)
 		}
+		speaks := w.brand.Language
+		w.brand.Language = map[string]string{"en": "fa", "fa": "en"}[speaks]
+		more.Budget++
+		if _, err := update(o, more); err != nil {
+			t.Errorf("the brand speaks another language since: %v", err)
+		}
+		w.brand.Language = speaks
 		w.write(func(tx *store.Tx) error {
 			_, err := offer.End(tx, w.brand.ID, o.ID, delivery.ResumeStream)
 			return err

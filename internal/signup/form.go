@@ -71,6 +71,11 @@ func Edit(tx *store.Tx, b brand.Brand, id uuid.UUID, name string, spec Spec) (Fo
 	if f.Name, spec, err = checked(tx, b, name, spec); err != nil {
 		return Form{}, err
 	}
+	if f.Code == "" { // made by a program that knew none yet
+		if f.Code, err = newCode(tx); err != nil {
+			return Form{}, err
+		}
+	}
 	f.Version++
 	f.UpdatedAt = tx.Now()
 	if err := tx.Save(&f).Error; err != nil {

@@ -232,7 +232,10 @@ func (db *DB) run(ctx context.Context, session *gorm.DB, f func(*Tx) error, o *s
 		after = tx.after
 		return nil
 	}, options...)
-	return after, ended(ctx, err)
+	if err = ended(ctx, err); err != nil && unreachable(err) {
+		err = away{err}
+	}
+	return after, err
 }
 
 // ended has an error that follows from the end of ctx say so: a driver may only

@@ -470,14 +470,25 @@ func TestAwayIsNotWrong(t *testing.T) {
 		if err := run(t, db, "SELECT nothing FROM nowhere"); err == nil || store.Away(err) {
 			t.Errorf("a wrong statement counts as a database that is away: %v", err)
 		}
+		told := func(err error) error {
+			return db.Read(t.Context(), func(*store.Tx) error { return err })
+		}
+		testAway(t, told)
 	})
+}
+
+func testAway(t *testing.T, told func(error) error) {
+	t.Helper()
 	for _, err := range []error{&pgconn.PgError{Code: "57P03"}, &pgconn.PgError{Code: "53100"}, fmt.Errorf("load: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), driver.ErrBadConn} {
-		if !store.Away(err) {
-			t.Errorf("%v is not away", err)
+		if got := told(err); !store.Away(got) || !errors.Is(got, err) {
+			t.Errorf("%v is not away", got)
+		}
+		if store.Away(err) {
+			t.Errorf("%v is the database's, though nobody asked it", err)
 		}
 	}
-	for _, err := range []error{nil, errors.New("x"), &pgconn.PgError{Code: "23505"}, problem.New(problem.NotFound, "x")} {
-		if store.Away(err) {
+	for _, err := range []error{nil, errors.New("x"), os.ErrNotExist, &pgconn.PgError{Code: "23505"}, problem.New(problem.NotFound, "x")} {
+		if store.Away(told(err)) {
 			t.Errorf("%v is away", err)
 		}
 	}

@@ -375,7 +375,7 @@ func TestClassify(t *testing.T) {
 		{echo.ErrMethodNotAllowed, 405},
 		{echo.NewHTTPError(502), 500},
 		{context.DeadlineExceeded, 503},
-		{fmt.Errorf("load: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), 503},
+		{fmt.Errorf("load: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), 500},
 		{errors.New("x"), 500},
 	} {
 		if got := Classify(c.err); got.Status != c.status {

@@ -24,6 +24,7 @@ type mailings struct {
 	lists     memo[string, map[uuid.UUID]delivery.Counts]
 	audiences memo[audienceKey, campaign.Audience]
 	progress  memo[progressKey, progress]
+	courses   memo[courseKey, course]
 }
 
 type audienceKey struct {
@@ -32,12 +33,9 @@ type audienceKey struct {
 }
 
 // progressKey names a campaign as it was left by whoever changed it last.
-// and what of its course is drawn.
 type progressKey struct {
-	edition  uuid.UUID
-	changed  time.Time
-	by, lang string
-	until    int64
+	edition uuid.UUID
+	changed time.Time
 }
 
 // progress is how far a campaign has come.
@@ -46,11 +44,7 @@ type progress struct {
 	Reasons []delivery.ReasonCount
 	Flow    delivery.Flow // of its stream; zero where nothing is on the way
 	Tracked tracking.Report
-	Left    int64 // took their permission back by a link of the mail
-
-	by     string // hours or days
-	bins   []bin  // from the first mail on; none where nothing was sent
-	course series // what happened in each
+	course
 }
 
 // mailing is a campaign as its page shows it.
@@ -93,23 +87,17 @@ func (d *desk) mailing(id uuid.UUID) (m mailing, err error) {
 		if err != nil {
 			return err
 		}
-		key := progressKey{edition: m.EditionID, changed: m.UpdatedAt, lang: d.l.Lang()}
-		var bins []bin
-		if !began.IsZero() {
-			key.by = d.courseBy(began)
-			bins = d.courseBins(began, key.by)
-			key.until = bins[len(bins)-1].To.Unix()
+		m.Progress, err = d.h.mailings.progress.of(progressKey{m.EditionID, m.UpdatedAt}, func() (progress, error) { return progressOf(tx, m.Campaign) })
+		if err != nil || began.IsZero() {
+			return err
 		}
-		m.Progress, err = d.h.mailings.progress.of(key, func() (p progress, err error) {
-			if p, err = progressOf(tx, m.Campaign); err != nil {
-				return p, err
-			}
-			var whole series
-			p.by, p.bins = key.by, bins
-			p.course, whole, err = courseOf(tx, m.Campaign, began, bins)
-			p.Left = whole.all[left]
-			return p, err
-		})
+		by := d.courseBy(began)
+		bins := d.courseBins(began, by)
+		if len(bins) == 0 {
+			return nil
+		}
+		key := courseKey{m.ID, by, d.l.Lang(), bins[len(bins)-1].To.Unix()}
+		m.Progress.course, err = d.h.mailings.courses.of(key, func() (course, error) { return courseOf(tx, m.Campaign, began, by, bins) })
 		return err
 	})
 	return m, err

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"assent/internal/campaign"
 	"assent/internal/event"
 	"assent/internal/store"
@@ -22,6 +24,22 @@ const left = "left-by-mail"
 
 // courseThings are what is drawn, by what is counted of a stream.
 var courseThings = map[string]string{event.StreamSent: sent, event.StreamOpened: firstOpen, event.StreamClicked: firstClick, event.StreamLeft: left}
+
+// course is what became of a campaign's mails over time.
+type course struct {
+	Left int64 // took their permission back by a link of the mail
+
+	by    string // hours or days
+	bins  []bin  // from the first mail on; none where nothing was sent
+	drawn series // what happened in each
+}
+
+// courseKey names a course as it is drawn until a time, in seconds.
+type courseKey struct {
+	campaign uuid.UUID
+	by, lang string
+	until    int64
+}
 
 // courseBy is "hours" or "days": what the address asks for, else the hours while
 // there are not more of them than are drawn.
@@ -51,7 +69,7 @@ func (d *desk) courseBins(began time.Time, by string) (all []bin) {
 		}
 		return all
 	}
-	first := time.Date(y, m, day, began.In(zone).Hour(), 0, 0, 0, zone)
+	first := began.Add(-time.Duration(began.In(zone).Minute()) * time.Minute) // it lies on a quarter; not by its hour's name, which two hours of a year share
 	for i := range courseHours {
 		from := first.Add(time.Duration(i) * time.Hour)
 		if from.After(now) {
@@ -65,10 +83,7 @@ func (d *desk) courseBins(began time.Time, by string) (all []bin) {
 // courseOf counts what became of a campaign's mails in each bin, and in all of
 // its time. Its cost does not grow with its mails: it reads the quarters of an
 // hour of its stream, and the brand's hits that are not folded in yet.
-func courseOf(tx *store.Tx, c campaign.Campaign, began time.Time, bins []bin) (s, whole series, err error) {
-	if len(bins) == 0 {
-		return s, whole, nil
-	}
+func courseOf(tx *store.Tx, c campaign.Campaign, began time.Time, by string, bins []bin) (k course, err error) {
 	spans := make([]event.Span, len(bins), len(bins)+1)
 	for i, b := range bins {
 		spans[i] = b.Span
@@ -80,12 +95,14 @@ func courseOf(tx *store.Tx, c campaign.Campaign, began time.Time, bins []bin) (s
 			return err
 		}
 		more, err := tracking.UnfoldedOf(tx, upto, c.BrandID, c.ID, spans)
-		s = series{n: map[string][]int64{}, all: map[string]int64{}}
-		whole = series{all: map[string]int64{}}
+		s := series{n: map[string][]int64{}, all: map[string]int64{}}
+		k = course{by: by, bins: bins, drawn: s}
 		for _, x := range slices.Concat(sums, more) {
 			what := courseThings[x.Kind]
 			if x.Span == len(bins) {
-				whole.all[what] += x.N
+				if what == left {
+					k.Left += x.N
+				}
 				continue
 			}
 			if s.n[what] == nil {
@@ -96,7 +113,7 @@ func courseOf(tx *store.Tx, c campaign.Campaign, began time.Time, bins []bin) (s
 		}
 		return err
 	})
-	return s, whole, err
+	return k, err
 }
 
 // drawCourse puts the pictures on the page of a campaign of which something was
@@ -106,8 +123,8 @@ func (d *desk) drawCourse(m mailing, page *CampaignPage) {
 	if len(p.bins) == 0 {
 		return
 	}
-	page.Course = []Plot{d.plot("answers", p.bins, p.course, lineOf{firstOpen, "yes"}, lineOf{firstClick, "yes dash"}, lineOf{left, "no"}),
-		d.plot("mails", p.bins, p.course, lineOf{sent, "ink"})}
+	page.Course = []Plot{d.plot("answers", p.bins, p.drawn, lineOf{firstOpen, "yes"}, lineOf{firstClick, "yes dash"}, lineOf{left, "no"}),
+		d.plot("mails", p.bins, p.drawn, lineOf{sent, "ink"})}
 	for _, by := range []string{"hours", "days"} {
 		page.Spans = append(page.Spans, Tab{View: d.l.T("admin.campaign.by-" + by), URL: d.to(campaignPath(m.Campaign), "by", by), Current: by == p.by})
 	}

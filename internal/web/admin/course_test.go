@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"assent/internal/brand"
 	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/event"
@@ -309,5 +310,24 @@ func TestACourseCostsTheSameForAMillionMails(t *testing.T) {
 	}))
 	if got := b.get(page + "?" + url.Values{"by": {"years"}}.Encode()); got.status != 200 {
 		t.Errorf("a span that is none: %d", got.status)
+	}
+}
+
+// An hour that comes twice a year is drawn twice, and no hour is without a place.
+func TestTheCourseThroughTheNightThatSummerTimeEnds(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Date(2026, 10, 25, 0, 15, 0, 0, time.UTC) // 02:15, for the first time
+	db, err := store.Open(t.Context(), testkit.SQLiteTemplate(t, "migrated", prepare), store.Options{Ring: (&world{TB: t}).ring(), Clock: func() time.Time { return began.Add(10 * time.Minute) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	d := &desk{h: &house{Deps: Deps{DB: db}}, l: i18n.For("en"), brand: brand.Brand{TimeZone: berlin.String()}}
+	bins := d.courseBins(began, "hours")
+	if len(bins) != 1 || bins[0].From.After(began) || !bins[0].To.After(began) {
+		t.Errorf("bins %+v", bins)
 	}
 }

@@ -31,11 +31,17 @@ type action struct {
 	least  account.Role
 	do     func(*desk) error
 	silent bool // no person sees the answer: who is not signed in is told so, and led nowhere
+	long   bool // a file that is written as long as it is read
 }
 
 // look is a page that may be looked at.
 func look(path string, least account.Role, do func(*desk) error) action {
 	return action{method: http.MethodGet, path: path, least: least, do: do}
+}
+
+// file is what is looked at elsewhere.
+func file(path string, least account.Role, do func(*desk) error) action {
+	return action{method: http.MethodGet, path: path, least: least, do: do, long: true}
 }
 
 // act is a form that is sent.
@@ -88,7 +94,7 @@ func (h *house) at(a action) echo.HandlerFunc {
 			return err
 		}
 		speak(c, v)
-		if a.method == http.MethodGet && !a.silent {
+		if a.method == http.MethodGet && !a.silent && !a.long {
 			asked := c.Request()
 			ctx, cancel := context.WithTimeout(asked.Context(), pageMost)
 			c.SetRequest(asked.WithContext(ctx))

@@ -38,7 +38,7 @@ func importActions() []action {
 		look("/imports/:id/waiting", account.Analyst, showWaiting),
 		act("/imports/:id/waiting", account.Marketer, releaseWaiting),
 		act("/imports/:id/waiting/drop", account.Marketer, turnImport("import.drop", importer.GiveUp)),
-		look("/imports/:id/report", account.Marketer, importReport),
+		file("/imports/:id/report", account.Marketer, importReport),
 	}
 }
 
@@ -609,10 +609,19 @@ func importReport(d *desk) error {
 	}
 	d.c.Response().Header().Set("Content-Type", "text/csv; charset=utf-8")
 	d.c.Response().Header().Set("Content-Disposition", `attachment; filename="report-`+i.CreatedAt.Format(time.DateOnly)+`.csv"`)
-	return importer.WriteReport(d.c.Response(), d.l, func(after int64) (rows []importer.Refusal, err error) {
-		err = d.read(func(tx *store.Tx) (err error) { rows, err = importer.Refusals(tx, i, after, 500); return err })
+	control := http.NewResponseController(d.c.Response())
+	err = importer.WriteReport(d.c.Response(), d.l, func(after int64) (rows []importer.Refusal, err error) {
+		_ = control.SetWriteDeadline(time.Now().Add(exportPatience)) // without one there is the server's
+		err = d.read(func(tx *store.Tx) (err error) { rows, err = importer.Refusals(tx, i, after, exportAtOnce); return err })
 		return rows, err
 	})
+	if err == nil || !d.c.Response().Committed {
+		return err
+	}
+	if d.c.Request().Context().Err() == nil {
+		web.Log(d.c, web.Classify(err))
+	}
+	panic(http.ErrAbortHandler) // so that nobody takes a part for the whole
 }
 
 // QuarantineLine is a row that waits for evidence.

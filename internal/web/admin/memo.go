@@ -1,60 +1,85 @@
 package admin
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
 
 // memo keeps what took long to count for twenty times as long as it took, a
 // minute at most, so that many who look cost little more than one. What was
-// quick is counted anew each time. A count never gives way to one that began
-// before it: what was seen to rise does not fall. Its times are of the machine's
-// clock.
+// quick is counted anew each time. While somebody counts anew, the others see
+// the last count, if it was good until a minute ago. A count never gives way to
+// one that began before it: what was seen to rise does not fall. Its times are
+// of the machine's clock.
 type memo[K comparable, V any] struct {
 	mu   sync.Mutex
 	kept map[K]remembered[V]
 }
 
 type remembered[V any] struct {
-	value V
-	began time.Time // of counting
-	until time.Time
+	value    V
+	began    time.Time // of counting
+	until    time.Time // quick: when it was counted
+	slow     bool
+	counting bool // somebody counts it anew
 }
 
 const (
 	memoQuick = 50 * time.Millisecond
 	memoMost  = 1000 // entries
-	memoTurn  = 10 * time.Second
 )
 
 func (m *memo[K, V]) of(key K, count func() (V, error)) (V, error) {
 	began := time.Now()
-	m.mu.Lock()
-	old, ok := m.kept[key]
-	fresh := ok && began.Before(old.until)
-	if ok && !fresh { // whoever comes first counts; the others see the last count meanwhile
-		m.kept[key] = remembered[V]{old.value, old.began, began.Add(memoTurn)}
-	}
-	m.mu.Unlock()
-	if fresh {
-		return old.value, nil
+	if value, ok := m.last(key, began); ok {
+		return value, nil
 	}
 	value, err := count()
-	if err != nil {
-		return value, err
-	}
 	took := time.Since(began)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if newer, ok := m.kept[key]; ok && newer.began.After(began) {
-		return newer.value, nil
+	old, ok := m.kept[key]
+	if err != nil {
+		if ok {
+			old.counting = false
+			m.kept[key] = old
+		}
+		return value, err
 	}
-	if took < memoQuick {
-		took = 0
+	if ok && old.began.After(began) {
+		return old.value, nil
 	}
-	if m.kept == nil || len(m.kept) >= memoMost {
+	if m.kept == nil {
 		m.kept = map[K]remembered[V]{}
 	}
-	m.kept[key] = remembered[V]{value, began, time.Now().Add(min(keepTimes*took, keepLongest))}
+	if len(m.kept) >= memoMost {
+		maps.DeleteFunc(m.kept, func(_ K, r remembered[V]) bool { return !r.slow || began.After(r.until) })
+	}
+	if len(m.kept) >= memoMost {
+		clear(m.kept)
+	}
+	now := remembered[V]{value: value, began: began, until: time.Now(), slow: took >= memoQuick}
+	if now.slow {
+		now.until = now.until.Add(min(keepTimes*took, keepLongest))
+	}
+	m.kept[key] = now
 	return value, nil
+}
+
+// last is the count that is good at a time. Whoever finds that a slow one is
+// over is the one to count.
+func (m *memo[K, V]) last(key K, at time.Time) (value V, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.kept[key]
+	switch {
+	case !ok || !r.slow:
+		return value, false
+	case at.Before(r.until), r.counting && at.Sub(r.until) < keepLongest:
+		return r.value, true
+	}
+	r.counting = true
+	m.kept[key] = r
+	return value, false
 }

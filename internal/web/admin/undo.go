@@ -121,7 +121,7 @@ func (d *desk) undoable() *UndoLine {
 		return nil
 	}
 	var u account.Undo
-	err = d.read(func(tx *store.Tx) (err error) { u, err = account.UndoOf(tx, d.brand.ID, d.User.ID, id); return err })
+	err = d.read(func(tx *store.Tx) (err error) { u, err = account.Undoable(tx, d.brand.ID, d.User.ID, id); return err })
 	if err != nil || u.What != d.c.QueryParam("did") || !d.may(backwards[u.What].least) {
 		return nil
 	}

@@ -50,6 +50,9 @@ func (h *house) showForm(c echo.Context) error {
 // short leads from the address that people type or scan from paper to the form,
 // which learns that they came that way.
 func (h *house) short(c echo.Context) error {
+	if wait, ok := h.ips.Allow(web.ClientPlace(c), h.DB.Now()); !ok {
+		return web.TooMany(c, wait) // nobody reads all the numbers there are
+	}
 	var f signup.Form
 	err := h.read(c, func(tx *store.Tx) (err error) { f, err = signup.ByCode(tx, c.Param("code")); return err })
 	if err != nil {
