@@ -16,10 +16,10 @@ import (
 // Update changes an offer to what n says. Of a draft everything can be changed;
 // once it was started only what takes nothing from anybody: its name, its mail
 // in the languages it has, more codes, codes that hold longer from now on, and
-// who has earned it, as long as all who had still do. Codes that people have stay as
-// they are. Anything else is problem.Invalid, and any change of one that has
-// ended problem.Conflict. Who raises the budget of one that runs, or lets more people earn it,
-// sets it going again.
+// who has earned it, as long as all who had still do. Codes that people have
+// stay as they are. Anything else is problem.Invalid, and any change of one that
+// has ended problem.Conflict. Who raises the budget of one that runs, or lets
+// more people earn it, sets it going again.
 func Update(tx *store.Tx, b brand.Brand, id uuid.UUID, n New) (Offer, error) {
 	was, err := Lock(tx, b.ID, id)
 	if err != nil {

@@ -124,7 +124,7 @@ func testCampaign(d *desk) error {
 		})
 		return done{subject: c.ID, next: campaignPath(c), detail: map[string]any{"name": c.Name}}, err
 	})
-	return d.redraw(atFields(err), func(status int, s Sheet) error {
+	return d.redraw(d.atFields(err), func(status int, s Sheet) error {
 		s.Drafts = ""
 		return d.drawCampaign(c.ID, status, &s, "")
 	})
