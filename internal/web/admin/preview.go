@@ -26,7 +26,7 @@ type Preview struct {
 	Dir, Lang          string
 	HTML               string // address
 	To                 string // address to ask for another reader at; empty: the visitor sees no people
-	Pick               string // address that finds them as one types
+	UILang             string // chosen for this page; may be empty
 	As                 string // the address typed
 	For                string // whose values stand in it; empty: nobody's
 	Unknown            bool   // nobody has the address typed
@@ -57,8 +57,8 @@ func (d *desk) preview(m mailing) (Preview, error) {
 			}
 			return d.to(campaignPath(m.Campaign)+"/preview", pairs...)
 		})
-	p.Pick = d.to("/pick/people")
 	p.To, p.As, p.For, p.Unknown, p.Readers = who.To, who.As, who.For, who.Unknown, who.Readers
+	p.UILang = chosenLanguage(d.c)
 	return p, nil
 }
 
