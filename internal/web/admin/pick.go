@@ -46,7 +46,7 @@ func pickPeople(d *desk) error {
 		}
 		return err
 	})
-	return d.offer(offered, err)
+	return d.answerPicked(offered, err)
 }
 
 // pickTeam finds those of the brand's team.
@@ -61,10 +61,10 @@ func pickTeam(d *desk) error {
 		}
 		return err
 	})
-	return d.offer(offered, err)
+	return d.answerPicked(offered, err)
 }
 
-func (d *desk) offer(all []Picked, err error) error {
+func (d *desk) answerPicked(all []Picked, err error) error {
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"assent/internal/account"
-	"assent/internal/campaign"
 	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/i18n"
@@ -110,24 +109,6 @@ func previewCampaign(d *desk) error {
 // sample is somebody who is nobody, to show a mail with.
 func sample(language string) subscriber.Subscriber {
 	return subscriber.Subscriber{Name: i18n.For(language).T("admin.campaign.sample-name"), Email: "sample@example.org", Language: language}
-}
-
-func testCampaign(d *desk) error {
-	c, _, err := d.campaign()
-	if err != nil {
-		return err
-	}
-	err = d.change("campaign.test", func(tx *store.Tx, form *Sheet) (done, error) {
-		to := strings.FieldsFunc(form.Value("to"), func(r rune) bool { return strings.ContainsRune(",;،؛ \t\r\n", r) })
-		err := campaign.Test(tx, d.brand.ID, c.ID, form.Value("language"), to, func(address string) (bool, error) {
-			return account.OfTheTeam(tx, d.brand.ID, address)
-		})
-		return done{subject: c.ID, next: campaignPath(c), detail: map[string]any{"name": c.Name}}, err
-	})
-	return d.redraw(d.atFields(err), func(status int, s Sheet) error {
-		s.Drafts = ""
-		return d.drawCampaign(c.ID, status, &s, "")
-	})
 }
 
 // previewOf tells how a mail looks in the language of ?in=, else in that of the
