@@ -53,7 +53,7 @@ func pickPeople(d *desk) error {
 func pickTeam(d *desk) error {
 	offered, q := []Picked{}, strings.ToLower(d.asked("q", 320))
 	err := d.read(func(tx *store.Tx) error {
-		team, err := account.Members(tx, d.brand.ID)
+		team, err := d.team(tx)
 		for _, u := range team {
 			if len(offered) < pickedAtOnce && (strings.Contains(strings.ToLower(u.Name), q) || strings.Contains(u.Email, q)) {
 				offered = append(offered, Picked{Value: u.Email, Label: u.Name, More: u.Email})
