@@ -15,10 +15,11 @@ type Member struct {
 	Role Role
 }
 
-// Members are the people of a brand's team, by name. A team is small.
+// Members are the people of a brand's team, the oldest account first: who shows
+// them sorts them, for a name's place is a matter of language. A team is small.
 func Members(tx *store.Tx, brandID uuid.UUID) ([]Member, error) {
 	var all []Member
-	err := tx.Raw(`SELECT u.*, m.role FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.brand_id = ? ORDER BY u.name, u.id`, brandID).Scan(&all).Error
+	err := tx.Raw(`SELECT u.*, m.role FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.brand_id = ? ORDER BY u.id`, brandID).Scan(&all).Error
 	if err != nil {
 		return nil, fmt.Errorf("list a team: %w", err)
 	}

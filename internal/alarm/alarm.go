@@ -25,9 +25,10 @@
 // day notices a brand with 28 a day or more, the week one with five.
 //
 // A brand is looked at 288 times a day, by two spans, for three kinds that rise,
-// and by one or two for three that fall: a million looks a year at most. Were they independent, and nothing but chance at work, there
-// would be a false alarm a year; they overlap nearly whole, so there are
-// far fewer. After an alarm has ended its kind stays quiet for six hours.
+// and by one or two for three that fall: a million looks a year at most. Were
+// they independent, and nothing but chance at work, there would be a false alarm
+// a year; they overlap nearly whole, so there are far fewer. After an alarm has
+// ended its kind stays quiet for six hours.
 //
 // A young brand has no usual yet. So every brand is taken to have sent a
 // thousand mails more in the thirty days, with the rate that is called too high

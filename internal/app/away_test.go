@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -20,21 +19,8 @@ import (
 // inCharge makes the first account at the printed address, and the brand Baharan.
 func inCharge(t *testing.T, service *testkit.Service) *visitor {
 	t.Helper()
-	printed := regexp.MustCompile(`/admin/welcome\?code=([\w-]+)`)
-	var found []byte
-	for end := time.Now().Add(10 * time.Second); found == nil; time.Sleep(20 * time.Millisecond) {
-		if all := printed.FindAllSubmatch(service.Log(), -1); len(all) > 0 {
-			found = all[len(all)-1][1]
-		} else if time.Now().After(end) {
-			t.Fatalf("nothing is printed: %s", service.Log())
-		}
-	}
 	v := newVisitor(t, service.Base)
-	v.at("/admin/welcome", url.Values{"code": {string(found)}, "name": {"Mina"}, "email": {"mina@baharan.example"}, "password": {"a long sentence, twice"}, "language": {"en"}})
-	_, landed := v.at("/admin/brands/new", url.Values{"slug": {"baharan"}, "language": {"en"}, "texts.en.name": {"Baharan"}, "texts.en.postal_address": {"12 Enghelab Street"}, "sender_email": {"post@baharan.example"}, "time_zone": {"UTC"}})
-	if landed != "/admin/b/baharan/setup" {
-		t.Fatalf("the brand leads to %s", landed)
-	}
+	service.Own(t, v.client, "baharan", "Baharan")
 	return v
 }
 
@@ -186,7 +172,7 @@ func TestPagesWhileADatabaseIsAway(t *testing.T) {
 	}
 	eyes.until("the page", "document.readyState === 'complete'")
 	eyes.fill("admin.signin.email", "mina@baharan.example")
-	eyes.fill("admin.signin.password", "a long sentence, twice")
+	eyes.fill("admin.signin.password", testkit.Password)
 	eyes.enter("admin.signin.button")
 	const said = "document.getElementById('live-away').textContent"
 	if told := evaluate[string](eyes, said); told != "" {

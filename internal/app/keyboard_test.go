@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -357,14 +356,11 @@ func (k *keyboard) nav(key string) {
 	k.enter(key)
 }
 
-const keyboardReader, keyboardPassword = "sara@example.org", "a long sentence, twice"
+const keyboardReader, keyboardPassword = "sara@example.org", testkit.Password
 
 // account opens the printed address, chooses the language there, and makes the account.
 func (k *keyboard) account() {
-	printed := regexp.MustCompile(`http\S+/admin/welcome\?code=[\w-]+`)
-	for end := time.Now().Add(10 * time.Second); !printed.Match(k.service.Log()) && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-	}
-	if err := chromedp.Do(k.tab, chromedp.Navigate(string(printed.Find(k.service.Log())))); err != nil {
+	if err := chromedp.Do(k.tab, chromedp.Navigate(k.service.Welcome(k).String())); err != nil {
 		k.Fatal(err)
 	}
 	k.until("the page", "document.readyState === 'complete'")

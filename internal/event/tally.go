@@ -96,8 +96,10 @@ func Add(tx *store.Tx, all []Tally) error {
 const counted = `(e.kind LIKE 'consent.%' OR e.kind LIKE 'signup.%' OR e.kind IN ('subscriber.created', 'address.suppressed')
 	OR e.kind IN ('mail.failed', 'mail.skipped', 'mail.uncertain') AND e.subscriber_id IS NOT NULL)`
 
-// sourceSQL tells how a consent came about, by the way that the person came where one is known, and why a mail or an address failed.
-const sourceSQL = `CASE WHEN e.kind LIKE 'consent.%' THEN CASE WHEN e.data->>'topic' IN ('opens', 'clicks') THEN '` + Tracking + `' ELSE coalesce(e.data->>'via', e.data->>'method', '') END
+// sourceSQL tells how a consent came about, by the way that the person came
+// where one is known, and why a mail or an address failed.
+const sourceSQL = `CASE WHEN e.kind LIKE 'consent.%' THEN
+		CASE WHEN e.data->>'topic' IN ('opens', 'clicks') THEN '` + Tracking + `' ELSE coalesce(e.data->>'via', e.data->>'method', '') END
 	WHEN e.kind LIKE 'mail.%' OR e.kind = 'address.suppressed' THEN coalesce(e.data->>'reason', '') ELSE '' END`
 
 const topicSQL = `CASE WHEN e.kind LIKE 'consent.%' THEN coalesce(e.data->>'topic_id', '') ELSE '' END`

@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"assent/internal/brand"
-	"assent/internal/consent"
 	"assent/internal/problem"
 	"assent/internal/store"
 )
@@ -16,10 +15,10 @@ import (
 // Update changes an offer to what n says. Of a draft everything can be changed;
 // once it was started only what takes nothing from anybody: its name, its mail
 // in the languages it has, more codes, codes that hold longer from now on, and
-// who has earned it, as long as all who had still do. Codes that people have stay as
-// they are. Anything else is problem.Invalid, and any change of one that has
-// ended problem.Conflict. Who raises the budget of one that runs, or lets more people earn it,
-// sets it going again.
+// who has earned it, as long as all who had still do. Codes that people have
+// stay as they are. Anything else is problem.Invalid, and any change of one that
+// has ended problem.Conflict. Who raises the budget of one that runs, or lets
+// more people earn it, sets it going again.
 func Update(tx *store.Tx, b brand.Brand, id uuid.UUID, n New) (Offer, error) {
 	was, err := Lock(tx, b.ID, id)
 	if err != nil {
@@ -87,25 +86,4 @@ func (o *Offer) set(n New) {
 	o.ValueKind, o.Value, o.Currency = n.ValueKind, n.Value, n.Currency
 	o.ValidDays, o.Budget = n.ValidDays, n.Budget
 	o.MinOrders, o.MinValue, o.MinMonths = n.MinOrders, n.MinValue, n.MinMonths
-}
-
-// checkTopic sees that the topic is one of the brand's that people can allow.
-func (n *New) checkTopic(tx *store.Tx, p *problem.Error, brandID uuid.UUID) error {
-	topic, err := consent.FindTopic(tx, brandID, n.Topic)
-	if problem.Is(err, problem.NotFound) || err == nil && topic.Purpose != consent.Marketing {
-		p.Field("topic", "offer.topic")
-	} else if err != nil {
-		return fmt.Errorf("find the topic of an offer: %w", err)
-	}
-	return nil
-}
-
-// speaks are the languages of a mail of the brand; none where it is not the
-// brand's. It reads the key of contents.
-func speaks(tx *store.Tx, brandID, content uuid.UUID) (all []string, err error) {
-	err = tx.Raw("SELECT language FROM contents WHERE id = ? AND brand_id = ? ORDER BY language", content, brandID).Scan(&all).Error
-	if err != nil {
-		return nil, fmt.Errorf("read the languages of an offer's mail: %w", err)
-	}
-	return all, nil
 }

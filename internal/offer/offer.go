@@ -30,6 +30,7 @@ import (
 	"github.com/google/uuid"
 
 	"assent/internal/brand"
+	"assent/internal/consent"
 	"assent/internal/problem"
 	"assent/internal/store"
 )
@@ -169,6 +170,27 @@ func (n *New) check(tx *store.Tx, p *problem.Error, b brand.Brand) error {
 		p.Field("content", "offer.content")
 	}
 	return n.checkTopic(tx, p, b.ID)
+}
+
+// checkTopic sees that the topic is one of the brand's that people can allow.
+func (n *New) checkTopic(tx *store.Tx, p *problem.Error, brandID uuid.UUID) error {
+	topic, err := consent.FindTopic(tx, brandID, n.Topic)
+	if problem.Is(err, problem.NotFound) || err == nil && topic.Purpose != consent.Marketing {
+		p.Field("topic", "offer.topic")
+	} else if err != nil {
+		return fmt.Errorf("find the topic of an offer: %w", err)
+	}
+	return nil
+}
+
+// speaks are the languages of a mail of the brand; none where it is not the
+// brand's. It reads the key of contents.
+func speaks(tx *store.Tx, brandID, content uuid.UUID) (all []string, err error) {
+	err = tx.Raw("SELECT language FROM contents WHERE id = ? AND brand_id = ? ORDER BY language", content, brandID).Scan(&all).Error
+	if err != nil {
+		return nil, fmt.Errorf("read the languages of an offer's mail: %w", err)
+	}
+	return all, nil
 }
 
 func (n *New) checkTexts(p *problem.Error, b brand.Brand, languages []string) {

@@ -228,7 +228,8 @@ func changed(q *gorm.DB, keep int) (n int64, whom []uuid.UUID, err error) {
 	return n, whom, rows.Err()
 }
 
-// Tags gives the person's tags in alphabetical order.
+// Tags gives the person's tags, by their bytes: a page sorts them as its reader
+// reads.
 func Tags(tx *store.Tx, brandID, id uuid.UUID) ([]string, error) {
 	tags := []string{}
 	err := tx.Raw("SELECT tag FROM subscriber_tags WHERE brand_id = ? AND subscriber_id = ?", brandID, id).Scan(&tags).Error

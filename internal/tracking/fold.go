@@ -22,8 +22,8 @@ const firstSQL = `(SELECT h.brand_id, h.source_id, h.message_id, h.kind, min(h.a
 
 // Fold counts the mails that a person opened, or followed a link of, for the
 // first time in [from, to): once for when that was, of the brand and of the
-// stream, and once for when the mail was sent, so that the mails of a day and those of them that were answered are
-// of the same mails. It is for event.Fold.
+// stream, and once for when the mail was sent, so that the mails of a day and
+// those of them that were answered are of the same mails. It is for event.Fold.
 //
 // Cost: the hits of the time, by their key, and for each the earlier ones of its
 // mail, by hits_message.

@@ -8,9 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
-	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,10 +58,6 @@ type moment struct {
 	n  int64
 }
 
-const password = "a sentence that nobody guesses"
-
-var printedWelcome = regexp.MustCompile(`/admin/welcome\?code=([\w-]+)`)
-
 // newMarketer makes the first account at the printed address, and her brand.
 func newMarketer(r *run, slug string) *marketer {
 	r.Helper()
@@ -71,33 +65,10 @@ func newMarketer(r *run, slug string) *marketer {
 	if err != nil {
 		r.Fatal(err)
 	}
-	m := &marketer{TB: r, judge: r.Judge, services: r.Services, people: r.People, words: i18n.For("en"), brand: "/admin/b/" + slug,
+	m := &marketer{TB: r, judge: r.Judge, services: r.Services, people: r.People, words: i18n.For("en"),
 		seen: map[string]map[string]int64{}, client: &http.Client{Jar: jar, Timeout: lookMost}}
-	var code [][]byte
-	r.until("the address of the first account is printed", func() bool {
-		if all := printedWelcome.FindAllSubmatch(r.Services[0].Log(), -1); len(all) > 0 {
-			code = all[len(all)-1] // it may have been started before
-		}
-		return code != nil
-	})
-	m.submit("/admin/welcome", url.Values{"code": {string(code[1])}, "name": {"Mina"}, "email": {"mina@chaos.example"}, "password": {password}, "language": {"en"}}, "/admin/brands/new")
-	m.submit("/admin/brands/new", url.Values{"slug": {slug}, "language": {"en"}, "texts.en.name": {"Chaos"}, "texts.en.postal_address": {"1 Street"},
-		"sender_email": {"post@chaos.example"}, "time_zone": {"UTC"}}, m.brand+"/setup")
+	m.brand = r.Services[0].Own(r, m.client, slug, "Chaos")
 	return m
-}
-
-// submit sends a form, which has to lead to the page.
-func (m *marketer) submit(path string, form url.Values, leads string) {
-	m.Helper()
-	res, err := m.client.PostForm(m.services[0].Base+path, form)
-	if err != nil {
-		m.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, _ := io.ReadAll(res.Body)
-	if res.StatusCode != http.StatusOK || res.Request.URL.Path != leads {
-		m.Fatalf("%s answered %d and leads to %s, not %s: %s", path, res.StatusCode, res.Request.URL.Path, leads, body)
-	}
 }
 
 // watch looks at one page after the other until stop.

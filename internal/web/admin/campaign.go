@@ -288,7 +288,7 @@ func (d *desk) reported(m mailing, page *CampaignPage) {
 			page.See[string(state)] = d.to("/messages", "source", m.EditionID.String(), "state", string(state))
 		}
 	}
-	page.Counts = States{Queued: n.Queued, Claimed: n.Claimed, Sent: n.Sent, Failed: n.Failed, Skipped: n.Skipped, Uncertain: n.Uncertain}
+	page.Counts = statesOf(n)
 	for _, r := range m.Progress.Reasons {
 		line := ReasonLine{Text: d.mailReason(r.Reason), N: r.N}
 		switch r.State {
@@ -300,14 +300,17 @@ func (d *desk) reported(m mailing, page *CampaignPage) {
 			page.Doubtful = append(page.Doubtful, line)
 		}
 	}
+	page.Reached = d.reached(m.Progress)
 	if !m.onTheWay() && n.Settled() {
-		page.Reached = d.reached(m.Progress)
 		return
 	}
 	for _, why := range slices.Sorted(maps.Keys(m.Progress.Flow.HeldFor)) {
 		page.Held = append(page.Held, ReasonLine{Text: d.mailReason(why), N: m.Progress.Flow.HeldFor[why], Do: d.heldAdvice(why)})
 	}
-	page.Reached = d.reached(m.Progress)
+}
+
+func statesOf(n delivery.Counts) States {
+	return States{Queued: n.Queued, Claimed: n.Claimed, Sent: n.Sent, Failed: n.Failed, Skipped: n.Skipped, Uncertain: n.Uncertain}
 }
 
 // mailReason is the reason of a message in words; one that nobody gave is told as such.

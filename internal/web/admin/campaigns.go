@@ -95,7 +95,7 @@ func (d *desk) campaignWhen(c campaign.Campaign) string {
 	return d.l.T("admin.campaign.when."+string(c.State), "Time", d.l.DateTime(at, d.brand.Location()))
 }
 
-func campaignPath(c campaign.Campaign) string { return "/campaigns/" + c.ID.String() }
+func campaignPath(c campaign.Campaign) string { return campaignKind().path(c.ID) }
 
 func topicName(d *desk, topics []consent.Topic, id uuid.UUID) string {
 	i := slices.IndexFunc(topics, func(t consent.Topic) bool { return t.ID == id })
@@ -174,11 +174,7 @@ func (d *desk) drawCampaignForm(status int, page CampaignForm, s Sheet, chosen u
 	if page.Topics, err = d.mayChoose(chosen); err != nil {
 		return err
 	}
-	for i, t := range s.Theirs {
-		if at := slices.IndexFunc(page.Topics, func(c Choice) bool { return c.Value == t.Value }); at >= 0 {
-			s.Theirs[i].Value = page.Topics[at].Label
-		}
-	}
+	s.labelTheirs(page.Topics)
 	page.Frame, page.Sheet = d.frame("campaigns"), s
 	return d.drawAs(status, "campaign-form", page)
 }
@@ -192,7 +188,7 @@ func createCampaign(d *desk) error {
 		c, err := campaign.Create(tx, d.brand, n)
 		return done{subject: c.ID, next: campaignPath(c), detail: map[string]any{"name": c.Name}}, err
 	})
-	return d.redraw(atFields(err), drawNewCampaign(d))
+	return d.redraw(d.atFields(err), drawNewCampaign(d))
 }
 
 // campaign is the one that the address names, with its texts.
@@ -270,7 +266,7 @@ func saveCampaign(d *desk) error {
 		_, err = campaign.Update(tx, d.brand, c.ID, campaign.Change{Name: &n.Name, Topic: &n.Topic, Tag: &n.Tag, RatePerHour: &n.RatePerHour, Brief: &n.Brief, Texts: n.Texts})
 		return done{subject: c.ID, next: campaignPath(c), detail: map[string]any{"name": n.Name}}, err
 	})
-	return d.redraw(atFields(err), drawCampaignEdit(d, c, texts))
+	return d.redraw(d.atFields(err), drawCampaignEdit(d, c, texts))
 }
 
 // Lengths of the parts of a mail, in characters, as the API takes them.
@@ -292,11 +288,7 @@ func campaignOf(form *Sheet) (n campaign.New, err error) {
 func (d *desk) campaignValues(c campaign.Campaign, texts []delivery.Text) (url.Values, error) {
 	v := url.Values{"name": {c.Name}, "topic": {c.TopicID.String()}, "tag": {c.Tag},
 		"brief.audience": {c.Brief.Audience}, "brief.pledge": {c.Brief.Pledge}, "brief.reason": {c.Brief.Reason}}
-	for _, t := range texts {
-		for i, value := range []string{t.Subject, t.Preheader, t.HTML, t.Text} {
-			v.Set("content."+t.Language+"."+mailParts[i], value)
-		}
-	}
+	putMail(v, texts)
 	err := d.read(func(tx *store.Tx) error {
 		rates, err := delivery.StreamRates(tx, d.brand.ID, c.ID)
 		if rates[c.ID] > 0 {
@@ -307,9 +299,10 @@ func (d *desk) campaignValues(c campaign.Campaign, texts []delivery.Text) (url.V
 	return v, err
 }
 
-// atFields names the inputs that a problem is told at: a text that is missing
-// as a whole is told at its subject, an address of a test at the field of all.
-func atFields(err error) error {
+// atFields names the inputs that a problem is told at: one of a mail where
+// mailField says, words that are missing as a whole at their title, an address
+// of a test at the field of all.
+func (d *desk) atFields(err error) error {
 	p, ok := problem.Of(err)
 	if !ok || len(p.Fields) == 0 {
 		return err
@@ -317,10 +310,9 @@ func atFields(err error) error {
 	named := *p
 	named.Fields = slices.Clone(p.Fields)
 	for i, f := range named.Fields {
-		parts := strings.Split(f.Name, "/")
-		switch {
-		case len(parts) == 2 && parts[0] == "content":
-			named.Fields[i].Name += "/subject"
+		switch parts := strings.Split(f.Name, "/"); {
+		case parts[0] == "content":
+			named.Fields[i].Name = d.mailField(f.Name)
 		case len(parts) == 2 && parts[0] == "texts":
 			named.Fields[i].Name += "/title"
 		case parts[0] == "to":

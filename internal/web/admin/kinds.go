@@ -16,7 +16,7 @@ import (
 // alike, the newest first, and moved on by the buttons of their page.
 type kind[T any] struct {
 	name    string   // "campaign": the pages are at /campaigns, the words at admin.campaign
-	help    string   // place in the help; empty: none
+	help    string   // place in the help
 	columns []string // words of those after the name and the state; "#" before is a number
 	some    func(tx *store.Tx, brandID, before uuid.UUID, limit int) ([]T, error)
 	of      func(T) item
@@ -59,7 +59,7 @@ type Column struct {
 type List struct {
 	Frame
 	Title, Text, None string
-	Help              string // address; may be empty
+	Help              string // address
 	Name, State       string // heads of the first two columns
 	Columns           []Column
 	Lines             []Line
@@ -78,9 +78,7 @@ func (k kind[T]) list(d *desk) error {
 	words, path := "admin."+k.name, "/"+k.name+"s"
 	page := List{Frame: d.frame(k.name + "s"), Title: d.l.T(words + "s.title"), Text: d.l.T(words + "s.text"), None: d.l.T(words + "s.none"), Make: d.l.T(words + ".new"),
 		Name: d.l.T(words + ".field.name"), State: d.l.T(words + ".state")}
-	if k.help != "" {
-		page.Help = page.HelpAt(k.help)
-	}
+	page.Help = page.HelpAt(k.help)
 	for _, column := range k.columns {
 		key, num := strings.CutPrefix(column, "#")
 		page.Columns = append(page.Columns, Column{d.l.T(words + "." + key), num})

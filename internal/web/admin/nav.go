@@ -94,7 +94,11 @@ func noticeTone(did string) string {
 }
 
 func told(c echo.Context) string {
-	l, key := web.Localizer(c), "admin.done."+c.QueryParam("did")
+	did := c.QueryParam("did")
+	l, key := web.Localizer(c), "admin.done."+did
+	if strings.HasPrefix(did, "undo.") { // it was not: the refusal's own words
+		key = "account." + did
+	}
 	if !l.Has(key) {
 		return ""
 	}

@@ -125,7 +125,7 @@ func (d *desk) drawOffer(id uuid.UUID, status int, redeem *Sheet, fault string) 
 	page := OfferPage{Frame: d.frame("offers"), Title: g.Name, State: d.l.T("admin.offer.state." + string(g.State)), Tone: stateTones[string(g.State)], Topic: g.Topic,
 		Worth: g.Worth(d.l), For: d.earns(g.Offer), Fault: fault, Budget: t.Budget, Issued: t.Issued, Left: t.Budget - t.Issued, Redeemed: t.Redeemed, Expired: t.Expired,
 		Open: t.Issued - t.Redeemed - t.Expired, ValidDays: g.ValidDays, Until: g.Until, UntilPast: g.Until != nil && g.Until.Before(d.h.DB.Now()),
-		Counts: States{Queued: g.Counts.Queued, Claimed: g.Counts.Claimed, Sent: g.Counts.Sent, Failed: g.Counts.Failed, Skipped: g.Counts.Skipped, Uncertain: g.Counts.Uncertain}}
+		Counts: statesOf(g.Counts)}
 	page.Lead, page.More = d.offerLead(g)
 	if g.State == offer.Running || page.Open > 0 {
 		page.Live = d.to(offerPath(id)+"/live", "seen", fingerprintOf(g))

@@ -63,7 +63,7 @@ func offerKind() kind[offer.Offer] {
 		}}
 }
 
-func offerPath(id uuid.UUID) string { return "/offers/" + id.String() }
+func offerPath(id uuid.UUID) string { return offerKind().path(id) }
 
 // earns says who has earned an offer: whoever meets one of these.
 func (d *desk) earns(o offer.Offer) string {
@@ -142,13 +142,7 @@ func (d *desk) drawOfferForm(status int, page OfferForm, s Sheet, chosen uuid.UU
 	if page.Topics, err = d.mayChoose(chosen); err != nil {
 		return err
 	}
-	for i, t := range s.Theirs {
-		for _, c := range slices.Concat(page.Topics, page.Kinds) {
-			if c.Value == t.Value {
-				s.Theirs[i].Value = c.Label
-			}
-		}
-	}
+	s.labelTheirs(page.Topics, page.Kinds)
 	page.Frame, page.Sheet = d.frame("offers"), s
 	return d.drawAs(status, "offer-form", page)
 }
@@ -168,7 +162,7 @@ func createOffer(d *desk) error {
 		o, err := offer.Create(tx, d.brand, n)
 		return done{subject: o.ID, next: offerPath(o.ID), detail: map[string]any{"name": o.Name}}, err
 	})
-	return d.redraw(d.atOffer(err), drawNewOffer(d))
+	return d.redraw(d.atFields(err), drawNewOffer(d))
 }
 
 // editOffer shows one to change; what has ended, its page.
@@ -257,7 +251,7 @@ func saveOffer(d *desk, id uuid.UUID) error {
 	if p, is := problem.Of(err); is && p.Key == "offer.state.ended" {
 		return d.drawOffer(id, http.StatusConflict, nil, d.l.T(p.Key))
 	}
-	return d.redraw(d.atOffer(err), func(status int, s Sheet) error { return d.drawOfferEdit(o, texts, status, s) })
+	return d.redraw(d.atFields(err), func(status int, s Sheet) error { return d.drawOfferEdit(o, texts, status, s) })
 }
 
 // offerVersion names what the form changes: codes that are given, or a pause, are no edit.
@@ -277,11 +271,7 @@ func offerValues(o offer.Offer, texts []delivery.Text) url.Values {
 	if o.MinValue > 0 {
 		v.Set("min_value", offer.TypedMoney(o.MinValue, o.Currency))
 	}
-	for _, t := range texts {
-		for i, value := range []string{t.Subject, t.Preheader, t.HTML, t.Text} {
-			v.Set("content."+t.Language+"."+mailParts[i], value)
-		}
-	}
+	putMail(v, texts)
 	return v
 }
 
@@ -312,25 +302,6 @@ func (d *desk) terms(o offer.Offer, texts []delivery.Text) (all []OfferText) {
 		}
 	}
 	return all
-}
-
-// atOffer names the inputs that a fault of an offer is told at.
-func (d *desk) atOffer(err error) error {
-	p, ok := problem.Of(err)
-	if !ok || len(p.Fields) == 0 {
-		return err
-	}
-	named := *p
-	named.Fields = slices.Clone(p.Fields)
-	for i, f := range named.Fields {
-		switch parts := strings.Split(f.Name, "/"); {
-		case parts[0] == "content":
-			named.Fields[i].Name = d.mailField(f.Name)
-		case len(parts) == 2 && parts[0] == "texts":
-			named.Fields[i].Name += "/title"
-		}
-	}
-	return &named
 }
 
 // offerOf reads the fields of an offer, but for its mail.

@@ -10,6 +10,7 @@ import (
 
 	"assent/internal/account"
 	"assent/internal/consent"
+	"assent/internal/i18n"
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
@@ -203,6 +204,10 @@ func (d *desk) personLines(tx *store.Tx, found []subscriber.Subscriber, topics [
 	return d.personLinesFor(tx, found, topics, d.chip)
 }
 
+func (d *desk) sortTags(tags []string) {
+	i18n.Sort(d.l.Lang(), tags, func(tag string) string { return tag })
+}
+
 // personLinesFor is personLines with a way of one's own to tell where they stand.
 func (d *desk) personLinesFor(tx *store.Tx, found []subscriber.Subscriber, topics []consent.Topic, chip func(consent.Topic, consent.Permission, time.Time) PermissionChip) ([]PersonLine, error) {
 	ids := make([]uuid.UUID, len(found))
@@ -212,6 +217,9 @@ func (d *desk) personLinesFor(tx *store.Tx, found []subscriber.Subscriber, topic
 	tags, err := subscriber.TagsOf(tx, d.brand.ID, ids)
 	if err != nil {
 		return nil, err
+	}
+	for _, of := range tags {
+		d.sortTags(of)
 	}
 	permissions, err := consent.PermissionsOf(tx, d.brand.ID, ids)
 	if err != nil {

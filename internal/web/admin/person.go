@@ -169,6 +169,7 @@ func (d *desk) tellPerson(tx *store.Tx, s subscriber.Subscriber, page *Person) (
 	if err != nil {
 		return err
 	}
+	d.sortTags(tags)
 	for _, tag := range tags {
 		page.Tags = append(page.Tags, TagLine{tag, store.NewID(tx.Now())})
 	}
@@ -284,7 +285,7 @@ func (d *desk) tellNotes(tx *store.Tx, s subscriber.Subscriber, page *Person) er
 	if err != nil {
 		return err
 	}
-	team, err := account.Members(tx, d.brand.ID)
+	team, err := d.team(tx)
 	if err != nil {
 		return err
 	}

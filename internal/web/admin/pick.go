@@ -46,14 +46,14 @@ func pickPeople(d *desk) error {
 		}
 		return err
 	})
-	return d.offer(offered, err)
+	return d.answerPicked(offered, err)
 }
 
 // pickTeam finds those of the brand's team.
 func pickTeam(d *desk) error {
 	offered, q := []Picked{}, strings.ToLower(d.asked("q", 320))
 	err := d.read(func(tx *store.Tx) error {
-		team, err := account.Members(tx, d.brand.ID)
+		team, err := d.team(tx)
 		for _, u := range team {
 			if len(offered) < pickedAtOnce && (strings.Contains(strings.ToLower(u.Name), q) || strings.Contains(u.Email, q)) {
 				offered = append(offered, Picked{Value: u.Email, Label: u.Name, More: u.Email})
@@ -61,10 +61,10 @@ func pickTeam(d *desk) error {
 		}
 		return err
 	})
-	return d.offer(offered, err)
+	return d.answerPicked(offered, err)
 }
 
-func (d *desk) offer(all []Picked, err error) error {
+func (d *desk) answerPicked(all []Picked, err error) error {
 	if err != nil {
 		return err
 	}

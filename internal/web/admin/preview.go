@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"assent/internal/account"
-	"assent/internal/campaign"
 	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/i18n"
@@ -26,7 +25,7 @@ type Preview struct {
 	Dir, Lang          string
 	HTML               string // address
 	To                 string // address to ask for another reader at; empty: the visitor sees no people
-	Pick               string // address that finds them as one types
+	UILang             string // chosen for this page; may be empty
 	As                 string // the address typed
 	For                string // whose values stand in it; empty: nobody's
 	Unknown            bool   // nobody has the address typed
@@ -57,8 +56,8 @@ func (d *desk) preview(m mailing) (Preview, error) {
 			}
 			return d.to(campaignPath(m.Campaign)+"/preview", pairs...)
 		})
-	p.Pick = d.to("/pick/people")
 	p.To, p.As, p.For, p.Unknown, p.Readers = who.To, who.As, who.For, who.Unknown, who.Readers
+	p.UILang = chosenLanguage(d.c)
 	return p, nil
 }
 
@@ -110,24 +109,6 @@ func previewCampaign(d *desk) error {
 // sample is somebody who is nobody, to show a mail with.
 func sample(language string) subscriber.Subscriber {
 	return subscriber.Subscriber{Name: i18n.For(language).T("admin.campaign.sample-name"), Email: "sample@example.org", Language: language}
-}
-
-func testCampaign(d *desk) error {
-	c, _, err := d.campaign()
-	if err != nil {
-		return err
-	}
-	err = d.change("campaign.test", func(tx *store.Tx, form *Sheet) (done, error) {
-		to := strings.FieldsFunc(form.Value("to"), func(r rune) bool { return strings.ContainsRune(",;،؛ \t\r\n", r) })
-		err := campaign.Test(tx, d.brand.ID, c.ID, form.Value("language"), to, func(address string) (bool, error) {
-			return account.OfTheTeam(tx, d.brand.ID, address)
-		})
-		return done{subject: c.ID, next: campaignPath(c), detail: map[string]any{"name": c.Name}}, err
-	})
-	return d.redraw(atFields(err), func(status int, s Sheet) error {
-		s.Drafts = ""
-		return d.drawCampaign(c.ID, status, &s, "")
-	})
 }
 
 // previewOf tells how a mail looks in the language of ?in=, else in that of the

@@ -18,7 +18,6 @@ import (
 	"assent/internal/store"
 )
 
-// journeys is what was counted of sequences and offers and may be shown again.
 // offerKey names an offer in a state, and tells whether it has given no code yet:
 // each code that it gives changes the offer, and no number much.
 type offerKey struct {
@@ -27,6 +26,7 @@ type offerKey struct {
 	none  bool
 }
 
+// journeys is what was counted of sequences and offers and may be shown again.
 type journeys struct {
 	lists   memo[string, map[uuid.UUID]sequence.Tally]
 	stories memo[storyKey, chronicle]
@@ -35,7 +35,7 @@ type journeys struct {
 	earned  memo[offerKey, int64]
 }
 
-// storyKey names a sequence, or an offer, as it was left by whoever changed it last.
+// storyKey names a version of a sequence as it was left by whoever changed it last.
 type storyKey struct {
 	id      uuid.UUID
 	version int

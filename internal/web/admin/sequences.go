@@ -74,7 +74,7 @@ func (d *desk) sequenceTallies(tx *store.Tx, all []sequence.Sequence) (map[uuid.
 	return d.h.journeys.lists.of(key, func() (map[uuid.UUID]sequence.Tally, error) { return sequence.Tallies(tx, d.brand.ID, all) })
 }
 
-func sequencePath(id uuid.UUID) string { return "/sequences/" + id.String() }
+func sequencePath(id uuid.UUID) string { return sequenceKind().path(id) }
 
 func letters(steps []sequence.Step) (n int) {
 	for _, s := range steps {

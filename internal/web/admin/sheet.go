@@ -40,6 +40,16 @@ type Fault struct{ Name, Text string }
 // Theirs is a field that somebody else has changed meanwhile.
 type Theirs struct{ Label, Value string }
 
+// labelTheirs says of what others chose what the visitor knows it by.
+func (s *Sheet) labelTheirs(choices ...[]Choice) {
+	all := slices.Concat(choices...)
+	for i, t := range s.Theirs {
+		if at := slices.IndexFunc(all, func(c Choice) bool { return c.Value == t.Value }); at >= 0 {
+			s.Theirs[i].Value = all[at].Label
+		}
+	}
+}
+
 // Value is what stands in a field.
 func (s Sheet) Value(name string) string { return s.Values.Get(name) }
 

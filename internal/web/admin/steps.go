@@ -132,12 +132,18 @@ func (f formStep) wait(w sequence.Wait) formStep {
 }
 
 func (f formStep) mail(texts []delivery.Text) formStep {
+	putMail(url.Values(f), texts)
+	return f
+}
+
+// putMail puts a mail in its languages among the values of a form, where
+// textsIn reads it.
+func putMail(v url.Values, texts []delivery.Text) {
 	for _, t := range texts {
 		for i, value := range []string{t.Subject, t.Preheader, t.HTML, t.Text} {
-			f["content."+t.Language+"."+mailParts[i]] = []string{value}
+			v.Set("content."+t.Language+"."+mailParts[i], value)
 		}
 	}
-	return f
 }
 
 // stepsOf reads the steps of a form and saves their mails. One that says what a

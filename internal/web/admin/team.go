@@ -54,6 +54,13 @@ type Team struct {
 	Sheet   Sheet    // to invite
 }
 
+// team are the people of the brand's team, by name.
+func (d *desk) team(tx *store.Tx) ([]account.Member, error) {
+	all, err := account.Members(tx, d.brand.ID)
+	i18n.Sort(d.l.Lang(), all, func(m account.Member) string { return m.Name })
+	return all, err
+}
+
 func team(d *desk) error {
 	s, err := d.sheet("/team", url.Values{"role": {string(account.Marketer)}, "language": {d.l.Lang()}}, "")
 	if err != nil {
@@ -73,7 +80,7 @@ func drawTeam(d *desk) func(int, Sheet) error {
 	return func(status int, s Sheet) error {
 		page := Team{Frame: d.frame("team"), Sheet: s, Roles: d.roles(), Choices: languageChoices()}
 		err := d.read(func(tx *store.Tx) error {
-			members, err := account.Members(tx, d.brand.ID)
+			members, err := d.team(tx)
 			if err != nil {
 				return err
 			}

@@ -12,16 +12,12 @@
 package help
 
 import (
-	"cmp"
 	"fmt"
 	"html/template"
 	"io/fs"
 	"slices"
 	"strings"
 	"sync"
-
-	"golang.org/x/text/collate"
-	"golang.org/x/text/language"
 
 	"assent/internal/i18n"
 	"assent/templates"
@@ -179,14 +175,3 @@ func ids(p Page) []string {
 	}
 	return all
 }
-
-// sortSections puts sections in the order of the language's alphabet. A space that joins
-// (the half-space of Persian) counts as one that parts.
-func sortSections(all []Section, lang string) {
-	c := collate.New(language.Make(lang), collate.IgnoreCase)
-	slices.SortStableFunc(all, func(a, b Section) int {
-		return cmp.Or(c.CompareString(spaced(a.Title), spaced(b.Title)), strings.Compare(a.Title, b.Title))
-	})
-}
-
-func spaced(s string) string { return strings.ReplaceAll(s, "\u200c", " ") }

@@ -94,7 +94,7 @@ func TestWordsAreSorted(t *testing.T) {
 		before := ""
 		for _, s := range p.Sections {
 			var key []rune
-			for _, r := range strings.ToLower(spaced(s.Title)) {
+			for _, r := range strings.ToLower(strings.ReplaceAll(s.Title, "\u200c", " ")) {
 				if i := strings.IndexRune(persian, r); i >= 0 {
 					key = append(key, rune(i+1))
 				}

@@ -14,6 +14,8 @@ import (
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/text"
+
+	"assent/internal/i18n"
 )
 
 // markdown is CommonMark with ids at headings, and without HTML: goldmark
@@ -57,7 +59,7 @@ func readPage(files fs.FS, lang string, ch chapter) (Page, error) {
 		return Page{}, err
 	}
 	if ch.sorted {
-		sortSections(p.Sections, lang)
+		i18n.Sort(lang, p.Sections, func(s Section) string { return s.Title })
 	}
 	return p, nil
 }
