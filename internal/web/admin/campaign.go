@@ -24,6 +24,7 @@ type mailings struct {
 	lists     memo[string, map[uuid.UUID]delivery.Counts]
 	audiences memo[audienceKey, campaign.Audience]
 	progress  memo[progressKey, progress]
+	nobodys   memo[fieldsKey, []string]
 }
 
 type audienceKey struct {
@@ -173,6 +174,7 @@ type CampaignPage struct {
 	Planned  bool // its audience is counted, and may change
 	People   int64
 	Out      []ReasonLine
+	Checks   *Checks // nil: it is no draft, or the visitor may not act
 	Counted  bool
 	Counts   States
 	Reached  []Rate
@@ -218,6 +220,11 @@ func (d *desk) drawCampaign(id uuid.UUID, status int, test *Sheet, fault string)
 	} else {
 		d.reported(m, &page)
 		d.drawCourse(m, &page)
+	}
+	if d.mayCheck(m) {
+		if page.Checks, err = d.checks(m, d.h.DB.Now()); err != nil {
+			return err
+		}
 	}
 	if d.may(account.Marketer) {
 		page.Acts = d.campaignActs(m)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"assent/internal/account"
+	"assent/internal/brand"
 	"assent/internal/campaign"
 	"assent/internal/consent"
 	"assent/internal/delivery"
@@ -280,6 +281,41 @@ func TestAudienceOfATag(t *testing.T) {
 		b.planAt(page, "when=now")
 		w.work(page)
 		b.mustShow(page, "0 of one is sent.")
+	})
+}
+
+// What a draft is looked at for is told with where to mend it, and what surely
+// makes it wrong cannot be scheduled.
+func TestADraftIsLookedAtBeforeItGoes(t *testing.T) {
+	each(t, func(w *world) {
+		w.crowd()
+		b := w.in(email)
+		page := b.makeCampaign("content.en.subject", strings.Repeat("a", 71), "content.en.preheader", "", "rate_per_hour", "1",
+			"content.en.html", `<p>Dear {{ subscriber.shoe }} <a href="http://localhost/x">here</a> <a href="www.example.org">there</a><img src="https://example.org/a.png">`+strings.Repeat("autumn ", 15_000)+"</p>")
+		told := []string{"71 characters", "Gmail cuts it off", "", "<small>\u2068shoe\u2069", "\u2068www.example.org\u2069", "your own network", "no text for those who do not see it", "Nothing is set to stand behind the subject in English", "takes about 3 hours",
+			page + "/edit#f-content.en.subject", page + "/edit#f-content.en.html"}
+		told[2] = "A link in English leads nowhere."
+		b.mustShow(page, told...)
+		b.mustShow(page+"/schedule?when=now", append(told, "Schedule it")...)
+		reader := w.in2("reader@baharan.example", account.Reader).mustShow(page, "would get it now").body
+		if strings.Contains(reader, "71 characters") {
+			t.Error("a reader, who can mend nothing, is shown what is to be mended")
+		}
+		plain := b.makeCampaign("content.fa.subject", "", "content.fa.html", "")
+		blind := b.fill(plain + "/schedule?when=now")
+		w.write(func(tx *store.Tx) error {
+			fa, all := "fa", []string{"en", "fa"}
+			_, err := brand.Update(tx, w.brand.ID, brand.Change{Language: &fa, Languages: &all})
+			return err
+		})
+		asked := b.mustShow(plain+"/schedule?when=now", "Something must be mended", "There is no text in فارسی", "must be mended").body
+		if strings.Contains(asked, "Schedule it") {
+			t.Error("what must be mended can be scheduled")
+		}
+		blind.Set("when", "now")
+		if got := b.submit(plain+"/schedule", blind); got.status != http.StatusConflict || !strings.Contains(got.body, "no text in the brand") {
+			t.Errorf("scheduled what must be mended: %d\n%s", got.status, got.body)
+		}
 	})
 }
 
