@@ -26,10 +26,11 @@ type CheckLine struct {
 
 // Checks are all of them, those that are well apart.
 type Checks struct {
-	Lead string
-	Look []CheckLine
-	Fine []CheckLine
-	Mend bool // some must be mended before it can be scheduled
+	Lead  string
+	Lasts string // how long it takes, where that is well; one of Fine
+	Look  []CheckLine
+	Fine  []CheckLine
+	Mend  bool // some must be mended before it can be scheduled
 }
 
 // fieldsKey names who is asked for the fields of a text.
@@ -129,7 +130,9 @@ func (d *desk) checkLines(m mailing, p campaign.Preflight) *Checks {
 			line.More = strings.TrimSpace(d.some(f.What) + " " + line.More)
 		}
 		if f.Grade == campaign.Fine {
-			c.Fine = append(c.Fine, line)
+			if c.Fine = append(c.Fine, line); strings.HasPrefix(f.Check, "time") {
+				c.Lasts = line.Text
+			}
 			continue
 		}
 		line.URL, line.Label = d.mendAt(m, f)
@@ -177,12 +180,12 @@ func (d *desk) some(what []string) string {
 	return strings.Join(named, d.l.T("admin.preflight.and"))
 }
 
-// languageName is what a language calls itself.
+// languageName is what a language calls itself, isolated.
 func (d *desk) languageName(code string) string {
 	if slices.Contains(i18n.Languages, code) {
-		return i18n.For(code).T("admin.language")
+		code = i18n.For(code).T("admin.language")
 	}
-	return code
+	return "\u2068" + code + "\u2069"
 }
 
 // mendAt is where one mends what was found.
