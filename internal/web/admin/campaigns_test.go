@@ -294,7 +294,7 @@ func TestADraftIsLookedAtBeforeItGoes(t *testing.T) {
 		b := w.in(email)
 		page := b.makeCampaign("content.en.subject", strings.Repeat("a", 71), "content.en.preheader", "", "rate_per_hour", "1",
 			"content.en.html", `<p>Dear {{ subscriber.shoe }} <a href="http://localhost/x">here</a> <a href="www.example.org">there</a><img src="https://example.org/a.png">`+strings.Repeat("autumn ", 15_000)+"</p>")
-		told := []string{"71 characters", "Gmail cuts it off", "<small>\u2068shoe\u2069", "\u2068www.example.org\u2069", "your own network", "no text for those who do not see it", "A link in \u2068English\u2069 leads nowhere.", "Nothing is set to stand behind the subject in \u2068English\u2069", "takes about 3 hours",
+		told := []string{"71 characters", "Gmail cuts it off", "<small>\u2068shoe\u2069", "\u2068www.example.org\u2069", "your own network", "no text for those who do not see it", "A link in \u2068English\u2069 leads nowhere.", "There is no line beside the subject in \u2068English\u2069", "takes about 3 hours",
 			page + "/edit#f-content.en.subject", page + "/edit#f-content.en.html"}
 		b.mustShow(page, told...)
 		b.mustShow(page+"/schedule?when=now", append(told, "Schedule it")...)
