@@ -30,7 +30,7 @@ const (
 	logoHeight   = 160
 	shownWidth   = 240 // … and how large it is shown at most, so that it is sharp on fine screens
 	shownHeight  = 64
-	logoScansMax = 64  // of a JPEG, which may be drawn over and over: a camera's has ten
+	logoScansMax = 64 // of a JPEG, which may be drawn over and over: a camera's has ten
 	logosKept    = 10 // of a brand: this one, and those before it
 	logoHashSize = 16 // bytes
 )

@@ -15,8 +15,9 @@ const ReasonTag = "no-tag"
 
 // Audience is who would be taken if the campaign were frozen now.
 type Audience struct {
-	People int64
-	Out    map[string]int64 // of those whose permission stands: how many are left out, by reason
+	People    int64
+	Languages map[string]int64 // of the people: how many read each
+	Out       map[string]int64 // of those whose permission stands: how many are left out, by reason
 }
 
 // AudienceOf counts it by the rule that the freeze takes people by. It reads the
@@ -24,23 +25,24 @@ type Audience struct {
 // of subscribers, suppressions and, where there is a tag, of subscriber_tags.
 func AudienceOf(tx *store.Tx, brandID, topicID uuid.UUID, tag string) (Audience, error) {
 	var rows []struct {
-		Reason string
-		Tagged bool
-		N      int64
+		Reason   string
+		Tagged   bool
+		Language string
+		N        int64
 	}
 	tagged, args := "TRUE", []any{tx.Now()}
 	if tag != "" {
 		tagged = "EXISTS (SELECT 1 FROM subscriber_tags g WHERE g.brand_id = p.brand_id AND g.tag = ? AND g.subscriber_id = p.subscriber_id)"
 		args = append(args, tag)
 	}
-	err := tx.Raw(`SELECT reason, tagged, count(*) AS n FROM (SELECT `+consent.ReasonSQL+` AS reason, `+tagged+` AS tagged
+	err := tx.Raw(`SELECT reason, tagged, language, count(*) AS n FROM (SELECT `+consent.ReasonSQL+` AS reason, `+tagged+` AS tagged, s.language
 			FROM permissions p JOIN subscribers s ON s.brand_id = p.brand_id AND s.id = p.subscriber_id
-			WHERE p.topic_id = ? AND p.brand_id = ? AND p.state IN ('given', 'renewed')) x GROUP BY reason, tagged`,
+			WHERE p.topic_id = ? AND p.brand_id = ? AND p.state IN ('given', 'renewed')) x GROUP BY reason, tagged, language`,
 		append(args, topicID, brandID)...).Scan(&rows).Error
 	if err != nil {
 		return Audience{}, fmt.Errorf("count the audience of a campaign: %w", err)
 	}
-	a := Audience{Out: map[string]int64{}}
+	a := Audience{Languages: map[string]int64{}, Out: map[string]int64{}}
 	for _, r := range rows {
 		switch {
 		case r.Reason != "":
@@ -49,6 +51,7 @@ func AudienceOf(tx *store.Tx, brandID, topicID uuid.UUID, tag string) (Audience,
 			a.Out[ReasonTag] += r.N
 		default:
 			a.People += r.N
+			a.Languages[r.Language] += r.N
 		}
 	}
 	return a, nil

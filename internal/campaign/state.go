@@ -27,7 +27,8 @@ const (
 
 // Schedule has the audience frozen at the time, and sends then; a time that is
 // past is now. Nothing is sent within a minute of this call, so that Recall
-// within it stops all of it.
+// within it stops all of it. What must be mended before (see Preflight) is
+// problem.Conflict.
 func Schedule(tx *store.Tx, brandID, id uuid.UUID, at time.Time) (Campaign, error) {
 	at = at.UTC().Truncate(time.Microsecond)
 	if at.Before(tx.Now()) {
@@ -37,7 +38,16 @@ func Schedule(tx *store.Tx, brandID, id uuid.UUID, at time.Time) (Campaign, erro
 	if earliest := tx.Now().Add(recallTime); until.Before(earliest) {
 		until = earliest
 	}
-	c, err := move(tx, brandID, id, Scheduled, "scheduled_at = ?, recall_until = ?", []any{at, until}, Draft)
+	c, err := Lock(tx, brandID, id)
+	if err != nil {
+		return Campaign{}, err
+	}
+	if c.State == Draft {
+		if err := ready(tx, c); err != nil {
+			return Campaign{}, err
+		}
+	}
+	c, err = move(tx, brandID, id, Scheduled, "scheduled_at = ?, recall_until = ?", []any{at, until}, Draft)
 	if err != nil {
 		return Campaign{}, err
 	}

@@ -1,6 +1,6 @@
 /* Keeps the regions marked data-live="STREAM" as the server has them: after an
    event of the stream the page is fetched again and the regions, found by id,
-   are swapped, with the focus and the scroll kept. While the stream is away the
+   are swapped, with the focus, the scroll and what was typed kept. While the stream is away the
    page says so, and tries again. Without scripts the page is as it was loaded. */
 (() => {
   'use strict';
@@ -14,9 +14,15 @@
     const scrolled = new Map([...old.querySelectorAll('[id]')].filter((e) => e.scrollTop || e.scrollLeft)
       .map((e) => [e.id, [e.scrollLeft, e.scrollTop]]));
     const opened = [...old.querySelectorAll('details[id][open]')].map((e) => e.id);
+    const typed = new Map([...old.querySelectorAll('input[id]:not([type=checkbox], [type=radio], [type=hidden]), textarea[id]')]
+      .filter((e) => e.value !== e.defaultValue).map((e) => [e.id, e.value]));
     const top = old.scrollTop;
     old.replaceChildren(...fresh.childNodes);
     old.scrollTop = top;
+    for (const [id, value] of typed) {
+      const field = document.getElementById(id);
+      if (field) field.value = value;
+    }
     for (const id of opened) document.getElementById(id)?.setAttribute('open', '');
     for (const [id, [x, y]] of scrolled) document.getElementById(id)?.scrollTo(x, y);
     if (focused) refocus(old, focused);

@@ -25,6 +25,7 @@ type mailings struct {
 	audiences memo[audienceKey, campaign.Audience]
 	progress  memo[progressKey, progress]
 	courses   memo[courseKey, course]
+	nobodys   memo[fieldsKey, []string]
 }
 
 type audienceKey struct {
@@ -78,9 +79,7 @@ func (d *desk) mailing(id uuid.UUID) (m mailing, err error) {
 		m.Rate = rates[id]
 		m.Recallable = m.State == campaign.Scheduled || m.onTheWay() && m.RecallUntil != nil && tx.Now().Before(*m.RecallUntil)
 		if m.State == campaign.Draft || m.State == campaign.Scheduled {
-			m.Audience, err = d.h.mailings.audiences.of(audienceKey{d.brand.ID, m.TopicID, m.Tag}, func() (campaign.Audience, error) {
-				return campaign.AudienceOf(tx, d.brand.ID, m.TopicID, m.Tag)
-			})
+			m.Audience, err = d.audience(tx, m.TopicID, m.Tag)
 			return err
 		}
 		began, err := event.StreamBegan(tx, d.brand.ID, id)
@@ -161,6 +160,7 @@ type CampaignPage struct {
 	Planned  bool // its audience is counted, and may change
 	People   int64
 	Out      []ReasonLine
+	Checks   *Checks // nil: it is no draft, or the visitor may not act
 	Counted  bool
 	Counts   States
 	Reached  []Rate
@@ -195,7 +195,7 @@ func (d *desk) drawCampaign(id uuid.UUID, status int, test *Sheet, fault string)
 	page := CampaignPage{Frame: d.frame("campaigns"), Title: m.Name, State: d.l.T("admin.campaign.state." + string(m.State)), Tone: stateTones[string(m.State)],
 		When: d.campaignWhen(m.Campaign), Topic: topicName(d, m.Topics, m.TopicID), Tag: m.Tag, Rate: m.Rate, Fault: fault, Draft: m.State == campaign.Draft,
 		ZoneName: d.brand.TimeZone, UILang: chosenLanguage(d.c)}
-	if m.moves() || m.FinishedAt != nil && d.h.DB.Now().Sub(*m.FinishedAt) < courseHours*time.Hour {
+	if m.moves() || m.State == campaign.Draft || m.FinishedAt != nil && d.h.DB.Now().Sub(*m.FinishedAt) < courseHours*time.Hour {
 		page.Live = d.to(campaignPath(m.Campaign)+"/live", "seen", fingerprintOf(m), "by", m.Progress.by)
 	}
 	page.Lead, page.More = d.campaignLead(m)
@@ -206,6 +206,11 @@ func (d *desk) drawCampaign(id uuid.UUID, status int, test *Sheet, fault string)
 	} else {
 		d.reported(m, &page)
 		d.drawCourse(m, &page)
+	}
+	if d.mayCheck(m) {
+		if page.Checks, err = d.checks(m, d.h.DB.Now()); err != nil {
+			return err
+		}
 	}
 	if d.may(account.Marketer) {
 		page.Acts = d.campaignActs(m)
@@ -248,27 +253,41 @@ func (d *desk) campaignLead(m mailing) (lead, more string) {
 // planned fills in who would get it, and who of the topic not.
 func (d *desk) planned(m mailing, page *CampaignPage) error {
 	page.Planned, page.People = true, m.Audience.People
+	var err error
+	page.Out, err = d.leftOut(m.Audience, m.TopicID)
+	return err
+}
+
+// leftOut are those who have to do with a topic and are not in an audience, by reason.
+func (d *desk) leftOut(a campaign.Audience, topic uuid.UUID) (out []ReasonLine, err error) {
 	counted, err := d.h.counts.of(d.c.Request().Context(), d.brand.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, why := range slices.SortedFunc(maps.Keys(m.Audience.Out), func(a, b string) int {
-		return cmp.Or(cmp.Compare(m.Audience.Out[b], m.Audience.Out[a]), strings.Compare(a, b))
+	for _, why := range slices.SortedFunc(maps.Keys(a.Out), func(x, y string) int {
+		return cmp.Or(cmp.Compare(a.Out[y], a.Out[x]), strings.Compare(x, y))
 	}) {
-		page.Out = append(page.Out, ReasonLine{Text: d.whyOut(why), N: m.Audience.Out[why]})
+		out = append(out, ReasonLine{Text: d.whyOut(why), N: a.Out[why]})
 	}
 	for _, t := range counted.Topics {
-		if t.Topic.ID != m.TopicID {
+		if t.Topic.ID != topic {
 			continue
 		}
 		if t.Asked > 0 {
-			page.Out = append(page.Out, ReasonLine{Text: reason(d.l, consent.ReasonRequested), N: t.Asked})
+			out = append(out, ReasonLine{Text: reason(d.l, consent.ReasonRequested), N: t.Asked})
 		}
 		if t.Withdrawn > 0 {
-			page.Out = append(page.Out, ReasonLine{Text: reason(d.l, consent.ReasonWithdrawn), N: t.Withdrawn})
+			out = append(out, ReasonLine{Text: reason(d.l, consent.ReasonWithdrawn), N: t.Withdrawn})
 		}
 	}
-	return nil
+	return out, nil
+}
+
+// audience counts who would get a campaign, and by whoever looks first.
+func (d *desk) audience(tx *store.Tx, topic uuid.UUID, tag string) (campaign.Audience, error) {
+	return d.h.mailings.audiences.of(audienceKey{d.brand.ID, topic, tag}, func() (campaign.Audience, error) {
+		return campaign.AudienceOf(tx, d.brand.ID, topic, tag)
+	})
 }
 
 // whyOut is a reason of an audience in words.

@@ -113,6 +113,38 @@ type CampaignForm struct {
 	Topics []Choice
 	Texts  []LanguageFields
 	Back   string
+	Who    Who
+}
+
+// Who is who would get what is filled in now, and who would not.
+type Who struct {
+	Ask  string // address of the page, which tells it of another topic and tag
+	Lead string // empty: there is no topic
+	Out  []ReasonLine
+}
+
+// who counts it by the topic and tag of the address, else of the form.
+func (d *desk) who(s Sheet, topics []Choice) (w Who, err error) {
+	if len(topics) == 0 {
+		return w, nil
+	}
+	w.Ask = s.Action
+	wanted, tag := s.Value("topic"), s.Value("tag")
+	if q := d.c.QueryParams(); q.Has("topic") {
+		wanted, tag = d.asked("topic", 64), d.asked("tag", 64)
+	}
+	topic, err := uuid.Parse(wanted)
+	if err != nil || !slices.ContainsFunc(topics, func(c Choice) bool { return c.Value == topic.String() }) {
+		topic = uuid.MustParse(topics[0].Value) // as a browser chooses
+	}
+	var a campaign.Audience
+	err = d.read(func(tx *store.Tx) error { a, err = d.audience(tx, topic, strings.TrimSpace(tag)); return err })
+	if err != nil {
+		return w, err
+	}
+	w.Lead = d.l.N("admin.campaign.lead.draft", a.People)
+	w.Out, err = d.leftOut(a, topic)
+	return w, err
 }
 
 // mailLanguages are the languages that a mail is written in: the brand's own
@@ -175,6 +207,9 @@ func (d *desk) drawCampaignForm(status int, page CampaignForm, s Sheet, chosen u
 		return err
 	}
 	s.labelTheirs(page.Topics)
+	if page.Who, err = d.who(s, page.Topics); err != nil {
+		return err
+	}
 	page.Frame, page.Sheet = d.frame("campaigns"), s
 	return d.drawAs(status, "campaign-form", page)
 }

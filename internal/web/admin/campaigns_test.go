@@ -7,9 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/google/uuid"
 
 	"assent/internal/account"
+	"assent/internal/brand"
 	"assent/internal/campaign"
 	"assent/internal/consent"
 	"assent/internal/delivery"
@@ -283,6 +286,40 @@ func TestAudienceOfATag(t *testing.T) {
 	})
 }
 
+// What a draft is looked at for is told with where to mend it, and what surely
+// makes it wrong cannot be scheduled.
+func TestADraftIsLookedAtBeforeItGoes(t *testing.T) {
+	each(t, func(w *world) {
+		w.crowd()
+		b := w.in(email)
+		page := b.makeCampaign("content.en.subject", strings.Repeat("a", 71), "content.en.preheader", "", "rate_per_hour", "1",
+			"content.en.html", `<p>Dear {{ subscriber.shoe }} <a href="http://localhost/x">here</a> <a href="www.example.org">there</a><img src="https://example.org/a.png">`+strings.Repeat("autumn ", 15_000)+"</p>")
+		told := []string{"71 characters", "Gmail cuts it off", "<small>\u2068shoe\u2069", "\u2068www.example.org\u2069", "your own network", "no text for those who do not see it", "A link in \u2068English\u2069 leads nowhere.", "There is no line beside the subject in \u2068English\u2069", "takes about 3 hours",
+			page + "/edit#f-content.en.subject", page + "/edit#f-content.en.html"}
+		b.mustShow(page, told...)
+		b.mustShow(page+"/schedule?when=now", append(told, "Schedule it")...)
+		reader := w.in2("reader@baharan.example", account.Reader).mustShow(page, "would get it now").body
+		if strings.Contains(reader, "71 characters") {
+			t.Error("a reader, who can mend nothing, is shown what is to be mended")
+		}
+		plain := b.makeCampaign("content.fa.subject", "", "content.fa.html", "")
+		blind := b.fill(plain + "/schedule?when=now")
+		w.write(func(tx *store.Tx) error {
+			fa, all := "fa", []string{"en", "fa"}
+			_, err := brand.Update(tx, w.brand.ID, brand.Change{Language: &fa, Languages: &all})
+			return err
+		})
+		asked := b.mustShow(plain+"/schedule?when=now", "Something must be mended", "There is no text in \u2068فارسی\u2069", "must be mended").body
+		if strings.Contains(asked, "Schedule it") {
+			t.Error("what must be mended can be scheduled")
+		}
+		blind.Set("when", "now")
+		if got := b.submit(plain+"/schedule", blind); got.status != http.StatusConflict || !strings.Contains(got.body, "no text in the brand") {
+			t.Errorf("scheduled what must be mended: %d\n%s", got.status, got.body)
+		}
+	})
+}
+
 // The list is cut into pages, the newest first.
 func TestCampaignsByPages(t *testing.T) {
 	each(t, func(w *world) {
@@ -438,4 +475,49 @@ func TestAMailAsItsReaderGetsIt(t *testing.T) {
 			t.Error("who may see no people sees one in the mail")
 		}
 	})
+}
+
+// Whoever does not know an address by heart picks the reader by a part of a name.
+func TestTheReaderOfAPreviewIsPicked(t *testing.T) {
+	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
+	name := "Shirin Azad"
+	shirin := w.person(w.brand, w.topic, "shirin@example.org", consent.Requested, consent.Given)
+	w.write(func(tx *store.Tx) error {
+		_, err := subscriber.Update(tx, w.brand, shirin.ID, subscriber.Change{Name: &name})
+		return err
+	})
+	b := w.in(email)
+	page := b.makeCampaign()
+	p := w.tab()
+	p.signInByKeyboard(page)
+	p.until("document.querySelector('#f-as[role=combobox]')")
+	p.do(chromedp.SendKeys("#f-as", "Azad"))
+	p.until("[...document.querySelectorAll('.picks [role=option]')].some(o => o.textContent.includes('Shirin Azad'))")
+	p.do(chromedp.SendKeys("#f-as", kb.ArrowDown), chromedp.SendKeys("#f-as", kb.Enter))
+	p.until("document.getElementById('f-as').value === 'shirin@example.org'")
+	eval[bool](p, "document.getElementById('f-as')?.form.requestSubmit() || true")
+	p.until("location.search.includes('as=shirin') && document.getElementById('h-as').textContent.includes('Shirin Azad')")
+}
+
+// Who would get it is told as topic and tag are chosen, and on a draft's page as
+// people come and go.
+func TestTheAudienceIsCountedLive(t *testing.T) {
+	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
+	w.crowd()
+	vip := w.person(w.brand, w.topic, "vip@example.org", consent.Requested, consent.Given)
+	w.write(func(tx *store.Tx) error { return subscriber.AddTags(tx, w.brand.ID, vip.ID, "vip") })
+	b := w.in(email)
+	b.mustShow(campaignsPage+"/new", "4 people would get it now.")
+	b.mustShow(campaignsPage+"/new?topic="+w.topic.ID.String()+"&tag=vip", "One person would get it now.", "allow it, but do not have the tag")
+	b.mustShow(campaignsPage+"/new?topic=nonsense&tag="+strings.Repeat("x", 5000), "0 people would get it now.")
+	p := w.tab()
+	p.signInByKeyboard(campaignsPage + "/new")
+	p.until("document.getElementById('who').textContent.includes('4 people')")
+	p.do(chromedp.SendKeys("#f-name", "Kept"), chromedp.SendKeys("#f-tag", "vip"))
+	p.until("document.getElementById('who').textContent.includes('One person') && document.getElementById('f-name').value === 'Kept' && document.getElementById('f-tag').value === 'vip'")
+	page := b.makeCampaign()
+	p.open(page)
+	p.until("document.querySelector('.answer-text').textContent.includes('4 people')")
+	w.person(w.brand, w.topic, "late@example.org", consent.Requested, consent.Given)
+	p.until("document.querySelector('.answer-text').textContent.includes('5 people')")
 }

@@ -4,6 +4,10 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
+
+	"assent/internal/offer"
 )
 
 // A count that took long never covers one that began after it.
@@ -58,5 +62,32 @@ func TestAnOldCountIsNotShown(t *testing.T) {
 			t.Errorf("good until %s ago, and being counted: %d is shown, want %d", by, n, want)
 		}
 		m.kept["x"] = r
+	}
+}
+
+// Whatever decides who gets a code is in the key of what was counted of an offer.
+func TestAnEditedOfferIsCountedAnew(t *testing.T) {
+	was := offer.Offer{ID: uuid.New(), TopicID: uuid.New(), State: offer.Paused, Budget: 10, MinOrders: 1, MinValue: 100, MinMonths: 2, Currency: "EUR", Name: "a"}
+	for what, edit := range map[string]func(*offer.Offer){
+		"topic":      func(o *offer.Offer) { o.TopicID = uuid.New() },
+		"budget":     func(o *offer.Offer) { o.Budget++ },
+		"min orders": func(o *offer.Offer) { o.MinOrders++ },
+		"min value":  func(o *offer.Offer) { o.MinValue++ },
+		"min months": func(o *offer.Offer) { o.MinMonths++ },
+		"currency":   func(o *offer.Offer) { o.Currency = "USD" },
+		"state":      func(o *offer.Offer) { o.State = offer.Draft },
+		"first code": func(o *offer.Offer) { o.Issued = 1 },
+	} {
+		now := was
+		edit(&now)
+		if offerKeyOf(now) == offerKeyOf(was) {
+			t.Errorf("the offer before a change of its %s is told after it", what)
+		}
+	}
+	was.Issued = 1
+	more := was
+	more.Issued, more.Name = 2, "b"
+	if offerKeyOf(more) != offerKeyOf(was) {
+		t.Error("each code has everything counted anew")
 	}
 }

@@ -50,7 +50,7 @@ func (d *desk) given(id uuid.UUID) (g given, err error) {
 		if g.Stopped, g.StoppedAt, err = breakOf(tx, d.brand.ID, id); err != nil {
 			return err
 		}
-		key := offerKey{id, g.State, g.Issued == 0}
+		key := offerKeyOf(g.Offer)
 		if g.State == offer.Draft || g.State == offer.Paused {
 			g.Eligible, err = d.h.journeys.earned.of(key, func() (int64, error) { return offer.Eligible(tx, d.brand.ID, id) })
 			if err != nil {

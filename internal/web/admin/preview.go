@@ -26,6 +26,7 @@ type Preview struct {
 	HTML               string // address
 	To                 string // address to ask for another reader at; empty: the visitor sees no people
 	UILang             string // chosen for this page; may be empty
+	Pick               string // address that finds them as one types
 	As                 string // the address typed
 	For                string // whose values stand in it; empty: nobody's
 	Unknown            bool   // nobody has the address typed
@@ -57,7 +58,7 @@ func (d *desk) preview(m mailing) (Preview, error) {
 			return d.to(campaignPath(m.Campaign)+"/preview", pairs...)
 		})
 	p.To, p.As, p.For, p.Unknown, p.Readers = who.To, who.As, who.For, who.Unknown, who.Readers
-	p.UILang = chosenLanguage(d.c)
+	p.UILang, p.Pick = chosenLanguage(d.c), d.to("/pick/people")
 	return p, nil
 }
 

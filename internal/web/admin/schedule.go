@@ -55,6 +55,7 @@ type SchedulePage struct {
 	Ask      string // address to ask with another time
 	Back     string
 	Out      []ReasonLine
+	Checks   *Checks
 	People   int64
 	ZoneName string
 	UILang   string
@@ -97,6 +98,9 @@ func (d *desk) drawSchedule(status int, s Sheet) error {
 		return err
 	}
 	page.People, page.Out = filled.People, filled.Out
+	if page.Checks, err = d.checks(m, at); err != nil {
+		return err
+	}
 	zone := d.brand.Location()
 	key := "admin.campaign.will-get"
 	if s.Values.Get("when") == "now" {

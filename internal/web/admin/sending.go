@@ -26,6 +26,7 @@ import (
 func sendingActions() []action {
 	return []action{
 		look("/sending", account.Marketer, sending),
+		behind(http.MethodGet, "/sending/live", account.Marketer, sendingLive),
 		look("/sending/test", account.Marketer, askTrial),
 		act("/sending/test", account.Marketer, tryMail),
 		look("/sending/domain", account.Marketer, askDomain),
@@ -98,6 +99,7 @@ type Sending struct {
 	Catcher      bool
 	Ways         []WayLine
 	Test, Domain string
+	Live         string
 	Streams      []StreamLine
 	Limits       []LimitLine
 	Unknown      bool // what is held back cannot be asked now
@@ -132,6 +134,11 @@ func (d *desk) drawSending(status int, wrong *Sheet, fault string) error {
 		if page.Streams, err = d.streamLines(tx, held); err != nil {
 			return err
 		}
+		seen, err := d.flowsPrint(tx)
+		if err != nil {
+			return err
+		}
+		page.Live = d.to("/sending/live", "seen", seen)
 		if page.Keys, err = d.keyLines(tx); err != nil {
 			return err
 		}
@@ -225,9 +232,39 @@ func (d *desk) perHour(perSecond float64) string {
 // the way is told by its number.
 const streamsAtOnce = 100
 
+// flows are counted by whoever looks first.
+func (d *desk) flows(tx *store.Tx) ([]delivery.Flow, error) {
+	return d.h.flows.of(d.brand.ID, func() ([]delivery.Flow, error) { return delivery.Flows(tx, d.brand.ID) })
+}
+
+// flowsPrint names what is on the way, and which streams stand still.
+func (d *desk) flowsPrint(tx *store.Tx) (string, error) {
+	flows, err := d.flows(tx)
+	if err != nil {
+		return "", err
+	}
+	streams, err := delivery.Streams(tx, d.brand.ID, streamsAtOnce)
+	if err != nil {
+		return "", err
+	}
+	shown := slices.Clone(flows[:min(len(flows), streamsAtOnce)])
+	for i := range shown { // what is not on the page is no news
+		shown[i].Sent, shown[i].HardBounces, shown[i].Complaints, shown[i].Refusals = 0, 0, 0, 0
+	}
+	return fingerprintOf([]any{shown, streams}), nil
+}
+
+// sendingLive tells the page that what is on the way has changed.
+func sendingLive(d *desk) error {
+	return d.watch(func(now *desk) (shown string, err error) {
+		err = now.read(func(tx *store.Tx) error { shown, err = now.flowsPrint(tx); return err })
+		return shown, err
+	})
+}
+
 // streamLines are what is on the way, or stands still, and what paces it.
 func (d *desk) streamLines(tx *store.Tx, held []throttle.Held) (all []StreamLine, err error) {
-	flows, err := d.h.flows.of(d.brand.ID, func() ([]delivery.Flow, error) { return delivery.Flows(tx, d.brand.ID) })
+	flows, err := d.flows(tx)
 	if err != nil {
 		return nil, err
 	}

@@ -295,3 +295,26 @@ func (p *tab) soundAfter(name, lang, path, then string) {
 	p.until(then)
 	p.looks(name, lang, path)
 }
+
+// What waits in each stream is counted on, and what is being typed stays.
+func TestSendingIsWatchedLive(t *testing.T) {
+	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
+	w.crowd()
+	b := w.in(email)
+	page := b.makeCampaign()
+	b.planAt(page, "when=now")
+	w.work(page)
+	w.pass(2 * time.Minute)
+	p := w.tab()
+	p.signInByKeyboard(sendingPage)
+	id := campaignID(page).String()
+	waits := func(n string) string {
+		return "document.getElementById('rank-" + id + "')?.closest('tr').querySelector('td.num').firstChild.textContent === '" + n + "'"
+	}
+	p.until(waits("3"))
+	eval[bool](p, "(() => { const f = document.getElementById('rank-"+id+"'); f.focus(); f.value = '7'; return true; })()")
+	w.settle(page, delivery.Sent, "", 1)
+	p.until(waits("2") + " && document.activeElement.id === 'rank-" + id + "' && document.activeElement.value === '7'")
+	b.mustDo(page, "pause")
+	p.until("document.getElementById('resume-" + id + "') && document.getElementById('rank-" + id + "').value === '7'")
+}

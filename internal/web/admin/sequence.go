@@ -18,12 +18,21 @@ import (
 	"assent/internal/store"
 )
 
-// offerKey names an offer in a state, and tells whether it has given no code yet:
-// each code that it gives changes the offer, and no number much.
+// offerKey names an offer in a state, with all that decides who gets a code, and
+// tells whether it has given none yet: each code that it gives changes the offer,
+// and no number much.
 type offerKey struct {
-	id    uuid.UUID
-	state offer.State
-	none  bool
+	id, topic                    uuid.UUID
+	state                        offer.State
+	none                         bool
+	budget, minOrders, minMonths int
+	minValue                     int64
+	currency                     string
+}
+
+func offerKeyOf(o offer.Offer) offerKey {
+	return offerKey{id: o.ID, topic: o.TopicID, state: o.State, none: o.Issued == 0,
+		budget: o.Budget, minOrders: o.MinOrders, minMonths: o.MinMonths, minValue: o.MinValue, currency: o.Currency}
 }
 
 // journeys is what was counted of sequences and offers and may be shown again.
