@@ -47,6 +47,7 @@ type marketer struct {
 	words    *i18n.Localizer
 
 	looks, away, wrong int
+	good               map[string]int // looks that showed the page, by page
 	slowest            time.Duration
 	at                 int                         // the service that answered last
 	seen               map[string]map[string]int64 // by page, the numbers that only grow
@@ -72,7 +73,7 @@ func newMarketer(r *run, slug string) *marketer {
 		r.Fatal(err)
 	}
 	m := &marketer{TB: r, judge: r.Judge, services: r.Services, people: r.People, words: i18n.For("en"), brand: "/admin/b/" + slug,
-		seen: map[string]map[string]int64{}, client: &http.Client{Jar: jar, Timeout: lookMost}}
+		seen: map[string]map[string]int64{}, good: map[string]int{}, client: &http.Client{Jar: jar, Timeout: lookMost}}
 	var code [][]byte
 	r.until("the address of the first account is printed", func() bool {
 		if all := printedWelcome.FindAllSubmatch(r.Services[0].Log(), -1); len(all) > 0 {
@@ -158,6 +159,7 @@ func (m *marketer) read(path string, res *http.Response, body []byte) *html.Node
 	case res.StatusCode != http.StatusOK:
 		m.accuse(path, "answers %s: %s", res.Status, text(doc))
 	default:
+		m.good[path]++
 		return doc
 	}
 	return nil
