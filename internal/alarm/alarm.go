@@ -30,6 +30,10 @@
 // a year; they overlap nearly whole, so there are far fewer. After an alarm has
 // ended its kind stays quiet for six hours.
 //
+// A silence of mails is over when mails are answered again. Who writes once a
+// week has shown nothing the day after, so it stays open until enough went out
+// to say, for two weeks at the most.
+//
 // A young brand has no usual yet. So every brand is taken to have sent a
 // thousand mails more in the thirty days, with the rate that is called too high
 // elsewhere: see norms.
@@ -113,6 +117,10 @@ const ripening = 24 * time.Hour
 // foldedWithin is how far the counting of hits may lag for silence to be judged.
 const foldedWithin = time.Hour
 
+// unheard is how long an alarm stays open while too few mails go out to say
+// whether they are answered again.
+const unheard = 14 * 24 * time.Hour
+
 // norms are the rates that a brand without a past is held to. Complaints: what
 // Google asks senders to stay below (Email sender guidelines, 2024: 0.1 %).
 // Failures: where our own circuit breakers begin to warn. Leavers: about twice
@@ -126,7 +134,7 @@ type Alarm struct {
 	Kind           Kind
 	Span           Span
 	BeganAt        time.Time
-	Seen, SeenOf   int64 // when it began
+	Seen, SeenOf   int64 // when it began; of so many mails, and of sign-ups of so many hours
 	Usual, UsualOf int64 // in the thirty days before that
 	LastSeen       int64 // at the last look
 	LastSeenOf     int64
@@ -137,6 +145,11 @@ type Alarm struct {
 
 // Open tells whether it is not over.
 func (a Alarm) Open() bool { return a.EndedAt == nil }
+
+// unsure tells whether too few mails went out to say that they are answered again.
+func (a Alarm) unsure(f Figures, now time.Time) bool {
+	return (a.Kind == Opens || a.Kind == Clicks) && f.SeenOf < leastMails && now.Sub(a.BeganAt) < unheard
+}
 
 // Figures is what is compared.
 type Figures struct {
@@ -272,9 +285,12 @@ func decide(tx *store.Tx, brandID uuid.UUID, k Kind, seen map[Span]Figures, open
 }
 
 // follow keeps the numbers of an open alarm, or ends it: when no span shows
-// anything unusual.
+// anything unusual. Where there is nothing to see, the last that was seen stays.
 func follow(tx *store.Tx, a Alarm, seen map[Span]Figures) error {
 	now := seen[a.Span]
+	if a.unsure(now, tx.Now()) {
+		return nil
+	}
 	if slices.ContainsFunc(spans, func(s Span) bool { return !seen[s].Rests(a.Kind) }) {
 		_, err := tx.Run("UPDATE alarms SET last_seen = ?, last_seen_of = ? WHERE id = ? AND ended_at IS NULL AND (last_seen <> ? OR last_seen_of <> ?)",
 			now.Seen, now.SeenOf, a.ID, now.Seen, now.SeenOf)

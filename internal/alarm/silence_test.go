@@ -40,8 +40,9 @@ func (w *world) signUp(b brand.Brand, n int) {
 }
 
 // Mail that nobody opens any more is one alarm, a day after it went out, at the
-// brand that it is of, with what it was counted from; it ends with the next that
-// is opened.
+// brand that it is of, with what it was counted from. It ends with the next that
+// is opened, however long that takes, for a day without mail shows nothing; and
+// after two weeks without any.
 func TestMailThatIsNotOpened(t *testing.T) {
 	each(t, func(w *world) {
 		for range 33 {
@@ -69,11 +70,35 @@ func TestMailThatIsNotOpened(t *testing.T) {
 		if got := w.open(w.other); len(got) > 0 {
 			t.Errorf("at the other brand %+v", got)
 		}
+		silent := func(days int) {
+			t.Helper()
+			for day := range days {
+				w.pass(24 * time.Hour)
+				w.look()
+				if got := w.open(w.mine); len(got) != 1 || got[0].LastSeen != 30 || got[0].LastSeenOf != 600 || w.ended.Load() != 0 {
+					t.Fatalf("%d days without mail: %+v, %d ended", day+1, got, w.ended.Load())
+				}
+			}
+		}
+		silent(6)
+		w.observed(w.mine, 150, 50) // too few to say
+		silent(1)
 		w.observed(w.mine, 600, 190)
 		w.pass(26 * time.Hour)
 		w.look()
 		if len(w.open(w.mine)) > 0 || w.ended.Load() != 1 {
 			t.Errorf("a usual day later: %+v, %d ended", w.open(w.mine), w.ended.Load())
+		}
+
+		w.ended.Store(0)
+		w.observed(w.mine, 600, 30)
+		w.pass(26 * time.Hour)
+		w.look()
+		silent(13)
+		w.pass(24 * time.Hour)
+		w.look()
+		if len(w.open(w.mine)) > 0 || w.ended.Load() != 1 {
+			t.Errorf("two weeks without mail: %+v, %d ended", w.open(w.mine), w.ended.Load())
 		}
 	})
 }

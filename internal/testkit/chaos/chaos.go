@@ -64,7 +64,7 @@ type Verdict struct {
 	Uncertain    int // in all
 	Looks        int // at the pages, by a marketer
 	Away         int // looks at which there was nothing to see, and a page or the browser said so
-	Wrong        int // looks at numbers that did not add up, went back or claimed what was not; pages that hung, or failed without words
+	Wrong        int // looks at numbers that did not add up, went back or claimed what was not; pages that hung, failed without words, or were never to be seen
 }
 
 // String is the line that make chaos ends with.
@@ -297,7 +297,13 @@ func (r *run) judge(v *Verdict) {
 	}
 	v.Lost += r.lostConfirmations()
 	r.marketer.finish(len(taken), len(unsure))
-	v.Looks, v.Away, v.Wrong = r.marketer.looks, r.marketer.away, r.marketer.wrong
+	m := r.marketer
+	for _, path := range []string{"", "/queues", m.campaign} {
+		if m.good[path] == 0 {
+			m.accuse(path, "was never to be seen")
+		}
+	}
+	v.Looks, v.Away, v.Wrong = m.looks, m.away, m.wrong
 }
 
 // lostConfirmations waits for the mails that acknowledged sign-ups promised.

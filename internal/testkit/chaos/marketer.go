@@ -45,6 +45,7 @@ type marketer struct {
 	words    *i18n.Localizer
 
 	looks, away, wrong int
+	good               map[string]int // looks that showed the page, by page
 	slowest            time.Duration
 	at                 int                         // the service that answered last
 	seen               map[string]map[string]int64 // by page, the numbers that only grow
@@ -66,7 +67,7 @@ func newMarketer(r *run, slug string) *marketer {
 		r.Fatal(err)
 	}
 	m := &marketer{TB: r, judge: r.Judge, services: r.Services, people: r.People, words: i18n.For("en"),
-		seen: map[string]map[string]int64{}, client: &http.Client{Jar: jar, Timeout: lookMost}}
+		seen: map[string]map[string]int64{}, good: map[string]int{}, client: &http.Client{Jar: jar, Timeout: lookMost}}
 	m.brand = r.Services[0].Own(r, m.client, slug, "Chaos")
 	return m
 }
@@ -129,6 +130,7 @@ func (m *marketer) read(path string, res *http.Response, body []byte) *html.Node
 	case res.StatusCode != http.StatusOK:
 		m.accuse(path, "answers %s: %s", res.Status, text(doc))
 	default:
+		m.good[path]++
 		return doc
 	}
 	return nil

@@ -260,7 +260,7 @@ func TestTheCourseOfACampaign(t *testing.T) {
 }
 
 // What is kept of a campaign's course is small, however many mails it had, and
-// never reads them.
+// found by its key.
 func TestACourseCostsTheSameForAMillionMails(t *testing.T) {
 	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
 	b := w.in(email)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -58,27 +59,98 @@ func TestWhoMayWhat(t *testing.T) {
 		w.role(stranger, w.marble, account.Owner)
 		outside, nobody := w.in("owner@marble.example"), w.browser()
 		for _, a := range actions() {
-			if strings.HasSuffix(a.path, "/live") {
-				continue // it does not end by itself; TestDashboardLive looks at it
-			}
 			path := overview + strings.ReplaceAll(a.path, ":id", uuid.NewString())
-			ask := func(b *browser) int {
-				if a.method == http.MethodGet {
-					return b.get(path).status
-				}
-				return b.submit(path, url.Values{}).status
-			}
 			for _, r := range roles {
-				if got, may := ask(visitors[r]), r.Includes(a.least); may == (got == http.StatusForbidden) || got >= 500 {
+				if got, may := visitors[r].asks(a.method, path).StatusCode, r.Includes(a.least); may == (got == http.StatusForbidden) || got >= 500 {
 					t.Errorf("%s %s as %s: %d", a.method, a.path, r, got)
 				}
 			}
-			if got := ask(outside); got != http.StatusNotFound {
+			if got := outside.asks(a.method, path).StatusCode; got != http.StatusNotFound {
 				t.Errorf("%s %s from another brand: %d", a.method, a.path, got)
 			}
-			if got := ask(nobody); got != http.StatusSeeOther && got != http.StatusUnauthorized {
+			if got := nobody.asks(a.method, path).StatusCode; got != http.StatusUnauthorized && (a.silent || got != http.StatusSeeOther) {
 				t.Errorf("%s %s as nobody: %d", a.method, a.path, got)
 			}
+		}
+	})
+}
+
+// asks sends the request and waits for the first line of the answer only: a live one does
+// not end by itself.
+func (b *browser) asks(method, path string) *http.Response {
+	b.Helper()
+	r, err := http.NewRequestWithContext(b.Context(), method, b.url+path, nil)
+	b.must(err)
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	got, err := b.client.Do(r)
+	b.must(err)
+	got.Body.Close()
+	return got
+}
+
+// Whom the pages that belong to no brand are for: anybody, who is signed in, who
+// owns a brand, or who owns all that there are. A page that is not in the table
+// has not been thought of.
+func TestWhoMayWhatOutsideABrand(t *testing.T) {
+	const anybody, member, owner, ownerOfAll = 0, 1, 2, 3
+	least := map[string]int{
+		"GET /": anybody, "GET " + signInPath: anybody, "POST " + signInPath: anybody, "POST " + signOutPath: anybody,
+		"GET " + welcomePath: anybody, "POST " + welcomePath: anybody, "GET " + forgottenPath: anybody, "POST " + forgottenPath: anybody,
+		"GET " + resetPath + ":token": anybody, "POST " + resetPath + ":token": anybody,
+		"GET " + invitationPath + ":token": anybody, "POST " + invitationPath + ":token": anybody,
+		"GET " + helpPath: anybody, "GET " + helpPath + "/:page": anybody,
+		"GET " + homePath: member, "GET " + accountPath: member, "POST " + accountPath: member,
+		"GET " + accountPath + "/password": member, "POST " + accountPath + "/password": member,
+		"GET " + accountPath + "/sessions": member, "POST " + accountPath + "/sessions": member,
+		"GET " + newBrandPath: owner, "POST " + newBrandPath: owner,
+		"GET " + mailboxPath: ownerOfAll, "GET " + mailboxPath + "/live": ownerOfAll, "GET " + mailboxPath + "/:id": ownerOfAll, "GET " + mailboxPath + "/:id/html": ownerOfAll,
+	}
+	each(t, func(w *world) {
+		ours := func(path string) bool {
+			return path == "/" || slices.ContainsFunc([]string{homePath, helpPath, mailboxPath}, func(at string) bool { return path == at || strings.HasPrefix(path, at+"/") })
+		}
+		w.role(w.newUser("reader@baharan.example", "Reader", "en"), w.brand, account.Reader)
+		all := w.newUser("all@baharan.example", "Owner of all", "en")
+		w.role(all, w.brand, account.Owner)
+		w.role(all, w.marble, account.Owner)
+		people := []string{"", "reader@baharan.example", email, "all@baharan.example"}
+		browsers := map[string]*browser{"": w.browser()}
+		seen := 0
+		for _, route := range w.routes {
+			if !ours(route.Path) || strings.HasPrefix(route.Path, brandPath+":brand") {
+				continue
+			}
+			name := route.Method + " " + route.Path
+			need, known := least[name]
+			if !known {
+				t.Errorf("%s: for whom?", name)
+				continue
+			}
+			seen++
+			path := strings.NewReplacer(":token", "none", ":id", "99", ":page", "start").Replace(route.Path)
+			for who, email := range people {
+				if browsers[email] == nil {
+					w.pass(15 * time.Minute) // or it is too often from one place
+					browsers[email] = w.in(email)
+				}
+				got := browsers[email].asks(route.Method, path)
+				if email != "" && route.Method == http.MethodPost && (route.Path == signOutPath || strings.HasPrefix(route.Path, accountPath)) {
+					browsers[email] = nil // it may have ended the session
+				}
+				asked := got.StatusCode == http.StatusUnauthorized && route.Path != signInPath || got.StatusCode == http.StatusSeeOther && strings.HasPrefix(got.Header.Get("Location"), signInPath+"?next=")
+				refused := got.StatusCode == http.StatusForbidden
+				switch {
+				case got.StatusCode >= 500:
+					t.Errorf("%s as %q: %d", name, email, got.StatusCode)
+				case who == anybody && need > anybody && !asked, who > anybody && who < need && !refused, who >= need && (asked || refused):
+					t.Errorf("%s as %q: %d to %q", name, email, got.StatusCode, got.Header.Get("Location"))
+				}
+			}
+		}
+		if seen != len(least) {
+			t.Errorf("%d of %d pages are there", seen, len(least))
 		}
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
 
 	"assent/internal/account"
 	"assent/internal/brand"
@@ -66,6 +67,7 @@ type world struct {
 	urls   link.URLs
 	done   chan struct{}
 	moved  atomic.Int64
+	routes []*echo.Route // that the server knows
 }
 
 func prepare(url string) error {
@@ -140,7 +142,7 @@ func (w *world) serve(ring *link.Ring, openMailbox bool) {
 	server.Config = web.Server(e)
 	server.Start()
 	w.Cleanup(server.Close)
-	w.url, w.urls = server.URL, urls
+	w.url, w.urls, w.routes = server.URL, urls, e.Routes()
 }
 
 func offersNoTLS(context.Context) (*tls.ConnectionState, error) { return nil, nil }

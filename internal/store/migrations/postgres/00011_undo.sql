@@ -17,7 +17,7 @@ CREATE TABLE undos (
 CREATE INDEX undos_made ON undos (made_at);
 
 -- Silence is an alarm too: mail that is opened or followed far less than usual,
--- and sign-ups that no longer come.
+-- and sign-ups that no longer come, whose seen_of and usual_of are hours.
 ALTER TABLE alarms DROP CONSTRAINT alarms_kind_check;
 ALTER TABLE alarms ADD CONSTRAINT alarms_kind_check CHECK (kind IN ('complaints', 'leavers', 'failures', 'opens', 'clicks', 'signups'));
 ALTER TABLE alarms DROP CONSTRAINT alarms_span_check;

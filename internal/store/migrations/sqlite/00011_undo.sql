@@ -17,7 +17,7 @@ CREATE TABLE undos (
 CREATE INDEX undos_made ON undos (made_at);
 
 -- Silence is an alarm too: mail that is opened or followed far less than usual,
--- and sign-ups that no longer come.
+-- and sign-ups that no longer come, whose seen_of and usual_of are hours.
 ALTER TABLE alarms RENAME TO alarms_before;
 DROP INDEX alarms_open;
 DROP INDEX alarms_brand;
@@ -28,9 +28,9 @@ CREATE TABLE alarms (
   span            text NOT NULL CHECK (span IN ('hour', 'day', 'week')),
   began_at        datetime NOT NULL,
   seen            integer NOT NULL,          -- so many …
-  seen_of         integer NOT NULL,          -- … of so many mails, when it began
+  seen_of         integer NOT NULL,          -- … of so many mails, or hours, when it began
   usual           integer NOT NULL,          -- so many …
-  usual_of        integer NOT NULL,          -- … of so many mails in the thirty days before
+  usual_of        integer NOT NULL,          -- … of so many in the thirty days before
   last_seen       integer NOT NULL,          -- as seen and seen_of, at the last look
   last_seen_of    integer NOT NULL,
   acknowledged_by text REFERENCES users (id),
