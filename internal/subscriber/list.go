@@ -94,7 +94,8 @@ func (f Filter) people(tx *store.Tx, brandID uuid.UUID) *gorm.DB {
 	}
 	if f.Search != "" {
 		like := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(f.Search)) + "%"
-		q = q.Where(`(lower(email) LIKE ? ESCAPE '\' OR lower(name) LIKE ? ESCAPE '\')`, like, like)
+		email := tx.Pick(`lower(email COLLATE "C")`, "lower(email)") // the small letters of ASCII alone: as addresses are, and many times as fast
+		q = q.Where("("+email+` LIKE ? ESCAPE '\' OR lower(name) LIKE ? ESCAPE '\')`, like, like)
 	}
 	if f.Where.SQL != "" {
 		q = q.Where("("+f.Where.SQL+")", f.Where.Args...)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -444,6 +445,18 @@ func TestStaticFilesAreKeptByTheirContent(t *testing.T) {
 		tag := w.Header().Get("ETag")
 		if plain := ask(e, "GET", "/static/"+name, nil); plain.Code != 200 || strings.Contains(plain.Header().Get("Cache-Control"), "immutable") {
 			t.Errorf("%s without its tag: %d %v", name, plain.Code, plain.Header())
+		}
+		packed := ask(e, "GET", "/static/"+name, nil, "Accept-Encoding", "br, gzip")
+		if packed.Header().Get("Content-Encoding") == "gzip" {
+			r, err := gzip.NewReader(packed.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body, err := io.ReadAll(r); err != nil || !bytes.Equal(body, w.Body.Bytes()) || packed.Header().Get("ETag") == tag || packed.Header().Get("Vary") != "Accept-Encoding" {
+				t.Errorf("%s packed: %v %v", name, err, packed.Header())
+			}
+		} else if strings.HasSuffix(name, ".js") || strings.HasSuffix(name, "assent.css") {
+			t.Errorf("%s is not packed", name)
 		}
 		if again := ask(e, "GET", "/static/"+name, nil, "If-None-Match", tag); again.Code != 304 || again.Body.Len() != 0 {
 			t.Errorf("%s known already: %d", name, again.Code)

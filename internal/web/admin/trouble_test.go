@@ -155,3 +155,26 @@ func TestNamesThatNobodyExpects(t *testing.T) {
 		}
 	}
 }
+
+// Whoever opens the first page for the first time gets less than 150 kB, its
+// letters, scripts and pictures included, in either language.
+func TestTheFirstPageIsLight(t *testing.T) {
+	w := newWorld(t, testkit.SQLiteTemplate(t, "migrated", prepare), false)
+	w.full()
+	for _, lang := range i18n.Languages {
+		p := w.tab()
+		p.signInByKeyboard(overview + "?lang=" + lang)
+		p.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+			_, err := cdp.Call(ctx, target, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
+			return err
+		}))
+		p.open(overview + "?lang=" + lang)
+		p.until("document.readyState == 'complete' && document.fonts.status == 'loaded'")
+		const sum = "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')].filter(e => !e.name.includes('/live')).reduce((n, e) => n + e.transferSize, 0)"
+		if n := eval[float64](p, sum); n < 30_000 || n >= 150_000 {
+			t.Errorf("the first page in %s is %.0f bytes: %s", lang, n, eval[string](p, "JSON.stringify(performance.getEntriesByType('resource').map(e => [e.name, e.transferSize]))"))
+		} else {
+			t.Logf("the first page in %s is %.0f bytes", lang, n)
+		}
+	}
+}
