@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -80,9 +81,18 @@ func TestWhatWasDoneIsTakenBack(t *testing.T) {
 		sara := w.person(w.brand, w.topic, "sara@example.org", consent.Requested, consent.Given)
 		at := overview + "/people/" + sara.ID.String()
 
+		untried := slices.Collect(maps.Keys(backwards))
+		back := func(got answer) {
+			t.Helper()
+			b.mustUndo(got)
+			at, err := url.Parse(got.location)
+			w.must(err)
+			untried = slices.DeleteFunc(untried, func(what string) bool { return what == at.Query().Get("did") })
+		}
+
 		topic := overview + "/topics/" + w.topic.ID.String()
-		b.mustUndo(b.press(topic + "/archive"))
-		b.mustNotShow(overview+"/topics", "Not offered")
+		back(b.press(topic + "/archive"))
+		b.mustNotShow(overview+"/topics", "not offered")
 		w.must(w.db.Read(t.Context(), func(tx *store.Tx) error {
 			now, err := consent.FindTopic(tx, w.brand.ID, w.topic.ID)
 			if now.ArchivedAt != nil {
@@ -92,10 +102,33 @@ func TestWhatWasDoneIsTakenBack(t *testing.T) {
 		}))
 
 		form := b.makeForm()
-		b.mustUndo(b.deedOf(form, "close"))
+		back(b.deedOf(form, "close"))
 		b.mustShow(form, `action="`+form+`/close"`)
+		b.deedOf(form, "close")
+		back(b.deedOf(form, "open"))
+		b.mustShow(form, `action="`+form+`/open"`)
 
-		b.mustUndo(b.press(at+"/tags", "tags", "tea"))
+		b.press(topic + "/archive")
+		back(b.press(topic + "/offer"))
+		b.mustShow(overview+"/topics", "not offered")
+		b.press(topic + "/offer")
+
+		letter := b.makeCampaign()
+		b.planAt(letter, "when=now")
+		w.work(letter)
+		back(b.deed(letter, "pause"))
+		b.mustShow(letter, `action="`+letter+`/pause"`)
+		back(b.press(sendingPage+"/streams/"+campaignID(letter).String()+"/pause", "page", sendingPage))
+		b.mustNotShow(sendingPage, "Somebody of the team paused it.")
+
+		offer, sequence := w.offered(b), b.welcome()
+		for _, page := range []string{offer, sequence} {
+			b.deed(page, "start")
+			back(b.deed(page, "pause"))
+			b.mustShow(page, `action="`+page+`/pause"`)
+		}
+
+		back(b.press(at+"/tags", "tags", "tea"))
 		if w.hasTag(sara, "tea") {
 			t.Error("the tag stays")
 		}
@@ -103,27 +136,27 @@ func TestWhatWasDoneIsTakenBack(t *testing.T) {
 		if got := b.press(at+"/tags", "tags", "tea"); got.undo != "" {
 			t.Error("a tag that was there before can be taken back")
 		}
-		b.mustUndo(b.press(at+"/tags/remove", "tags", "tea"))
+		back(b.press(at+"/tags/remove", "tags", "tea"))
 		if !w.hasTag(sara, "tea") {
 			t.Error("the tag is gone")
 		}
-		b.mustUndo(b.press(at+"/carer", "carer", w.mina.ID.String()))
+		back(b.press(at+"/carer", "carer", w.mina.ID.String()))
 		b.mustNotShow(at, "Mina looks after")
 
 		list := overview + "/suppressions"
-		b.mustUndo(b.submit(list+"/new", b.fill(list+"/new", "email", "typo@example.org", "reason", "manual", "detail", "ticket")))
+		back(b.submit(list+"/new", b.fill(list+"/new", "email", "typo@example.org", "reason", "manual", "detail", "ticket")))
 		b.mustShow(list+"?q=typo@example.org", "Nothing stands against")
 		if got := b.submit(list+"/new", b.fill(list+"/new", "email", "angry@example.org", "reason", "complaint")); got.undo != "" {
 			t.Error("a complaint can be taken back")
 		}
 		b.submit(list+"/new", b.fill(list+"/new", "email", "old@example.org", "reason", "manual", "detail", "ticket 7"))
 		hash := field(b.mustShow(list+"?q=old@example.org").body, "hash")
-		b.mustUndo(b.press(list+"/lift", "hash", hash, "reason", "manual"))
+		back(b.press(list+"/lift", "hash", hash, "reason", "manual"))
 		b.mustShow(list+"?q=old@example.org", "stopped by hand", "ticket 7")
 
 		reza := w.newUser("reza@baharan.example", "Reza", "en")
 		w.role(reza, w.brand, account.Analyst)
-		b.mustUndo(b.press(teamPage+"/"+reza.ID.String()+"/role", "page", teamPage, "role", "owner"))
+		back(b.press(teamPage+"/"+reza.ID.String()+"/role", "page", teamPage, "role", "owner"))
 		w.must(w.db.Write(t.Context(), func(tx *store.Tx) error {
 			role, err := account.LockRole(tx, w.brand.ID, reza.ID)
 			if role != account.Analyst {
@@ -131,6 +164,17 @@ func TestWhatWasDoneIsTakenBack(t *testing.T) {
 			}
 			return err
 		}))
+
+		everybody := overview + "/people/tags"
+		back(b.press(everybody, "new-tag", "autumn", "whom", "found"))
+		b.press(everybody, "new-tag", "autumn", "whom", "found")
+		back(b.press(everybody, "do", "untag", "new-tag", "autumn", "whom", "found"))
+		if !w.hasTag(sara, "autumn") {
+			t.Error("the tag of many is gone")
+		}
+		if len(untried) > 0 {
+			t.Errorf("nobody took back %s", untried)
+		}
 
 		// What a person took back, the team does not give again.
 		if got := b.press(at+"/withdraw", "topic", w.topic.ID.String()); got.status != http.StatusSeeOther || got.undo != "" {
