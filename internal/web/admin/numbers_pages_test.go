@@ -287,7 +287,10 @@ func TestSilenceThroughThePages(t *testing.T) {
 		"Silence is judged too.", `<a class="help" href="/help/complaints#alarms"`)
 	b.mustShow(overview+"/alarms?lang=fa", "دیگر کسی ثبت‌نام نمی‌کند", "حتی یک ثبت‌نام در ۲۴ ساعت نیامد", "بسیار کمتر از همیشه نامه را باز می‌کنند")
 	signUp(1)
-	w.pass(24 * time.Hour)
+	opened(300)
+	w.watch()
+	b.mustShow(overview+"/alarms", "One alarm is open.", "Far fewer people than usual open the mail")
+	w.pass(26 * time.Hour) // until these mails can be judged
 	signUp(1)
 	w.watch()
 	b = w.in(email)
