@@ -575,29 +575,9 @@ func importPrint(i importer.Import) string {
 
 // importLive tells an import's page that it is out of date.
 func importLive(d *desk) error {
-	if _, err := d.oneImport(); err != nil {
-		return err
-	}
-	seen := d.c.QueryParam("seen")
-	return d.h.stream(d.c, nil, func() (changed bool, err error) {
-		v, err := d.h.visit(d.c)
-		if err != nil {
-			return false, err
-		}
-		now, err := d.h.desk(d.c, v)
-		if err != nil {
-			return false, err
-		}
-		if !now.role.Includes(account.Analyst) {
-			return false, problem.New(problem.Forbidden, "problem.forbidden")
-		}
-		i, err := d.oneImport()
-		if err != nil {
-			return false, err
-		}
-		before := seen
-		seen = importPrint(i)
-		return seen != before, nil
+	return d.watch(func(now *desk) (string, error) {
+		i, err := now.oneImport()
+		return importPrint(i), err
 	})
 }
 
