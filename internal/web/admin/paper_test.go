@@ -22,12 +22,16 @@ import (
 	"assent/internal/store"
 )
 
-// scan reads a code as a phone does, by code that is not ours.
+// flat says that a picture is nothing but a code, squarely drawn: the reader's
+// search for one at an angle misses some such.
+var flat = map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_PURE_BARCODE: true}
+
+// scan reads a code by a program that is not ours.
 func (w *world) scan(m image.Image) string {
 	w.Helper()
 	bits, err := gozxing.NewBinaryBitmapFromImage(m)
 	w.must(err)
-	got, err := qrcode.NewQRCodeReader().Decode(bits, nil)
+	got, err := qrcode.NewQRCodeReader().Decode(bits, flat)
 	w.must(err)
 	return got.GetText()
 }
