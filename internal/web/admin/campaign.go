@@ -24,7 +24,6 @@ type mailings struct {
 	lists     memo[string, map[uuid.UUID]delivery.Counts]
 	audiences memo[audienceKey, campaign.Audience]
 	progress  memo[progressKey, progress]
-	courses   memo[courseKey, course]
 	nobodys   memo[fieldsKey, []string]
 }
 
@@ -33,10 +32,14 @@ type audienceKey struct {
 	tag          string
 }
 
-// progressKey names a campaign as it was left by whoever changed it last.
+// progressKey names a campaign as it was left by whoever changed it last, and
+// its course as it is drawn until a time, in seconds. They are kept as one: what
+// is drawn adds up with what is said beside it.
 type progressKey struct {
-	edition uuid.UUID
-	changed time.Time
+	edition  uuid.UUID
+	changed  time.Time
+	by, lang string
+	until    int64
 }
 
 // progress is how far a campaign has come.
@@ -86,17 +89,19 @@ func (d *desk) mailing(id uuid.UUID) (m mailing, err error) {
 		if err != nil {
 			return err
 		}
-		m.Progress, err = d.h.mailings.progress.of(progressKey{m.EditionID, m.UpdatedAt}, func() (progress, error) { return progressOf(tx, m.Campaign) })
-		if err != nil || began.IsZero() {
-			return err
-		}
 		by := d.courseBy(began)
 		bins := d.courseBins(began, by)
-		if len(bins) == 0 {
-			return nil
+		key := progressKey{edition: m.EditionID, changed: m.UpdatedAt, by: by, lang: d.l.Lang()}
+		if len(bins) > 0 {
+			key.until = bins[len(bins)-1].To.Unix()
 		}
-		key := courseKey{m.ID, by, d.l.Lang(), bins[len(bins)-1].To.Unix()}
-		m.Progress.course, err = d.h.mailings.courses.of(key, func() (course, error) { return courseOf(tx, m.Campaign, began, by, bins) })
+		m.Progress, err = d.h.mailings.progress.of(key, func() (progress, error) {
+			p, err := progressOf(tx, m.Campaign)
+			if err == nil && len(bins) > 0 {
+				p.course, err = courseOf(tx, m.Campaign, began, by, bins)
+			}
+			return p, err
+		})
 		return err
 	})
 	return m, err

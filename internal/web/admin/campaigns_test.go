@@ -105,32 +105,32 @@ func TestACampaignThroughThePages(t *testing.T) {
 		b.mustShow(campaignsPage, "No campaign yet", "New campaign")
 		bad := b.submit(campaignsPage+"/new", b.fill(campaignsPage+"/new", w.letterFields("name", "", "content.en.html", "{% if %}", "rate_per_hour", "-1")...))
 		if bad.status != http.StatusUnprocessableEntity || !strings.Contains(bad.body, `href="#f-name"`) || !strings.Contains(bad.body, "Of autumn") {
-			t.Fatalf("a campaign without a name: %d\n%s", bad.status, bad.body)
+			w.Fatalf("a campaign without a name: %d\n%s", bad.status, bad.body)
 		}
 		if bad = b.submit(campaignsPage+"/new", b.fill(campaignsPage+"/new", "name", "x", "topic", w.topic.ID.String(), "content.fa.subject", "س", "content.fa.html", "<p>س</p>")); !strings.Contains(bad.body, `href="#f-content.en.subject"`) {
-			t.Errorf("no text in the brand's own language: %d\n%s", bad.status, bad.body)
+			w.Errorf("no text in the brand's own language: %d\n%s", bad.status, bad.body)
 		}
 		page := b.makeCampaign("rate_per_hour", "۵۰۰۰")
 		b.mustShow(page, "3 people would get it now.", "asked, never confirmed", "permission taken back", "address blocked", "Autumn &lt;letter&gt;", "Hello Sara", "5,000 mails an hour", "Send a test")
 		preview := b.mustShow(page+"/preview?in=fa", "سلام")
 		if csp := preview.header.Get("Content-Security-Policy"); !strings.Contains(csp, "sandbox") {
-			t.Errorf("the preview is not fenced in: %q", csp)
+			w.Errorf("the preview is not fenced in: %q", csp)
 		}
 		if got := b.get(page + "/preview?in=de"); got.status != http.StatusNotFound {
-			t.Errorf("a preview in a language there is no text in: %d", got.status)
+			w.Errorf("a preview in a language there is no text in: %d", got.status)
 		}
 
 		ask := page + "/schedule?when=later&day=2027-01-05&time=09:30"
 		b.mustShow(ask, "3 people will get this on 5 January 2027 at 09:30.")
 		for _, wrong := range []string{"day=2020-01-05&time=09:30", "day=2027-02-30&time=09:30", "day=2027-01-05&time=25:00", ""} {
 			if got := b.get(page + "/schedule?when=later&" + wrong); got.status != http.StatusUnprocessableEntity || strings.Contains(got.body, "Schedule it") {
-				t.Errorf("scheduled for %q: %d", wrong, got.status)
+				w.Errorf("scheduled for %q: %d", wrong, got.status)
 			}
 		}
 		b.planAt(page, "when=later&day=۱۴۰۵/۱۰/۱۵&time=۰۹:۳۰") // 5 January 2027
 		b.mustShow(page+"?did=campaign.schedule", "3 people will get this: 5 January 2027, 09:30.", "You can still call it back.")
 		if got := b.submit(page+"/edit", url.Values{"page": {page + "/edit"}, "name": {"other"}}); got.status == http.StatusSeeOther {
-			t.Error("what is scheduled was changed")
+			w.Error("what is scheduled was changed")
 		}
 		b.mustDo(page, "recall")
 		b.mustShow(page, "3 people would get it now.")
@@ -140,11 +140,11 @@ func TestACampaignThroughThePages(t *testing.T) {
 		b.mustShow(page, "0 of 3 are sent.", "Until then it can be called back whole.", `action="`+page+`/recall"`)
 		w.pass(2 * time.Minute)
 		if got := b.get(page); strings.Contains(got.body, page+"/recall") {
-			t.Error("it is offered to call back what may have begun")
+			w.Error("it is offered to call back what may have begun")
 		}
 		late := b.submit(page+"/recall", url.Values{"page": {page + "/recall"}})
 		if late.status != http.StatusConflict || !strings.Contains(late.body, "The time for calling this campaign back is over") {
-			t.Errorf("called back too late: %d\n%s", late.status, late.body)
+			w.Errorf("called back too late: %d\n%s", late.status, late.body)
 		}
 		b.mustDo(page, "pause")
 		b.mustShow(page, "Stopped at 0 of 3.", "Nothing more goes out until you let it go on.")
@@ -157,7 +157,7 @@ func TestACampaignThroughThePages(t *testing.T) {
 		b.mustShow(campaignsPage, "1 of 3", "Letter of Baharan")
 		log := b.mustShow(overview+"/log", "Made the campaign", "Scheduled the campaign", "Called the campaign back", "Paused the campaign", "Let the campaign go on").body
 		if n := strings.Count(log, "Scheduled the campaign"); n != 2 {
-			t.Errorf("%d times scheduled in the log", n)
+			w.Errorf("%d times scheduled in the log", n)
 		}
 	})
 }
@@ -180,7 +180,7 @@ func TestACampaignThatStoppedTwiceGoesOnTwice(t *testing.T) {
 			w.write(func(tx *store.Tx) error {
 				s, err := delivery.FindStream(tx, w.brand.ID, campaignID(page))
 				if s.PausedAt != nil {
-					t.Error("the stream stands still, and the page says that it goes on")
+					w.Error("the stream stands still, and the page says that it goes on")
 				}
 				return err
 			})
@@ -198,21 +198,21 @@ func TestCampaignsOfTwoPeople(t *testing.T) {
 		plan.Set("when", "now")
 		w.pass(time.Second)
 		if got := b.submit(edit, theirs); got.status != http.StatusSeeOther {
-			t.Fatalf("saved: %d\n%s", got.status, got.body)
+			w.Fatalf("saved: %d\n%s", got.status, got.body)
 		}
 		asked := b.submit(edit, mine)
 		if asked.status != http.StatusConflict || !strings.Contains(asked.body, "Their subject") || !strings.Contains(asked.body, `value="Mine"`) {
-			t.Fatalf("an edit that would overwrite another's unseen: %d\n%s", asked.status, asked.body)
+			w.Fatalf("an edit that would overwrite another's unseen: %d\n%s", asked.status, asked.body)
 		}
 		blind := b.submit(page+"/schedule", plan)
 		if blind.status != http.StatusConflict || !strings.Contains(blind.body, "Somebody changed this campaign after you looked at it.") {
-			t.Fatalf("scheduled what was not seen: %d\n%s", blind.status, blind.body)
+			w.Fatalf("scheduled what was not seen: %d\n%s", blind.status, blind.body)
 		}
 		mine.Set("version", field(asked.body, "version"))
 		mine.Set("once", field(asked.body, "once"))
 		for range 2 { // a double click
 			if got := b.submit(edit, mine); got.status != http.StatusSeeOther {
-				t.Fatalf("saved after having seen: %d\n%s", got.status, got.body)
+				w.Fatalf("saved after having seen: %d\n%s", got.status, got.body)
 			}
 		}
 		b.mustShow(page, "Mine")
@@ -229,27 +229,27 @@ func TestWhoMaySendCampaigns(t *testing.T) {
 		shown := reader.mustShow(page, "would get it now", "How it looks").body
 		for _, not := range []string{"/schedule", "/edit", "/test"} {
 			if strings.Contains(shown, page+not) {
-				t.Errorf("a reader is offered %s", not)
+				w.Errorf("a reader is offered %s", not)
 			}
 		}
 		if strings.Contains(reader.mustShow(campaignsPage, "Autumn").body, "New campaign") {
-			t.Error("a reader is offered to make a campaign")
+			w.Error("a reader is offered to make a campaign")
 		}
 		for _, path := range []string{"/edit", "/test", "/schedule", "/cancel", "/recall"} {
 			if got := reader.submit(page+path, url.Values{"page": {page + path}}); got.status != http.StatusForbidden {
-				t.Errorf("a reader at %s: %d", path, got.status)
+				w.Errorf("a reader at %s: %d", path, got.status)
 			}
 		}
 		w.role(w.mina, w.marble, account.Owner)
 		other := strings.Replace(page, "/baharan/", "/marble/", 1)
 		for _, path := range []string{"", "/edit", "/schedule?when=now", "/preview?in=en", "/live"} {
 			if got := b.get(other + path); got.status != http.StatusNotFound {
-				t.Errorf("another brand's campaign%s: %d", path, got.status)
+				w.Errorf("another brand's campaign%s: %d", path, got.status)
 			}
 		}
 		for _, path := range []string{"/edit", "/test", "/schedule", "/recall", "/pause", "/resume", "/cancel"} {
 			if got := b.submit(other+path, url.Values{"page": {other + path}}); got.status != http.StatusNotFound {
-				t.Errorf("another brand's campaign, sent to %s: %d", path, got.status)
+				w.Errorf("another brand's campaign, sent to %s: %d", path, got.status)
 			}
 		}
 		tests := func() (n int64) {
@@ -263,10 +263,10 @@ func TestWhoMaySendCampaigns(t *testing.T) {
 			return b.submit(page+"/test", form)
 		}
 		if got := to("sara@example.org, " + email); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "A test goes only to members") || tests() != 0 {
-			t.Errorf("a test to a stranger: %d, %d queued\n%s", got.status, tests(), got.body)
+			w.Errorf("a test to a stranger: %d, %d queued\n%s", got.status, tests(), got.body)
 		}
 		if got := to(email + "، reader@baharan.example"); got.status != http.StatusSeeOther || tests() != 2 {
-			t.Errorf("a test to the team: %d, %d queued\n%s", got.status, tests(), got.body)
+			w.Errorf("a test to the team: %d, %d queued\n%s", got.status, tests(), got.body)
 		}
 	})
 }
@@ -300,7 +300,7 @@ func TestADraftIsLookedAtBeforeItGoes(t *testing.T) {
 		b.mustShow(page+"/schedule?when=now", append(told, "Schedule it")...)
 		reader := w.in2("reader@baharan.example", account.Reader).mustShow(page, "would get it now").body
 		if strings.Contains(reader, "71 characters") {
-			t.Error("a reader, who can mend nothing, is shown what is to be mended")
+			w.Error("a reader, who can mend nothing, is shown what is to be mended")
 		}
 		plain := b.makeCampaign("content.fa.subject", "", "content.fa.html", "")
 		blind := b.fill(plain + "/schedule?when=now")
@@ -311,11 +311,11 @@ func TestADraftIsLookedAtBeforeItGoes(t *testing.T) {
 		})
 		asked := b.mustShow(plain+"/schedule?when=now", "Something must be mended", "There is no text in \u2068فارسی\u2069", "must be mended").body
 		if strings.Contains(asked, "Schedule it") {
-			t.Error("what must be mended can be scheduled")
+			w.Error("what must be mended can be scheduled")
 		}
 		blind.Set("when", "now")
 		if got := b.submit(plain+"/schedule", blind); got.status != http.StatusConflict || !strings.Contains(got.body, "no text in the brand") {
-			t.Errorf("scheduled what must be mended: %d\n%s", got.status, got.body)
+			w.Errorf("scheduled what must be mended: %d\n%s", got.status, got.body)
 		}
 	})
 }
@@ -336,7 +336,7 @@ func TestCampaignsByPages(t *testing.T) {
 		next, _, _ := strings.Cut(rest, `"`)
 		second := b.mustShow(next, "To the beginning").body
 		if a, z := strings.Count(first, "<bdi>Letter</bdi>"), strings.Count(second, "<bdi>Letter</bdi>"); a != linesAtOnce || z != 1 {
-			t.Errorf("%d and %d on the pages", a, z)
+			w.Errorf("%d and %d on the pages", a, z)
 		}
 	})
 }
@@ -409,12 +409,12 @@ func TestABriefStaysAndACampaignIsCopied(t *testing.T) {
 		page := b.makeCampaign("brief.audience", "Readers of <b>Rumi</b>", "brief.reason", "Nobody else has it signed.", "rate_per_hour", "5000")
 		b.mustShow(page, "The brief", "Readers of &lt;b&gt;Rumi&lt;/b&gt;", "Nobody else has it signed.")
 		if got := b.submit(campaignsPage+"/new", b.fill(campaignsPage+"/new", w.letterFields("brief.pledge", strings.Repeat("x", 1001))...)); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, `href="#f-brief.pledge"`) {
-			t.Errorf("a pledge of 1,001 characters: %d", got.status)
+			w.Errorf("a pledge of 1,001 characters: %d", got.status)
 		}
 		b.planAt(page, "when=later&day=2027-01-05&time=09:30")
 		got := b.submit(page+"/copy", url.Values{"page": {page + "/copy"}})
 		if got.status != http.StatusSeeOther || !strings.Contains(got.location, "/edit") || strings.Contains(got.location, page) {
-			t.Fatalf("copied: %d to %s", got.status, got.location)
+			w.Fatalf("copied: %d to %s", got.status, got.location)
 		}
 		b.mustShow(got.location, "Autumn", "(copy)", "Readers of &lt;b&gt;Rumi&lt;/b&gt;", "Nothing is sent before you schedule it.", `value="5000"`)
 		once := func() string {
@@ -426,10 +426,10 @@ func TestABriefStaysAndACampaignIsCopied(t *testing.T) {
 		first := once()
 		w.pass(2 * time.Minute)
 		if first == "" || first == once() {
-			t.Errorf("a campaign can be copied once only: %q", first)
+			w.Errorf("a campaign can be copied once only: %q", first)
 		}
 		if again := b.submit(page+"/pace", url.Values{"page": {page + "/pace"}, "rate_per_hour": {"many"}}); again.status != http.StatusUnprocessableEntity || !strings.Contains(again.body, "whole number") {
-			t.Errorf("a pace that is no number: %d", again.status)
+			w.Errorf("a pace that is no number: %d", again.status)
 		}
 		b.press(page+"/pace", "rate_per_hour", "۱۲۰")
 		b.mustShow(page, "120 mails an hour", "Readers of")
@@ -437,7 +437,7 @@ func TestABriefStaysAndACampaignIsCopied(t *testing.T) {
 		other := strings.Replace(page, "/baharan/", "/marble/", 1)
 		for _, path := range []string{"/copy", "/pace"} {
 			if got := b.submit(other+path, url.Values{"page": {other + path}, "rate_per_hour": {"1"}}); got.status != http.StatusNotFound {
-				t.Errorf("another brand's campaign, sent to %s: %d", path, got.status)
+				w.Errorf("another brand's campaign, sent to %s: %d", path, got.status)
 			}
 		}
 	})
@@ -463,16 +463,16 @@ func TestAMailAsItsReaderGetsIt(t *testing.T) {
 		theirs := w.person(b2, t2, "theirs@example.org", consent.Requested, consent.Given)
 		b.mustShow(page+"?as=theirs@example.org", "Nobody here has this address")
 		if got := b.get(page + "/preview?in=fa&as=" + theirs.ID.String()); got.status != http.StatusNotFound {
-			t.Errorf("another brand's person: %d", got.status)
+			w.Errorf("another brand's person: %d", got.status)
 		}
 		rita := w.newUser("rita@example.org", "Rita", "en")
 		w.role(rita, w.brand, account.Reader)
 		shown := w.in("rita@example.org").mustShow(page+"?as=shirin@example.org", "How it looks").body
 		if strings.Contains(shown, "Shirin") || strings.Contains(shown, "readers") {
-			t.Error("who may see no people sees one in a preview")
+			w.Error("who may see no people sees one in a preview")
 		}
 		if got := w.in("rita@example.org").get(page + "/preview?in=fa&as=" + shirin.ID.String()); strings.Contains(got.body, "Shirin") {
-			t.Error("who may see no people sees one in the mail")
+			w.Error("who may see no people sees one in the mail")
 		}
 	})
 }

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"assent/internal/campaign"
 	"assent/internal/event"
 	"assent/internal/store"
@@ -34,13 +32,6 @@ type course struct {
 	drawn series // what happened in each
 }
 
-// courseKey names a course as it is drawn until a time, in seconds.
-type courseKey struct {
-	campaign uuid.UUID
-	by, lang string
-	until    int64
-}
-
 // courseBy is "hours" or "days": what the address asks for, else the hours while
 // there are not more of them than are drawn.
 func (d *desk) courseBy(began time.Time) string {
@@ -54,8 +45,11 @@ func (d *desk) courseBy(began time.Time) string {
 }
 
 // courseBins are the hours, or the days of the brand's zone, from the first mail
-// on until now.
+// on until now; none where there was no mail.
 func (d *desk) courseBins(began time.Time, by string) (all []bin) {
+	if began.IsZero() {
+		return nil
+	}
 	zone, now := d.brand.Location(), d.h.DB.Now()
 	y, m, day := began.In(zone).Date()
 	if by == "days" {

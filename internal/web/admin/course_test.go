@@ -148,20 +148,20 @@ func TestNumbersAddUpWhileACampaignIsSent(t *testing.T) {
 		sending.Go(deliver)
 		between, last := 0, map[string]int64{}
 		look := func() {
-			n := numbersOf(t, b.mustShow(page).body)
+			n := numbersOf(w, b.mustShow(page).body)
 			if got := n["queued"] + n["being sent"] + n["sent"] + n["left out"] + n["refused"] + n["uncertain"]; got != people || n["all"] != people {
-				t.Errorf("of %d people %d are in a state, and %d in all: %v", people, got, n["all"], n)
+				w.Errorf("of %d people %d are in a state, and %d in all: %v", people, got, n["all"], n)
 			}
 			if n["drawn sent"] != n["sent"] {
-				t.Errorf("%d are sent, and %d drawn", n["sent"], n["drawn sent"])
+				w.Errorf("%d are sent, and %d drawn", n["sent"], n["drawn sent"])
 			}
 			for _, what := range []string{"left out", "refused", "uncertain"} {
 				if n["why "+what] != n[what] {
-					t.Errorf("%s: %d, with reasons for %d", what, n[what], n["why "+what])
+					w.Errorf("%s: %d, with reasons for %d", what, n[what], n["why "+what])
 				}
 			}
 			if n["sent"] < last["sent"] {
-				t.Errorf("%d are sent, after %d were", n["sent"], last["sent"])
+				w.Errorf("%d are sent, after %d were", n["sent"], last["sent"])
 			}
 			if n["sent"] > last["sent"] && n["queued"]+n["being sent"] > 0 {
 				between++
@@ -175,10 +175,10 @@ func TestNumbersAddUpWhileACampaignIsSent(t *testing.T) {
 		}
 		sending.Wait()
 		if between < 2 {
-			t.Errorf("only %d looks saw more while it was being sent", between)
+			w.Errorf("only %d looks saw more while it was being sent", between)
 		}
 		if last["refused"] != 6 || last["uncertain"] != 1 || last["left out"] != 3 || last["sent"] != people-10 {
-			t.Errorf("in the end %v", last)
+			w.Errorf("in the end %v", last)
 		}
 		b.mustShow(page, "say on its page what became of it", "state=uncertain", "There is nothing to mend")
 	})
@@ -196,7 +196,7 @@ func TestTheCourseOfACampaign(t *testing.T) {
 		}
 		page, other := b.makeCampaign(), b.makeCampaign("name", "Another")
 		if strings.Contains(b.mustShow(page).body, "plot-answers") {
-			t.Error("a draft has a picture")
+			w.Error("a draft has a picture")
 		}
 		for _, p := range []string{page, other} {
 			b.planAt(p, "when=now")
@@ -209,13 +209,13 @@ func TestTheCourseOfACampaign(t *testing.T) {
 			mails = w.mailsOf(page)
 		}
 		r := tracking.NewRecorder(w.db, tracking.Options{})
-		t.Cleanup(r.Close)
+		w.Cleanup(r.Close)
 		person, machine := tracking.Visitor{UserAgent: "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}, tracking.Visitor{UserAgent: "python-requests/2.32"}
 		w.pass(3 * time.Hour)
 		for _, i := range []int{0, 0, 1, 2} {
-			w.must(r.Open(t.Context(), mails[i], person))
+			w.must(r.Open(w.Context(), mails[i], person))
 		}
-		w.must(r.Open(t.Context(), mails[3], machine))
+		w.must(r.Open(w.Context(), mails[3], machine))
 		leave := func(ref link.Message) {
 			w.write(func(tx *store.Tx) error {
 				_, err := signup.LeaveTopic(tx, ref, consent.MethodOneClick, signup.Seen{IP: "192.0.2.7"})
@@ -225,27 +225,27 @@ func TestTheCourseOfACampaign(t *testing.T) {
 		leave(mails[5])
 		leave(mails[5]) // who has left leaves no more
 		check := func(when string, opened, left int64) {
-			t.Helper()
+			w.Helper()
 			for _, by := range []string{"", "?by=days", "?by=hours"} {
-				n := numbersOf(t, b.mustShow(page+by).body)
+				n := numbersOf(w, b.mustShow(page+by).body)
 				if n["drawn sent"] != 8 || n["drawn opened"] != opened || n["drawn left"] != left {
-					t.Errorf("%s%s: %v", when, by, n)
+					w.Errorf("%s%s: %v", when, by, n)
 				}
 			}
-			if n := numbersOf(t, b.mustShow(other).body); n["drawn opened"] != 0 || n["drawn left"] != 0 {
-				t.Errorf("%s: another campaign has %v", when, n)
+			if n := numbersOf(w, b.mustShow(other).body); n["drawn opened"] != 0 || n["drawn left"] != 0 {
+				w.Errorf("%s: another campaign has %v", when, n)
 			}
 		}
 		check("before any fold", 3, 1)
 		b.mustShow(page, "Left by this mail", "1 of 8", "3 of 8 who let it be seen")
 		w.pass(time.Hour)
-		w.must(event.Fold(t.Context(), w.db, tracking.Fold))
+		w.must(event.Fold(w.Context(), w.db, tracking.Fold))
 		check("folded", 3, 1)
-		w.must(r.Open(t.Context(), mails[0], person))
-		w.must(r.Open(t.Context(), mails[4], person))
+		w.must(r.Open(w.Context(), mails[0], person))
+		w.must(r.Open(w.Context(), mails[4], person))
 		check("on top", 4, 1)
 		w.pass(40 * time.Minute)
-		w.must(event.Fold(t.Context(), w.db, tracking.Fold))
+		w.must(event.Fold(w.Context(), w.db, tracking.Fold))
 		check("all folded", 4, 1)
 		body := b.mustShow(page + "?by=hours").body
 		_, table, _ := strings.Cut(body, `id="plot-answers-numbers"`)
@@ -254,7 +254,7 @@ func TestTheCourseOfACampaign(t *testing.T) {
 			opens = append(opens, m[1])
 		}
 		if got := strings.Join(opens, " "); !strings.Contains(got, "3 1") || !strings.HasPrefix(got, "0 0") {
-			t.Errorf("hour by hour %s were opened", got)
+			w.Errorf("hour by hour %s were opened", got)
 		}
 	})
 }

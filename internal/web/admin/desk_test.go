@@ -62,14 +62,14 @@ func TestWhoMayWhat(t *testing.T) {
 			path := overview + strings.ReplaceAll(a.path, ":id", uuid.NewString())
 			for _, r := range roles {
 				if got, may := visitors[r].asks(a.method, path).StatusCode, r.Includes(a.least); may == (got == http.StatusForbidden) || got >= 500 {
-					t.Errorf("%s %s as %s: %d", a.method, a.path, r, got)
+					w.Errorf("%s %s as %s: %d", a.method, a.path, r, got)
 				}
 			}
 			if got := outside.asks(a.method, path).StatusCode; got != http.StatusNotFound {
-				t.Errorf("%s %s from another brand: %d", a.method, a.path, got)
+				w.Errorf("%s %s from another brand: %d", a.method, a.path, got)
 			}
 			if got := nobody.asks(a.method, path).StatusCode; got != http.StatusUnauthorized && (a.silent || got != http.StatusSeeOther) {
-				t.Errorf("%s %s as nobody: %d", a.method, a.path, got)
+				w.Errorf("%s %s as nobody: %d", a.method, a.path, got)
 			}
 		}
 	})
@@ -125,7 +125,7 @@ func TestWhoMayWhatOutsideABrand(t *testing.T) {
 			name := route.Method + " " + route.Path
 			need, known := least[name]
 			if !known {
-				t.Errorf("%s: for whom?", name)
+				w.Errorf("%s: for whom?", name)
 				continue
 			}
 			seen++
@@ -143,14 +143,14 @@ func TestWhoMayWhatOutsideABrand(t *testing.T) {
 				refused := got.StatusCode == http.StatusForbidden
 				switch {
 				case got.StatusCode >= 500:
-					t.Errorf("%s as %q: %d", name, email, got.StatusCode)
+					w.Errorf("%s as %q: %d", name, email, got.StatusCode)
 				case who == anybody && need > anybody && !asked, who > anybody && who < need && !refused, who >= need && (asked || refused):
-					t.Errorf("%s as %q: %d to %q", name, email, got.StatusCode, got.Header.Get("Location"))
+					w.Errorf("%s as %q: %d to %q", name, email, got.StatusCode, got.Header.Get("Location"))
 				}
 			}
 		}
 		if seen != len(least) {
-			t.Errorf("%d of %d pages are there", seen, len(least))
+			w.Errorf("%d of %d pages are there", seen, len(least))
 		}
 	})
 }
@@ -160,10 +160,10 @@ func TestATopicIsMadeOnceAndChanged(t *testing.T) {
 		b := w.in(email)
 		bad := b.submit(overview+"/topics/new", b.fill(overview+"/topics/new", "slug", "news", "texts.en.name", "News", "promise_max", "many"))
 		if bad.status != http.StatusUnprocessableEntity || !strings.Contains(bad.body, "This is not a whole number.") || !strings.Contains(bad.body, `value="News"`) {
-			t.Fatalf("a wrong number: %d\n%s", bad.status, bad.body)
+			w.Fatalf("a wrong number: %d\n%s", bad.status, bad.body)
 		}
 		if got := w.browser().submit(overview+"/topics/"+w.topic.ID.String()+"/archive", url.Values{}); got.location != "/admin/sign-in?next="+url.QueryEscape(overview+"/topics/"+w.topic.ID.String()) {
-			t.Errorf("a form sent by nobody leads to %s", got.location)
+			w.Errorf("a form sent by nobody leads to %s", got.location)
 		}
 		form := b.fill(overview+"/topics/new", "slug", "news", "texts.en.name", "News <of> the shop", "texts.en.wording", "Send me news.", "promise_max", "۲", "promise_days", "7")
 		var clicks sync.WaitGroup
@@ -171,7 +171,7 @@ func TestATopicIsMadeOnceAndChanged(t *testing.T) {
 			clicks.Go(func() {
 				got := b.submit(overview+"/topics/new", form)
 				if got.status != http.StatusSeeOther || !strings.HasPrefix(got.location, overview+"/topics?did=topic.create") {
-					t.Errorf("made: %d to %s\n%s", got.status, got.location, got.body)
+					w.Errorf("made: %d to %s\n%s", got.status, got.location, got.body)
 				}
 			})
 		}
@@ -184,24 +184,24 @@ func TestATopicIsMadeOnceAndChanged(t *testing.T) {
 		// Two people edit it: the second sees what the first wrote before it is replaced.
 		mine, theirs := b.fill(page, "texts.en.name", "My news", "texts.en.wording", "Send me news."), b.fill(page, "texts.en.name", "Their news", "texts.en.wording", "Send me news.")
 		if got := b.submit(page, theirs); got.status != http.StatusSeeOther {
-			t.Fatalf("saved: %d\n%s", got.status, got.body)
+			w.Fatalf("saved: %d\n%s", got.status, got.body)
 		}
 		asked := b.submit(page, mine)
 		if asked.status != http.StatusConflict || !strings.Contains(asked.body, "Their news") || !strings.Contains(asked.body, `value="My news"`) {
-			t.Fatalf("an edit that would overwrite another's unseen: %d\n%s", asked.status, asked.body)
+			w.Fatalf("an edit that would overwrite another's unseen: %d\n%s", asked.status, asked.body)
 		}
 		mine.Set("version", field(asked.body, "version"))
 		mine.Set("once", field(asked.body, "once"))
 		if got := b.submit(page, mine); got.status != http.StatusSeeOther {
-			t.Fatalf("saved after having seen: %d\n%s", got.status, got.body)
+			w.Fatalf("saved after having seen: %d\n%s", got.status, got.body)
 		}
 		b.mustShow(overview+"/topics", "My news")
 		if got := b.submit(page+"/archive", url.Values{"page": {page + "/archive"}}); got.status != http.StatusSeeOther {
-			t.Errorf("archived: %d\n%s", got.status, got.body)
+			w.Errorf("archived: %d\n%s", got.status, got.body)
 		}
 		log := b.mustShow(overview+"/log", "Stopped offering the topic", "Changed the topic", "Made the topic", "Mina").body
 		if n := strings.Count(log, "Made the topic"); n != 1 {
-			t.Errorf("a double click stands %d times in the log", n)
+			w.Errorf("a double click stands %d times in the log", n)
 		}
 	})
 }
@@ -213,24 +213,24 @@ func TestWhatIsTypedIsKept(t *testing.T) {
 		b, page := w.in(email), overview+"/topics/new"
 		form := b.fill(page, "texts.en.name", "Half a name")
 		if got := b.submit(overview+"/drafts", form); got.status != http.StatusOK || !strings.Contains(got.body, "Kept as a draft at") {
-			t.Fatalf("kept: %d %s", got.status, got.body)
+			w.Fatalf("kept: %d %s", got.status, got.body)
 		}
 		w.pass(time.Minute)
 		later := w.in(email)
 		later.mustShow(page, `value="Half a name"`, "have not saved yet")
 		if other := w.in2("second@baharan.example", account.Owner); strings.Contains(other.mustShow(page).body, "Half a name") {
-			t.Error("somebody else sees the draft")
+			w.Error("somebody else sees the draft")
 		}
 		if got := later.submit(overview+"/drafts", url.Values{"page": {page}, "drop": {"1"}}); got.status != http.StatusSeeOther || got.location != page {
-			t.Errorf("thrown away: %d to %s", got.status, got.location)
+			w.Errorf("thrown away: %d to %s", got.status, got.location)
 		}
 		if strings.Contains(later.mustShow(page).body, "Half a name") {
-			t.Error("it is still there")
+			w.Error("it is still there")
 		}
 		for _, elsewhere := range []string{"/admin/b/marble/topics/new", "https://evil.example/", "//evil.example", ""} {
 			got := later.submit(overview+"/drafts", url.Values{"page": {elsewhere}, "drop": {"1"}})
 			if elsewhere != "" && got.status != http.StatusBadRequest {
-				t.Errorf("a draft of %q: %d", elsewhere, got.status)
+				w.Errorf("a draft of %q: %d", elsewhere, got.status)
 			}
 		}
 	})
@@ -313,19 +313,19 @@ func TestAFormThatComesAfterItsSender(t *testing.T) {
 		}()
 		form := url.Values{"page": {overview + "/topics/new"}, "slug": {"late"}, "texts.en.name": {"Late"}, "texts.en.wording": {"Yes."}}.Encode()
 		if _, err := io.WriteString(going, form[:20]); err != nil { // the handler reads by now
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 		time.Sleep(200 * time.Millisecond)
 		w.write(func(tx *store.Tx) error { return account.RemoveMember(tx, w.brand.ID, second.ID) })
 		if _, err := io.WriteString(going, form[20:]); err != nil {
-			t.Fatal(err)
+			w.Fatal(err)
 		}
 		going.Close()
 		if got := <-answered; got.status != http.StatusNotFound {
-			t.Errorf("done after its sender was removed: %d to %s", got.status, got.location)
+			w.Errorf("done after its sender was removed: %d to %s", got.status, got.location)
 		}
 		if strings.Contains(w.in(email).mustShow(overview+"/topics").body, "Late") {
-			t.Error("the topic is there")
+			w.Error("the topic is there")
 		}
 	})
 }

@@ -72,15 +72,15 @@ func TestAFormThroughThePages(t *testing.T) {
 		b.mustShow(formsPage, "There is no form yet", "New form")
 		bad := b.submit(formsPage+"/new", b.fill(formsPage+"/new", footerFields("name", "", "fields.1.name", "Email!", "fields.1.options", "", "fields.1.choices.en", "", "fields.1.choices.fa", "", "origins", "nowhere", "texts.en.redirect", "javascript:x", "topics", "none")...))
 		if bad.status != http.StatusUnprocessableEntity {
-			t.Fatalf("a form that is wrong: %d\n%s", bad.status, bad.body)
+			w.Fatalf("a form that is wrong: %d\n%s", bad.status, bad.body)
 		}
 		for _, at := range []string{"name", "fields.1.name", "fields.1.options", "origins", "texts.en.redirect", "topics"} {
 			if !strings.Contains(bad.body, `href="#f-`+at+`"`) || !strings.Contains(bad.body, `id="f-`+at+`"`) {
-				t.Errorf("nothing leads to %s", at)
+				w.Errorf("nothing leads to %s", at)
 			}
 		}
 		if !strings.Contains(bad.body, "Letters &amp; tea") {
-			t.Error("what was typed is lost")
+			w.Error("what was typed is lost")
 		}
 
 		page := b.makeForm()
@@ -98,30 +98,30 @@ func TestAFormThroughThePages(t *testing.T) {
 		edit := page + "/edit"
 		b.mustShow(edit, "keep the words they saw", "That is one person.", `value="Yes, ask me"`, `value="tea"`, "green\nblack", "Green")
 		if got := b.submit(edit, b.fill(edit, footerFields("texts.en.title", "Only tea")...)); got.location != page+"?did=form.change" {
-			t.Fatalf("edited: %d to %s\n%s", got.status, got.location, got.body)
+			w.Fatalf("edited: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		b.mustShow(hosted, "Only tea")
 		w.signUp(formID(page), "bob@example.org", true)
 		versions := b.mustShow(page, "2 of 3 sign-ups were confirmed.", "Version 2", "Version 1", "Only tea", "Letters &amp; tea").body
 		if _, after, _ := strings.Cut(versions, "Version 2"); !regexp.MustCompile(`(?s)^.*?1 of 1 sign-ups.*Version 1.*1 of 2 sign-ups`).MatchString(after) {
-			t.Error("the counts by version are not those")
+			w.Error("the counts by version are not those")
 		}
 		b.mustShow(page+"/preview?look.version=1", "Letters &amp; tea")
 		b.mustShow(page+"/preview", "Only tea")
 		if got := b.get(page + "/preview?look.version=7"); got.status != http.StatusNotFound {
-			t.Errorf("a version that there is not: %d", got.status)
+			w.Errorf("a version that there is not: %d", got.status)
 		}
 
 		if got := b.deedOf(page, "close"); got.location != page+"?did=form.close" {
-			t.Fatalf("closed: %d to %s\n%s", got.status, got.location, got.body)
+			w.Fatalf("closed: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		if got := b.get(hosted); got.status != http.StatusGone {
-			t.Errorf("a closed form: %d", got.status)
+			w.Errorf("a closed form: %d", got.status)
 		}
 		b.mustShow(page, "closed", "The form is closed. Wherever it stands", "Only tea")
 		b.mustShow(page+"/preview?look.view=inline", "form-preview.js", "Only tea")
 		if got := b.deedOf(page, "open"); got.location != page+"?did=form.open" {
-			t.Fatalf("opened: %d to %s", got.status, got.location)
+			w.Fatalf("opened: %d to %s", got.status, got.location)
 		}
 		b.mustShow(hosted, "Only tea")
 		b.mustShow(overview+"/log", "Made the form", "Changed the form", "Closed the form", "Opened the form again")
@@ -148,54 +148,54 @@ func TestFormsOfTwoPeople(t *testing.T) {
 		mine, theirs := b.fill(edit, footerFields("name", "Mine")...), b.fill(edit, footerFields("name", "Theirs", "texts.en.title", "Their heading", "fields.1.labels.en", "Their question")...)
 		w.pass(time.Second)
 		if got := b.submit(edit, theirs); got.status != http.StatusSeeOther {
-			t.Fatalf("saved: %d\n%s", got.status, got.body)
+			w.Fatalf("saved: %d\n%s", got.status, got.body)
 		}
 		asked := b.submit(edit, mine)
 		if asked.status != http.StatusConflict || !strings.Contains(asked.body, "Their heading") || !strings.Contains(asked.body, "Their question") || !strings.Contains(asked.body, `value="Mine"`) {
-			t.Fatalf("an edit over another's: %d\n%s", asked.status, asked.body)
+			w.Fatalf("an edit over another's: %d\n%s", asked.status, asked.body)
 		}
 		mine.Set("version", field(asked.body, "version"))
 		mine.Set("once", field(asked.body, "once"))
 		if got := b.submit(edit, mine); got.status != http.StatusSeeOther {
-			t.Fatalf("saved after having seen: %d\n%s", got.status, got.body)
+			w.Fatalf("saved after having seen: %d\n%s", got.status, got.body)
 		}
 		if got := b.submit(edit, mine); got.location != page+"?did=form.change" {
-			t.Errorf("sent twice: %d to %s", got.status, got.location)
+			w.Errorf("sent twice: %d to %s", got.status, got.location)
 		}
 		b.mustShow(page, "Mine", "Version 3")
 		if strings.Contains(b.get(page).body, "Version 4") {
-			t.Error("a double click made two versions")
+			w.Error("a double click made two versions")
 		}
 
 		draft := b.fill(edit, footerFields("texts.en.title", "Half a heading")...)
 		if got := b.submit(overview+"/drafts", draft); got.status != http.StatusOK {
-			t.Fatalf("kept: %d %s", got.status, got.body)
+			w.Fatalf("kept: %d %s", got.status, got.body)
 		}
 		later := w.in(email)
 		later.mustShow(edit, `value="Half a heading"`, "have not saved yet")
 		later.mustShow(edit+"/preview", "Half a heading")
 		if other := w.in2("second@baharan.example", account.Marketer); strings.Contains(other.mustShow(edit+"/preview").body, "Half a heading") {
-			t.Error("somebody else sees the draft")
+			w.Error("somebody else sees the draft")
 		}
 
 		long := strings.Repeat("ن", 300)
 		got := b.submit(edit, b.fill(edit, footerFields("name", long)...))
 		if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, long) {
-			t.Errorf("a name of 300 characters: %d", got.status)
+			w.Errorf("a name of 300 characters: %d", got.status)
 		}
 		form := b.fill(edit, footerFields("arrange", "up.1")...)
 		up := b.submit(edit, form)
 		if up.status != http.StatusOK || !regexp.MustCompile(`name="fields.0.name"[^>]*value="tea"`).MatchString(up.body) || !strings.Contains(up.body, "green\nblack") {
-			t.Errorf("arranged: %d\n%s", up.status, up.body)
+			w.Errorf("arranged: %d\n%s", up.status, up.body)
 		}
 		for what, want := range map[string]int{"more.": 3, "more.name": 3, "drop.0": 1, "drop.9": 2, "up.x": 2} {
 			form.Set("arrange", what)
 			if n := strings.Count(b.submit(edit, form).body, `class="language ask-more"`); n != want {
-				t.Errorf("%s leaves %d fields", what, n)
+				w.Errorf("%s leaves %d fields", what, n)
 			}
 		}
 		if strings.Contains(b.get(page).body, "Version 4") {
-			t.Error("arranging saved something")
+			w.Error("arranging saved something")
 		}
 	})
 }
@@ -212,36 +212,36 @@ func TestFormPreviewIsInert(t *testing.T) {
 			got := b.submit(formsPage+"/new/preview", form)
 			csp := got.header.Get("Content-Security-Policy")
 			if got.status != http.StatusOK || strings.Contains(got.body, "<img src=x") || strings.Contains(got.body, "<script>") || !strings.Contains(got.body, `data-theme="dark"`) || !strings.Contains(got.body, `lang="fa"`) {
-				t.Errorf("%s: %d\n%s", view, got.status, got.body)
+				w.Errorf("%s: %d\n%s", view, got.status, got.body)
 			}
 			if strings.Contains(csp, "allow-forms") || strings.Contains(csp, "connect-src") || !strings.Contains(csp, "form-action 'none'") || !strings.Contains(csp, "sandbox") ||
 				strings.Contains(csp, "allow-scripts") != (view == "inline" || view == "button") {
-				t.Errorf("%s is fenced by %q", view, csp)
+				w.Errorf("%s is fenced by %q", view, csp)
 			}
 			if token := field(got.body, "token"); token != "" {
-				t.Errorf("%s has the token %q", view, token)
+				w.Errorf("%s has the token %q", view, token)
 			}
 		}
 		if strings.Contains(b.mustShow(formsPage).body, "Letters") || b.get(formsPage+"/new/preview").status != http.StatusOK {
-			t.Error("a look at a form has kept something")
+			w.Error("a look at a form has kept something")
 		}
 
 		elsewhere := strings.Replace(page, "/baharan/", "/marble/", 1)
 		w.role(w.mina, w.marble, account.Owner)
 		for _, path := range []string{"", "/edit", "/preview", "/edit/preview"} {
 			if got := b.get(elsewhere + path); got.status != http.StatusNotFound {
-				t.Errorf("another brand's form%s: %d", path, got.status)
+				w.Errorf("another brand's form%s: %d", path, got.status)
 			}
 		}
 		for _, path := range []string{"/edit", "/close", "/open"} {
 			if got := b.submit(elsewhere+path, url.Values{"page": {elsewhere + path}, "name": {"x"}}); got.status != http.StatusNotFound {
-				t.Errorf("another brand's form%s: %d", path, got.status)
+				w.Errorf("another brand's form%s: %d", path, got.status)
 			}
 		}
 		reader := w.in2("reader@baharan.example", account.Reader)
 		seen := reader.mustShow(page, "Nobody has signed up here yet.").body
 		if strings.Contains(seen, page+"/edit") || strings.Contains(seen, page+"/close") {
-			t.Error("a reader is offered to change it")
+			w.Error("a reader is offered to change it")
 		}
 	})
 }

@@ -151,37 +151,37 @@ func TestABrandIsMadeAndSet(t *testing.T) {
 		got := b.submit(newBrandPath, wrong)
 		for _, want := range []string{"choose a short name in Latin", "no address that mail can be sent from", "time zone by its full name", `id="e-texts.fa.postal_address"`, `value="چای"`} {
 			if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, want) {
-				t.Errorf("%d: the page does not say %q", got.status, want)
+				w.Errorf("%d: the page does not say %q", got.status, want)
 			}
 		}
 		for range 2 {
 			if got := b.submit(newBrandPath, form); got.location != "/admin/b/north-teas/setup?did=brand.create" {
-				t.Fatalf("made: %d to %s\n%s", got.status, got.location, got.body)
+				w.Fatalf("made: %d to %s\n%s", got.status, got.location, got.body)
 			}
 		}
 		w.write(func(tx *store.Tx) error {
 			made, err := brand.BySlug(tx, "north-teas")
 			if err != nil || made.Texts["fa"].Name != "چای شمال" || made.PostalAddress != "1 Tea Street\nLeeds" || made.SenderName != "North Tea’s" {
-				t.Errorf("%+v %v", made, err)
+				w.Errorf("%+v %v", made, err)
 			}
 			keys, err := brand.SigningKeys(tx, made)
 			if len(keys) != 1 || err != nil {
-				t.Errorf("%d keys sign, %v", len(keys), err)
+				w.Errorf("%d keys sign, %v", len(keys), err)
 			}
 			return err
 		})
 		if got := b.submit(newBrandPath, b.fill(newBrandPath, append(newBrandFields, "slug", "north-teas")...)); got.status != http.StatusConflict || !strings.Contains(got.body, "already") {
-			t.Errorf("a short name in use: %d", got.status)
+			w.Errorf("a short name in use: %d", got.status)
 		}
 		page := "/admin/b/north-teas/settings"
 		mine, theirs := b.fill(page, newBrandFields...), b.fill(page, append(newBrandFields, "cap_max", "۴", "cap_days", "30", "quiet_from", "21:00", "quiet_until", "08:00", "reply_to", "care@north.example", "texts.en.privacy_url", "https://north.example/p")...)
 		theirs["languages"] = []string{"en", "fa"}
 		theirs.Set("texts.en.name", "Northern Tea")
 		if got := b.submit(page, theirs); got.status != http.StatusSeeOther {
-			t.Fatalf("saved: %d\n%s", got.status, got.body)
+			w.Fatalf("saved: %d\n%s", got.status, got.body)
 		}
 		if got := b.submit(page, mine); got.status != http.StatusConflict || !strings.Contains(got.body, "Northern Tea") {
-			t.Errorf("an edit over another's: %d", got.status)
+			w.Errorf("an edit over another's: %d", got.status)
 		}
 		b.mustShow(page, `value="Northern Tea"`, `value="4"`, `value="21:00"`, `value="care@north.example"`, `value="چای شمال"`)
 		b.mustShow("/admin/b/north-teas/log", "Changed the settings of the brand", "Made the brand")
@@ -189,13 +189,13 @@ func TestABrandIsMadeAndSet(t *testing.T) {
 		w.role(w.newUser("m@baharan.example", "M", "en"), w.brand, account.Marketer)
 		m := w.in("m@baharan.example")
 		if got := m.get(newBrandPath); got.status != http.StatusForbidden {
-			t.Errorf("a marketer at the page of a new brand: %d", got.status)
+			w.Errorf("a marketer at the page of a new brand: %d", got.status)
 		}
 		if got := m.submit(newBrandPath, form); got.status != http.StatusForbidden {
-			t.Errorf("a marketer makes a brand: %d", got.status)
+			w.Errorf("a marketer makes a brand: %d", got.status)
 		}
 		if got := w.browser().submit(newBrandPath, form); !strings.HasPrefix(got.location, signInPath) {
-			t.Errorf("nobody makes a brand: %d", got.status)
+			w.Errorf("nobody makes a brand: %d", got.status)
 		}
 	})
 }
@@ -242,35 +242,35 @@ func TestAnInvitation(t *testing.T) {
 		link := b.invites("Sara@Example.org", account.Analyst)
 		m, _ := w.letter("invitation", "sara@example.org")
 		if m.Language != "fa" || m.Kind != delivery.Test || m.Data["by"] != "Mina" {
-			t.Errorf("%+v", m)
+			w.Errorf("%+v", m)
 		}
 		b.mustShow(teamPage, "sara@example.org", "waiting", "Analyst")
 		if got := b.submit(teamPage, b.fill(teamPage, "email", email, "role", "reader", "language", "en")); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "of the team already") {
-			t.Errorf("inviting oneself: %d", got.status)
+			w.Errorf("inviting oneself: %d", got.status)
 		}
 
 		guest := w.browser()
 		guest.mustShow(link, "به گروه", `lang="fa"`, `name="password"`)
 		guest.mustShow(link+"?lang=en", "Join the team of", "Mina", "Analyst")
 		if got := guest.submit(link, fields("name", "Sara", "password", "short", "language", "fa")); got.status != http.StatusUnprocessableEntity {
-			t.Errorf("a short password: %d", got.status)
+			w.Errorf("a short password: %d", got.status)
 		}
 		got := guest.submit(link, fields("name", "Sara", "password", password, "language", "en", "email", "else@example.org"))
 		if got.location != overview+"?did=team.join" {
-			t.Fatalf("accepted: %d to %s\n%s", got.status, got.location, got.body)
+			w.Fatalf("accepted: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		guest.mustShow(overview+"?did=team.join", "Welcome to the team.")
 		if got := guest.get(overview + "/settings"); got.status != http.StatusForbidden {
-			t.Errorf("an analyst at the settings: %d", got.status)
+			w.Errorf("an analyst at the settings: %d", got.status)
 		}
 		if got := w.browser().get(link); got.status != http.StatusGone {
-			t.Errorf("an accepted invitation: %d", got.status)
+			w.Errorf("an accepted invitation: %d", got.status)
 		}
 		if got := w.browser().submit(link, fields("name", "Eve", "password", password, "language", "en")); got.status != http.StatusGone {
-			t.Errorf("an invitation accepted twice: %d", got.status)
+			w.Errorf("an invitation accepted twice: %d", got.status)
 		}
 		if got := w.browser().get(invitationPath + "unknown"); got.status != http.StatusNotFound {
-			t.Errorf("an unknown invitation: %d", got.status)
+			w.Errorf("an unknown invitation: %d", got.status)
 		}
 		b.mustShow(overview+"/log", "Joined the team as", "sara@example.org", "Invited")
 
@@ -279,15 +279,15 @@ func TestAnInvitation(t *testing.T) {
 		link = b.invites("owner@marble.example", account.Marketer)
 		w.browser().mustShow(link+"?lang=en", "has an account here already", "/admin/sign-in?")
 		if got := w.browser().submit(link, fields("name", "Eve", "password", password, "language", "en")); got.status != http.StatusConflict {
-			t.Errorf("somebody else's account is made anew: %d", got.status)
+			w.Errorf("somebody else's account is made anew: %d", got.status)
 		}
 		if got := guest.submit(link, url.Values{}); got.status != http.StatusForbidden {
-			t.Errorf("accepted by another: %d", got.status)
+			w.Errorf("accepted by another: %d", got.status)
 		}
 		guest.mustShow(link+"?lang=en", "you are signed in as")
 		stranger := w.in("owner@marble.example")
 		if got := stranger.submit(link, url.Values{}); got.location != overview+"?did=team.join" {
-			t.Errorf("accepted by who has an account: %d", got.status)
+			w.Errorf("accepted by who has an account: %d", got.status)
 		}
 	})
 }
@@ -299,29 +299,29 @@ func TestAnInvitationEnds(t *testing.T) {
 		at := regexp.MustCompile(overview + `/team/invitations/[0-9a-f-]+/`).FindString(b.mustShow(teamPage).body)
 		send := func(b *browser, path string) answer { return b.submit(path, url.Values{"page": {path}}) }
 		if got := send(b, at+"again"); got.location != teamPage+"?did=team.invite-again" {
-			t.Fatalf("sent again: %d %s", got.status, got.body)
+			w.Fatalf("sent again: %d %s", got.status, got.body)
 		}
 		_, second := w.letter("invitation", "sara@example.org")
 		if first == second || w.browser().get(first).status != http.StatusNotFound || w.browser().get(second).status != http.StatusOK {
-			t.Error("the first link still opens, or the second does not")
+			w.Error("the first link still opens, or the second does not")
 		}
 		w.pass(7*24*time.Hour + time.Minute)
 		b = w.in(email)
 		if got := w.browser().get(second); got.status != http.StatusGone {
-			t.Errorf("after seven days: %d", got.status)
+			w.Errorf("after seven days: %d", got.status)
 		}
 		b.mustShow(teamPage, "was open until")
 		send(b, at+"again")
 		_, third := w.letter("invitation", "sara@example.org")
 		if got := send(b, at+"revoke"); got.location != teamPage+"?did=team.revoke" || w.browser().get(third).status != http.StatusGone {
-			t.Errorf("taken back: %d", got.status)
+			w.Errorf("taken back: %d", got.status)
 		}
 		w.role(w.newUser("owner@marble.example", "Stranger", "en"), w.marble, account.Owner)
 		fourth := b.invites("sara@example.org", account.Reader)
 		at = regexp.MustCompile(overview + `/team/invitations/[0-9a-f-]+/`).FindString(b.mustShow(teamPage).body)
 		theirs := strings.Replace(at, "/b/baharan/", "/b/marble/", 1)
 		if got := send(w.in("owner@marble.example"), theirs+"revoke"); got.status != http.StatusNotFound || w.browser().get(fourth).status != http.StatusOK {
-			t.Errorf("another brand's owner takes it back: %d", got.status)
+			w.Errorf("another brand's owner takes it back: %d", got.status)
 		}
 
 		// With the role of who invited goes what they invited to.
@@ -329,10 +329,10 @@ func TestAnInvitationEnds(t *testing.T) {
 		theirLink := w.in("second@baharan.example").invites("ali@example.org", account.Owner)
 		second2 := w.member("second@baharan.example")
 		if got := b.submit(teamPage+"/"+second2.String()+"/role", url.Values{"page": {teamPage}, "role": {"marketer"}}); got.location != teamPage+"?did=team.role" {
-			t.Fatalf("the role: %d %s", got.status, got.body)
+			w.Fatalf("the role: %d %s", got.status, got.body)
 		}
 		if got := w.browser().get(theirLink); got.status != http.StatusGone {
-			t.Errorf("what a former owner invited to: %d", got.status)
+			w.Errorf("what a former owner invited to: %d", got.status)
 		}
 	})
 }
@@ -364,12 +364,12 @@ func TestTheLastOwnerStays(t *testing.T) {
 		mine := teamPage + "/" + w.mina.ID.String()
 		for path, form := range map[string]url.Values{mine + "/remove": {"page": {teamPage}}, mine + "/role": {"page": {teamPage}, "role": {"reader"}}} {
 			if got := b.submit(path, form); got.status != http.StatusConflict || !strings.Contains(got.body, "needs an owner") {
-				t.Errorf("%s: %d", path, got.status)
+				w.Errorf("%s: %d", path, got.status)
 			}
 		}
 		b.mustShow(teamPage, "One person works here", "The only owner")
 		if strings.Contains(b.mustShow(teamPage).body, mine) {
-			t.Error("the page offers what cannot be")
+			w.Error("the page offers what cannot be")
 		}
 		second := w.newUser("second@baharan.example", "Second", "en")
 		w.role(second, w.brand, account.Owner)
@@ -381,7 +381,7 @@ func TestTheLastOwnerStays(t *testing.T) {
 		w.write(func(tx *store.Tx) error {
 			left, err := account.Members(tx, w.brand.ID)
 			if len(left) != 1 || left[0].Role != account.Owner {
-				t.Errorf("%d are left", len(left))
+				w.Errorf("%d are left", len(left))
 			}
 			return err
 		})
@@ -393,7 +393,7 @@ func TestTheLastOwnerStays(t *testing.T) {
 			}
 		}
 		if gone != 1 {
-			t.Errorf("%d are signed out", gone)
+			w.Errorf("%d are signed out", gone)
 		}
 	})
 }
@@ -414,57 +414,57 @@ func TestAForgottenPassword(t *testing.T) {
 			return strings.ReplaceAll(s, address, "ADDRESS")
 		}
 		if known.status != http.StatusOK || unknown.status != http.StatusOK || same(known.body, strings.ToUpper(email)) != same(unknown.body, "nobody@baharan.example") {
-			t.Errorf("the answers differ: %d %d", known.status, unknown.status)
+			w.Errorf("the answers differ: %d %d", known.status, unknown.status)
 		}
 		if took < evenly || took2 < evenly || took > evenly+300*time.Millisecond && took2 < evenly+50*time.Millisecond {
-			t.Errorf("the answers took %v and %v", took, took2)
+			w.Errorf("the answers took %v and %v", took, took2)
 		}
 		if w.letters("reset", email) != 1 || w.letters("reset", "nobody@baharan.example") != 0 {
-			t.Error("the mails are not as they should be")
+			w.Error("the mails are not as they should be")
 		}
 		_, link := w.letter("reset", email)
 		b.mustShow(link, email, `name="password"`)
 		if got := b.submit(link, fields("password", "short")); got.status != http.StatusUnprocessableEntity {
-			t.Errorf("a short password: %d", got.status)
+			w.Errorf("a short password: %d", got.status)
 		}
 		ask(email)
 		_, newer := w.letter("reset", email)
 		const fresh = "another long sentence"
 		if got := b.submit(link, fields("password", fresh)); got.location != signInPath+"?did=account.reset" {
-			t.Fatalf("set: %d %s", got.status, got.body)
+			w.Fatalf("set: %d %s", got.status, got.body)
 		}
 		b.mustShow(signInPath+"?did=account.reset", "The password is set.")
 		for _, used := range []string{link, newer, resetPath + "unknown"} {
 			if got := b.get(used); got.status != http.StatusGone || strings.Contains(got.body, `name="password"`) {
-				t.Errorf("a used link: %d", got.status)
+				w.Errorf("a used link: %d", got.status)
 			}
 			if got := b.submit(used, fields("password", "yet another sentence")); got.status != http.StatusGone {
-				t.Errorf("a used link sets a password: %d", got.status)
+				w.Errorf("a used link sets a password: %d", got.status)
 			}
 		}
 		if got := in.get(overview); got.status != http.StatusSeeOther {
-			t.Errorf("a session outlives the password: %d", got.status)
+			w.Errorf("a session outlives the password: %d", got.status)
 		}
 		if got := w.browser().signIn(email, fresh); got.status != http.StatusSeeOther {
-			t.Errorf("the new password: %d", got.status)
+			w.Errorf("the new password: %d", got.status)
 		}
 		for range 4 {
 			ask(email)
 		}
 		if n := w.letters("reset", email); n > 5 {
-			t.Errorf("%d mails in an hour", n)
+			w.Errorf("%d mails in an hour", n)
 		}
 		_, link = w.letter("reset", email)
 		w.pass(61 * time.Minute)
 		if got := b.get(link); got.status != http.StatusGone {
-			t.Errorf("after an hour: %d", got.status)
+			w.Errorf("after an hour: %d", got.status)
 		}
 		last := answer{}
 		for range triesAMinute + 5 {
 			last = b.submit(resetPath+"x", fields("password", fresh))
 		}
 		if last.status != http.StatusTooManyRequests || last.header.Get("Retry-After") == "" {
-			t.Errorf("many tries: %d", last.status)
+			w.Errorf("many tries: %d", last.status)
 		}
 	})
 }
@@ -475,35 +475,35 @@ func TestOnesOwnAccount(t *testing.T) {
 		b.mustShow(overview, accountPath)
 		b.mustShow(accountPath, email, "Baharan", "Owner")
 		if got := b.submit(accountPath, fields("name", "مینا", "language", "fa")); got.location != accountPath+"?did=account.change" {
-			t.Fatalf("saved: %d", got.status)
+			w.Fatalf("saved: %d", got.status)
 		}
 		b.mustShow(accountPath, "مینا", `lang="fa"`)
 		if got := b.submit(accountPath, fields("name", "", "language", "xx")); got.status != http.StatusUnprocessableEntity {
-			t.Errorf("no name: %d", got.status)
+			w.Errorf("no name: %d", got.status)
 		}
 		if got := b.submit(accountPath+"/sessions", url.Values{}); got.location != accountPath+"?did=account.sessions" {
-			t.Fatalf("ended: %d", got.status)
+			w.Fatalf("ended: %d", got.status)
 		}
 		if got := elsewhere.get(accountPath); got.status != http.StatusSeeOther {
-			t.Errorf("a session that was ended: %d", got.status)
+			w.Errorf("a session that was ended: %d", got.status)
 		}
 		elsewhere = w.in(email)
 		const fresh = "another long sentence"
 		if got := b.submit(accountPath+"/password", fields("old", "not this one, no", "password", fresh)); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, i18n.For("fa").T("admin.account.old-wrong")) {
-			t.Errorf("a wrong password: %d", got.status)
+			w.Errorf("a wrong password: %d", got.status)
 		}
 		if got := b.submit(accountPath+"/password", fields("old", password, "password", fresh)); got.location != accountPath+"?did=account.password" {
-			t.Fatalf("set: %d %s", got.status, got.body)
+			w.Fatalf("set: %d %s", got.status, got.body)
 		}
 		b.mustShow(accountPath)
 		if got := elsewhere.get(accountPath); got.status != http.StatusSeeOther {
-			t.Errorf("a session outlives its password: %d", got.status)
+			w.Errorf("a session outlives its password: %d", got.status)
 		}
 		for range 5 {
 			b.submit(accountPath+"/password", fields("old", "a guess, and another", "password", fresh))
 		}
 		if got := b.submit(accountPath+"/password", fields("old", fresh, "password", fresh)); got.status != http.StatusTooManyRequests {
-			t.Errorf("guesses do not lock: %d", got.status)
+			w.Errorf("guesses do not lock: %d", got.status)
 		}
 	})
 }
@@ -515,19 +515,19 @@ func TestAKeyIsShownOnce(t *testing.T) {
 		b := w.in(email)
 		form := b.fill(keysPage, "name", "Shop <x>")
 		if got := b.submit(keysPage, form); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, `id="e-scopes"`) {
-			t.Errorf("a key that may nothing: %d", got.status)
+			w.Errorf("a key that may nothing: %d", got.status)
 		}
 		form["scopes"] = []string{"orders:write", "subscribers:read"}
 		got := b.submit(keysPage, form)
 		secret := regexp.MustCompile(`ak_[\w-]{43}`).FindString(got.body)
 		if got.status != http.StatusOK || secret == "" {
-			t.Fatalf("made: %d\n%s", got.status, got.body)
+			w.Fatalf("made: %d\n%s", got.status, got.body)
 		}
 		if again := b.submit(keysPage, form); again.location != keysPage+"?did=key.again" {
-			t.Errorf("sent again: %d to %s", again.status, again.location)
+			w.Errorf("sent again: %d to %s", again.status, again.location)
 		}
 		if page := b.mustShow(keysPage, "Shop &lt;x&gt;", "orders:write", "never").body; strings.Contains(page, secret) {
-			t.Error("the secret is shown again")
+			w.Error("the secret is shown again")
 		}
 		key := func() (k account.Key, err error) {
 			w.write(func(tx *store.Tx) error { k, err = account.KeyOf(tx, secret); return nil })
@@ -535,24 +535,24 @@ func TestAKeyIsShownOnce(t *testing.T) {
 		}
 		k, err := key()
 		if err != nil || !k.May("orders:write") || k.May("orders:read") || k.BrandID == nil || *k.BrandID != w.brand.ID {
-			t.Errorf("%+v %v", k, err)
+			w.Errorf("%+v %v", k, err)
 		}
 		house := b.fill(keysPage, "name", "House")
 		house["scopes"] = []string{"nodes:read"}
 		if got := b.submit(keysPage, house); got.status != http.StatusUnprocessableEntity {
-			t.Errorf("a brand's key for the installation: %d", got.status)
+			w.Errorf("a brand's key for the installation: %d", got.status)
 		}
 		w.role(w.newUser("owner@marble.example", "Stranger", "en"), w.marble, account.Owner)
 		theirs := "/admin/b/marble/keys/" + k.ID.String() + "/revoke"
 		if got := w.in("owner@marble.example").submit(theirs, url.Values{"page": {theirs}}); got.status != http.StatusNotFound {
-			t.Errorf("another brand revokes it: %d", got.status)
+			w.Errorf("another brand revokes it: %d", got.status)
 		}
 		path := keysPage + "/" + k.ID.String() + "/revoke"
 		if got := b.submit(path, url.Values{"page": {path}}); got.location != keysPage+"?did=key.revoke" {
-			t.Fatalf("revoked: %d", got.status)
+			w.Fatalf("revoked: %d", got.status)
 		}
 		if _, err := key(); err == nil {
-			t.Error("a revoked key opens")
+			w.Error("a revoked key opens")
 		}
 		b.mustShow(keysPage, "revoked")
 		b.mustShow(overview+"/log", "Made the key", "Revoked the key")
@@ -564,11 +564,11 @@ func TestTheSetupKnowsWhatIsDone(t *testing.T) {
 	each(t, func(w *world) {
 		b, page := w.in(email), overview+"/setup"
 		says := func(done ...string) {
-			t.Helper()
+			w.Helper()
 			body := b.mustShow(page).body
 			for _, name := range stepNames {
 				if got, want := strings.Contains(body, i18n.For("en").T("admin.setup."+name+".done")), slices.Contains(done, name); got != want {
-					t.Errorf("with %v done, %s is done: %v", done, name, got)
+					w.Errorf("with %v done, %s is done: %v", done, name, got)
 				}
 			}
 		}
@@ -610,12 +610,12 @@ func TestTheSetupKnowsWhatIsDone(t *testing.T) {
 		says(stepNames...)
 		b.mustShow(page, "Everything is set up")
 		if got := b.mustShow(overview).body; strings.Contains(got, page) {
-			t.Error("the overview still leads to the set-up")
+			w.Error("the overview still leads to the set-up")
 		}
 		r := w.newUser("reader@baharan.example", "R", "en")
 		w.role(r, w.marble, account.Reader)
 		if got := w.in("reader@baharan.example").mustShow("/admin/b/marble").body; strings.Contains(got, "/setup") {
-			t.Error("a reader is led to the set-up")
+			w.Error("a reader is led to the set-up")
 		}
 	})
 }

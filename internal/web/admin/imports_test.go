@@ -108,7 +108,7 @@ func TestAListThroughThePages(t *testing.T) {
 		b.mustShow(importsPage, "No list was brought in yet.", "Bring in a list")
 		for text, want := range map[string]string{"": "There is nothing in this file.", "PK\x03\x04x": "This is a spreadsheet", "a\xe9b,c\n": "CSV UTF-8"} {
 			if got := b.send("x.csv", text, uuid.NewString()); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, want) {
-				t.Errorf("%q: %d\n%s", text, got.status, got.body)
+				w.Errorf("%q: %d\n%s", text, got.status, got.body)
 			}
 		}
 		list := oldList + strings.Repeat("n", 300) + ";2026-03-01;fair\r\n"
@@ -116,14 +116,14 @@ func TestAListThroughThePages(t *testing.T) {
 		b.mustShow(page+"/plan", "old &lt;list&gt;.csv", "&lt;b&gt;Sara&lt;/b&gt;", "about 6 rows")
 		bad := b.submit(page+"/plan", b.planOf(page, "column.0", "", "day", "soon", "basis", "import"))
 		if bad.status != http.StatusUnprocessableEntity || !strings.Contains(bad.body, "which column holds the e-mail") || !strings.Contains(bad.body, "what these people allowed") || !strings.Contains(bad.body, `value="soon"`) {
-			t.Fatalf("a plan with holes: %d\n%s", bad.status, bad.body)
+			w.Fatalf("a plan with holes: %d\n%s", bad.status, bad.body)
 		}
 		form := b.planOf(page, "topics", w.topic.ID.String(), "basis", "import")
 		var clicks sync.WaitGroup
 		for range 3 {
 			clicks.Go(func() {
 				if got := b.submit(page+"/plan", form); got.status != http.StatusSeeOther || got.location != page+"?did=import.start" {
-					t.Errorf("begun: %d to %s\n%s", got.status, got.location, got.body)
+					w.Errorf("begun: %d to %s\n%s", got.status, got.location, got.body)
 				}
 			})
 		}
@@ -132,37 +132,37 @@ func TestAListThroughThePages(t *testing.T) {
 		shown := b.mustShow(page, "One of 5 rows brought a new permission.", "One row came without evidence and waits.", "took their permission back", "at most 120 characters", "a domain after it", "=HYPERLINK(1)").body
 		b.mustShow(overview, "waits for evidence of a permission", "Give evidence", page)
 		if strings.Contains(shown, "<b>Sara") {
-			t.Error("markup of a list is markup of ours")
+			w.Error("markup of a list is markup of ours")
 		}
 		report := b.get(page + "/report")
 		rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(report.body, "\ufeff"))).ReadAll()
 		if err != nil || len(rows) != 4 || !strings.HasPrefix(report.header.Get("Content-Type"), "text/csv") || rows[2][2] != "'=HYPERLINK(1)" {
-			t.Errorf("the report: %v %q", err, rows)
+			w.Errorf("the report: %v %q", err, rows)
 		}
 		b.mustShow(page+"/waiting", "nodate@example.org", "the day is missing", "=cmd|")
 		wrong := b.submit(page+"/waiting", b.fill(page+"/waiting", "basis", "explicit", "day", "2026-02-01", "source", "letters on paper"))
 		if wrong.status != http.StatusUnprocessableEntity || !strings.Contains(wrong.body, "letters on paper") {
-			t.Errorf("no words for a yes to words: %d\n%s", wrong.status, wrong.body)
+			w.Errorf("no words for a yes to words: %d\n%s", wrong.status, wrong.body)
 		}
 		if got := b.submit(page+"/waiting", b.fill(page+"/waiting", "basis", "operator", "day", "۱۴۰۴/۱۱/۱۲", "source", "letters on paper")); got.location != page+"?did=import.release" {
-			t.Errorf("given evidence: %d to %s\n%s", got.status, got.location, got.body)
+			w.Errorf("given evidence: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		w.read(page)
 		b.mustShow(page, "2 of 5 rows brought a new permission.", "told to your team", "1 February 2026")
 		if got := b.mustShow(overview+"/people?q=nodate@example.org", "nodate@example.org"); strings.Contains(got.body, "never asked") {
-			t.Error("nothing is recorded of who waited")
+			w.Error("nothing is recorded of who waited")
 		}
 		again := b.bring("again.csv", list)
 		b.mustShow(again+"/plan", "This very file was imported on", "by Mina")
 		if got := b.button(again, "throw"); got.location != importsPage+"?did=import.throw" {
-			t.Errorf("thrown away: %d to %s", got.status, got.location)
+			w.Errorf("thrown away: %d to %s", got.status, got.location)
 		}
 		if got := b.get(again); got.status != http.StatusNotFound {
-			t.Errorf("what was thrown away: %d", got.status)
+			w.Errorf("what was thrown away: %d", got.status)
 		}
 		log := b.mustShow(overview+"/log", "Brought a file", "Began to bring in the list", "Gave rows of the list evidence", "Threw the file away").body
 		if n := strings.Count(log, "Began to bring in the list"); n != 1 {
-			t.Errorf("begun %d times in the log", n)
+			w.Errorf("begun %d times in the log", n)
 		}
 	})
 }
@@ -175,46 +175,46 @@ func TestWhoMayBringLists(t *testing.T) {
 		once := field(b.mustShow(importsPage+"/new").body, "once")
 		first, second := b.send("a.csv", "email\na@example.org\n", once), b.send("a.csv", "email\na@example.org\n", once)
 		if first.location == "" || first.location != second.location {
-			t.Errorf("two clicks lead to %s and %s", first.location, second.location)
+			w.Errorf("two clicks lead to %s and %s", first.location, second.location)
 		}
 		if n := strings.Count(b.mustShow(importsPage).body, "a.csv"); n != 1 {
-			t.Errorf("%d files of two clicks", n)
+			w.Errorf("%d files of two clicks", n)
 		}
 		page := strings.TrimSuffix(first.location, "/plan?did=import.upload")
 		b.begin(page, "topics", w.topic.ID.String())
 		if got := b.button(page, "stop"); got.location != page+"?did=import.stop" {
-			t.Errorf("stopped: %d\n%s", got.status, got.body)
+			w.Errorf("stopped: %d\n%s", got.status, got.body)
 		}
 		w.read(page)
 		b.mustShow(page, "Stopped after 0 rows.", "Go on", "End it here")
 		if got := b.button(page, "stop"); got.status != http.StatusConflict || !strings.Contains(got.body, "there is nothing to stop") {
-			t.Errorf("stopped twice: %d\n%s", got.status, got.body)
+			w.Errorf("stopped twice: %d\n%s", got.status, got.body)
 		}
 		if got := b.button(page, "resume"); got.location != page+"?did=import.resume" {
-			t.Errorf("let go on: %d\n%s", got.status, got.body)
+			w.Errorf("let go on: %d\n%s", got.status, got.body)
 		}
 		w.read(page)
 		b.mustShow(page, "0 of 1 rows brought a new permission.")
 		if got := b.button(page, "waiting/drop"); got.location != page+"?did=import.drop" {
-			t.Errorf("dropped: %d\n%s", got.status, got.body)
+			w.Errorf("dropped: %d\n%s", got.status, got.body)
 		}
 		if strings.Contains(b.mustShow(page+"/waiting", "No row waits").body, "a@example.org") {
-			t.Error("what was dropped is there")
+			w.Error("what was dropped is there")
 		}
 		analyst := w.in2("analyst@baharan.example", account.Analyst)
 		if shown := analyst.mustShow(page).body; strings.Contains(shown, page+"/report") || strings.Contains(shown, `method="post" action="`+page) {
-			t.Error("an analyst is offered what they may not")
+			w.Error("an analyst is offered what they may not")
 		}
 		w.role(w.mina, w.marble, account.Owner)
 		other := strings.Replace(page, "/baharan/", "/marble/", 1)
 		for _, path := range []string{"", "/plan", "/waiting", "/report", "/live"} {
 			if got := b.get(other + path); got.status != http.StatusNotFound {
-				t.Errorf("another brand's import%s: %d", path, got.status)
+				w.Errorf("another brand's import%s: %d", path, got.status)
 			}
 		}
 		for _, path := range []string{"/plan", "/throw", "/stop", "/resume", "/leave", "/waiting", "/waiting/drop"} {
 			if got := b.submit(other+path, url.Values{"page": {other + path}}); got.status != http.StatusNotFound {
-				t.Errorf("another brand's import, sent to %s: %d", path, got.status)
+				w.Errorf("another brand's import, sent to %s: %d", path, got.status)
 			}
 		}
 	})

@@ -133,13 +133,13 @@ func TestASequenceThroughThePages(t *testing.T) {
 		form.Set("do", "add")
 		added := b.submit(sequencesPage+"/new", form)
 		if added.status != http.StatusOK || !strings.Contains(added.body, "Letter 4") || !strings.Contains(added.body, "First &lt;of&gt; all") {
-			t.Fatalf("a letter added: %d\n%s", added.status, added.body)
+			w.Fatalf("a letter added: %d\n%s", added.status, added.body)
 		}
 		form = b.typed(added.body, sequencesPage+"/new")
 		form.Set("do", "up-1")
 		form = b.typed(b.submit(sequencesPage+"/new", form).body, sequencesPage+"/new")
 		if got := form.Get("steps.1.content.en.subject"); got != "First <of> all" {
-			t.Errorf("moved up, the second letter is %q", got)
+			w.Errorf("moved up, the second letter is %q", got)
 		}
 		form.Set("do", "up-1")
 		form = b.typed(b.submit(sequencesPage+"/new", form).body, sequencesPage+"/new")
@@ -158,35 +158,35 @@ func TestASequenceThroughThePages(t *testing.T) {
 		wrong := b.submit(sequencesPage+"/new", bad)
 		for _, at := range []string{"steps.1.content.en.html", "steps.0.wait.amount"} {
 			if wrong.status != http.StatusUnprocessableEntity || !strings.Contains(wrong.body, `href="#f-`+at+`"`) {
-				t.Errorf("a fault is not told at %s: %d\n%s", at, wrong.status, wrong.body)
+				w.Errorf("a fault is not told at %s: %d\n%s", at, wrong.status, wrong.body)
 			}
 		}
 		bad.Set("steps.1.content.en.html", "<p>x</p>")
 		bad.Set("steps.0.wait.amount", "")
 		bad.Set("once", uuid.NewString())
 		if wrong = b.submit(sequencesPage+"/new", bad); wrong.status != http.StatusUnprocessableEntity || !strings.Contains(wrong.body, `href="#f-steps.2.wait.until"`) {
-			t.Errorf("an hour that is none: %d\n%s", wrong.status, wrong.body)
+			w.Errorf("an hour that is none: %d\n%s", wrong.status, wrong.body)
 		}
 
 		var clicks sync.WaitGroup
 		for range 4 {
 			clicks.Go(func() {
 				if got := b.submit(sequencesPage+"/new", form); got.status != http.StatusSeeOther {
-					t.Errorf("made: %d\n%s", got.status, got.body)
+					w.Errorf("made: %d\n%s", got.status, got.body)
 				}
 			})
 		}
 		clicks.Wait()
 		listed := b.mustShow(sequencesPage, "draft").body
 		if n := strings.Count(listed, "<bdi>Welcome in three letters</bdi>"); n != 1 {
-			t.Fatalf("clicked four times, %d sequences", n)
+			w.Fatalf("clicked four times, %d sequences", n)
 		}
 		_, rest, _ := strings.Cut(listed, `<th scope="row"><a href="`)
 		page, _, _ := strings.Cut(rest, `"`)
 		b.mustShow(page, "A draft: nobody has joined", "First &lt;of&gt; all", "at once, when they confirm", "3 days later, then at 09:00 where they live", "a week later")
 		b.mustShow(page+"/letter?version=1&step=0&in=fa", "Letter 1 of 3", "خوش آمدید", `lang="fa"`, "The letter after")
 		if got := b.mustShow(page+"/preview?version=1&step=0&in=fa", "سارا نمونه"); !strings.Contains(got.header.Get("Content-Security-Policy"), "sandbox") {
-			t.Error("the preview is not fenced in")
+			w.Error("the preview is not fenced in")
 		}
 
 		b.push(page, "start", "sequence.start")
@@ -202,7 +202,7 @@ func TestASequenceThroughThePages(t *testing.T) {
 		b.mustShow(page+"/enroll", "One person who allows it would join, with version 1.", "The first letter goes to them at once.")
 		got := b.submit(page+"/enroll", b.fill(page+"/enroll"))
 		if got.location != page+"?did=sequence.enroll" {
-			t.Fatalf("asked to enroll: %d to %s\n%s", got.status, got.location, got.body)
+			w.Fatalf("asked to enroll: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		_, err := sequence.Work(w.Context(), w.db, campaignID(page).String())
 		w.must(err)
@@ -221,7 +221,7 @@ func TestASequenceThroughThePages(t *testing.T) {
 		b.push(page, "end", "sequence.end")
 		b.mustShow(page, "Ended.")
 		if body := b.get(page).body; strings.Contains(body, "/edit") || strings.Contains(body, "/enroll") {
-			t.Error("what has ended may be changed")
+			w.Error("what has ended may be changed")
 		}
 	})
 }
@@ -250,31 +250,31 @@ func TestASequenceIsEditedSafely(t *testing.T) {
 		// A name alone is no version.
 		theirs.Set("name", "Their welcome")
 		if got := b.submit(edit, theirs); got.status != http.StatusSeeOther {
-			t.Fatalf("renamed: %d\n%s", got.status, got.body)
+			w.Fatalf("renamed: %d\n%s", got.status, got.body)
 		}
 		if shown := b.mustShow(page, "version 1").body; strings.Contains(shown, "version 2") {
-			t.Error("a name made a version")
+			w.Error("a name made a version")
 		}
 		mine.Set("steps.1.content.en.subject", "My question")
 		asked := b.submit(edit, mine)
 		if asked.status != http.StatusConflict || !strings.Contains(asked.body, "Their welcome") || !strings.Contains(asked.body, `value="My question"`) {
-			t.Fatalf("an edit that would overwrite another's unseen: %d\n%s", asked.status, asked.body)
+			w.Fatalf("an edit that would overwrite another's unseen: %d\n%s", asked.status, asked.body)
 		}
 		if got := b.submit(edit, b.typed(asked.body, edit)); got.location != page+"?did=sequence.change" {
-			t.Fatalf("saved after having seen: %d to %s\n%s", got.status, got.location, got.body)
+			w.Fatalf("saved after having seen: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		w.person(w.brand, w.topic, "ali@example.org", consent.Given)
 		b.mustShow(page, "version 2", "version 1", "My question", "Each person goes on with the version they began with.")
 		old := b.mustShow(page+"?version=1", "May we ask you something?").body
 		if strings.Contains(old, "My question") {
-			t.Error("the old version has the new letter")
+			w.Error("the old version has the new letter")
 		}
 		b.mustShow(page+"/people?version=2&step=0", "ali@example.org")
 		if got := b.get(page + "?version=3"); got.status != http.StatusNotFound {
-			t.Errorf("a version that is not there: %d", got.status)
+			w.Errorf("a version that is not there: %d", got.status)
 		}
 		if got := b.get(page + "/people?version=1&step=1"); got.status != http.StatusNotFound { // a wait
-			t.Errorf("a letter that is not there: %d", got.status)
+			w.Errorf("a letter that is not there: %d", got.status)
 		}
 	})
 }
@@ -289,13 +289,13 @@ func TestJourneysStayWithTheirBrand(t *testing.T) {
 		for _, path := range []string{page, page + "/edit", page + "/enroll", page + "/letter?version=1&step=0", page + "/preview?version=1&step=0&in=en", page + "/people?version=1&step=0", page + "/live",
 			gift, gift + "/codes", gift + "/preview?in=en", gift + "/live"} {
 			if got := b.get(strings.Replace(path, "/baharan/", "/marble/", 1)); got.status != http.StatusNotFound {
-				t.Errorf("%s at another brand: %d", path, got.status)
+				w.Errorf("%s at another brand: %d", path, got.status)
 			}
 		}
 		for _, path := range []string{page + "/start", page + "/end", page + "/edit", gift + "/start", gift + "/redeem"} {
 			elsewhere := strings.Replace(path, "/baharan/", "/marble/", 1)
 			if got := b.submit(elsewhere, url.Values{"page": {elsewhere}, "code": {"x"}, "order": {"1"}}); got.status != http.StatusNotFound {
-				t.Errorf("POST %s at another brand: %d", path, got.status)
+				w.Errorf("POST %s at another brand: %d", path, got.status)
 			}
 		}
 		b.push(page, "start", "sequence.start")
@@ -303,11 +303,11 @@ func TestJourneysStayWithTheirBrand(t *testing.T) {
 		reader := w.in2("reader@baharan.example", account.Reader)
 		for _, path := range []string{page, gift} {
 			if body := reader.mustShow(path).body; strings.Contains(body, "sara@") || strings.Contains(body, "/people?") || strings.Contains(body, "/codes\"") || strings.Contains(body, "<button id=\"act") {
-				t.Errorf("a reader is shown too much at %s", path)
+				w.Errorf("a reader is shown too much at %s", path)
 			}
 		}
 		if got := reader.get(page + "/people?version=1&step=0"); got.status != http.StatusForbidden {
-			t.Errorf("a reader sees who waits: %d", got.status)
+			w.Errorf("a reader sees who waits: %d", got.status)
 		}
 	})
 }
@@ -396,13 +396,13 @@ func TestAnOfferThroughThePages(t *testing.T) {
 		bad := b.submit(offersPage+"/new", form)
 		for _, at := range []string{"name", "budget", "min_orders", "texts.en.title", "value"} {
 			if bad.status != http.StatusUnprocessableEntity || !strings.Contains(bad.body, `href="#f-`+at+`"`) {
-				t.Errorf("a fault is not told at %s: %d", at, bad.status)
+				w.Errorf("a fault is not told at %s: %d", at, bad.status)
 			}
 		}
 		page := w.offered(b)
 		b.mustShow(page, "Thanks &lt;2026&gt;", "€12.50", "3 people have earned it now.", "Only 2 of them get a code", "at least one order")
 		if got := b.mustShow(page+"/preview?in=fa", "XXXX-XXXX-XXXX", "۱۲٫۵۰"); !strings.Contains(got.header.Get("Content-Security-Policy"), "sandbox") {
-			t.Error("the preview is not fenced in")
+			w.Error("the preview is not fenced in")
 		}
 		b.push(page, "start", "offer.start")
 		w.give(page)
@@ -411,54 +411,54 @@ func TestAnOfferThroughThePages(t *testing.T) {
 		b.mustShow(page+"/codes", code, "sara@example.org", "ali@example.org", "can be redeemed")
 		for search, want := range map[string]string{strings.ToLower(strings.ReplaceAll(code, "-", " ")): "sara@example.org", "SARA@example.org": code} {
 			if body := b.mustShow(page+"/codes?q="+url.QueryEscape(search), want).body; strings.Contains(body, "ali@example.org") {
-				t.Errorf("a search for %q finds others", search)
+				w.Errorf("a search for %q finds others", search)
 			}
 		}
 		b.mustShow(page+"/codes?q=nobody", "No code of this offer fits.")
 
 		if got := b.redeem(page, "NOSUCHCODE", "A-9"); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "We know no such code.") || !strings.Contains(got.body, `value="NOSUCHCODE"`) {
-			t.Errorf("no code at all: %d\n%s", got.status, got.body)
+			w.Errorf("no code at all: %d\n%s", got.status, got.body)
 		}
 		other := w.offered(b, "name", "Other", "budget", "5")
 		b.push(other, "start", "offer.start")
 		w.give(other)
 		if got := b.redeem(other, code, "A-9"); !strings.Contains(got.body, "This code is of another offer: Thanks &lt;2026&gt;.") {
-			t.Errorf("the code of another offer: %d\n%s", got.status, got.body)
+			w.Errorf("the code of another offer: %d\n%s", got.status, got.body)
 		}
 		// The order of somebody else asks once more, and redeems nothing before.
 		strange := b.redeem(page, code, "A-2")
 		if strange.status != http.StatusUnprocessableEntity || !strings.Contains(strange.body, "given to sara@example.org, and the order is of ali@example.org") || !strings.Contains(strange.body, `name="anyway"`) {
-			t.Errorf("somebody else's order: %d\n%s", strange.status, strange.body)
+			w.Errorf("somebody else's order: %d\n%s", strange.status, strange.body)
 		}
 		b.mustShow(page, "0 redeemed.")
 		if got := b.redeem(page, code, "A-1"); got.location != page+"?did=offer.redeem" {
-			t.Fatalf("redeemed: %d to %s\n%s", got.status, got.location, got.body)
+			w.Fatalf("redeemed: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		if got := b.redeem(page, code, "A-1"); got.location != page+"?did=offer.redeem-again" {
-			t.Errorf("redeemed again for the same order: %d to %s", got.status, got.location)
+			w.Errorf("redeemed again for the same order: %d to %s", got.status, got.location)
 		}
 		again := b.redeem(page, code, "A-7")
 		if again.status != http.StatusUnprocessableEntity || !strings.Contains(again.body, "redeemed already") || !strings.Contains(again.body, "for the order A-1.") {
-			t.Errorf("redeemed for another order: %d\n%s", again.status, again.body)
+			w.Errorf("redeemed for another order: %d\n%s", again.status, again.body)
 		}
 		b.mustShow(page, "2 of 2 codes are given, 1 redeemed.", "50.0%", "1 of 2 codes given", "€12.50", "of 1 of 1 codes redeemed", "€40")
 		if got := b.redeem(page, w.codeOf(page, ali), "A-1", "anyway", "yes"); got.location != page+"?did=offer.redeem" {
-			t.Errorf("redeemed for somebody else's order, having been asked: %d\n%s", got.status, got.body)
+			w.Errorf("redeemed for somebody else's order, having been asked: %d\n%s", got.status, got.body)
 		}
 		b.mustShow(page+"/codes", "for the order <bdi dir=\"ltr\">A-1</bdi>", "redeemed")
 		w.pass(40 * 24 * time.Hour)
 		b = w.in(email)
 		if got := b.redeem(other, w.codeOf(other, ali), "A-8"); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "This code has expired. Its last day was") {
-			t.Errorf("an expired code: %d\n%s", got.status, got.body)
+			w.Errorf("an expired code: %d\n%s", got.status, got.body)
 		}
 		if n := w.refusals(); n != 4 {
-			t.Errorf("%d refusals are on record, want 4", n)
+			w.Errorf("%d refusals are on record, want 4", n)
 		}
 		b.push(page, "end", "offer.end")
 		b.mustShow(page, "No further code is given.")
 		log := b.mustShow(overview+"/log", "Tried a code that is none", "Redeemed a code of the offer").body
 		if strings.Contains(log, code) {
-			t.Error("the log has a whole code")
+			w.Error("the log has a whole code")
 		}
 	})
 }
@@ -482,60 +482,60 @@ func TestAnOfferIsEditedSafely(t *testing.T) {
 		b.mustShow(page, `href="`+edit+`"`)
 		got := b.submit(edit, form(b.mustShow(edit, "Nobody has a code yet", `value="12.50"`, `value="A thank-you"`).body, "value", "۱۵", "value_kind", "percent", "texts.en.title", "Thank you"))
 		if got.location != page+"?did=offer.change" {
-			t.Fatalf("a draft: %d to %s\n%s", got.status, got.location, got.body)
+			w.Fatalf("a draft: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		b.mustShow(page, "15%", "Thank you")
 		stale := form(b.mustShow(edit).body, "value", "20") // opened before it was started
 		b.push(page, "start", "offer.start")
 		if got := b.submit(edit, stale); got.status != http.StatusConflict || !strings.Contains(got.body, "It was started.") {
-			t.Errorf("a form from before the start: %d\n%s", got.status, got.body)
+			w.Errorf("a form from before the start: %d\n%s", got.status, got.body)
 		}
 
 		mine, theirs := form(b.mustShow(edit, "It was started.", "What stays as people were told").body, "name", "Mine", "budget", "3"), form(b.mustShow(edit).body, "name", "Theirs", "budget", "2")
 		if mine.Has("value") || mine.Has("texts.en.title") {
-			t.Error("the form asks for what cannot be changed")
+			w.Error("the form asks for what cannot be changed")
 		}
 		w.give(page) // one code: the offer's row is written
 		code := w.theirCode(sara)
 		if got := b.submit(edit, theirs); got.status != http.StatusSeeOther {
-			t.Fatalf("saved: %d\n%s", got.status, got.body)
+			w.Fatalf("saved: %d\n%s", got.status, got.body)
 		}
 		asked := b.submit(edit, mine)
 		if asked.status != http.StatusConflict || !strings.Contains(asked.body, "<dd dir=\"auto\">Theirs</dd>") || !strings.Contains(asked.body, `value="Mine"`) {
-			t.Fatalf("an edit that would overwrite another's unseen: %d\n%s", asked.status, asked.body)
+			w.Fatalf("an edit that would overwrite another's unseen: %d\n%s", asked.status, asked.body)
 		}
 		if got := b.submit(edit, form(asked.body)); got.location != page+"?did=offer.change" {
-			t.Fatalf("saved after having seen: %d to %s\n%s", got.status, got.location, got.body)
+			w.Fatalf("saved after having seen: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		b.mustShow(page, "Mine", "One of 3 codes is given")
 		for _, less := range [][]string{{"budget", "2"}, {"valid_days", "29"}, {"min_orders", "2"}, {"min_orders", ""}} {
 			got := b.submit(edit, form(b.mustShow(edit).body, less...))
 			if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, `href="#f-`+less[0]+`"`) {
-				t.Errorf("%v: %d\n%s", less, got.status, got.body)
+				w.Errorf("%v: %d\n%s", less, got.status, got.body)
 			}
 		}
 		if got := b.submit(edit, form(b.mustShow(edit).body, "value", "99", "value_kind", "percent", "texts.en.title", "Changed")); got.status != http.StatusSeeOther {
-			t.Errorf("what the form does not ask for: %d", got.status)
+			w.Errorf("what the form does not ask for: %d", got.status)
 		}
 		b.mustShow(page, "15%", "Thank you")
 		if w.theirCode(sara) != code {
-			t.Error("a code that was given has changed")
+			w.Error("a code that was given has changed")
 		}
 		reader := w.in2("reader@baharan.example", account.Reader)
 		if strings.Contains(reader.mustShow(page).body, edit) || reader.get(edit).status != http.StatusForbidden {
-			t.Error("a reader may change an offer")
+			w.Error("a reader may change an offer")
 		}
 		w.role(w.mina, w.marble, account.Owner)
 		if got := b.get(strings.Replace(edit, "/baharan/", "/marble/", 1)); got.status != http.StatusNotFound {
-			t.Errorf("another brand's offer: %d", got.status)
+			w.Errorf("another brand's offer: %d", got.status)
 		}
 		late := form(b.mustShow(edit).body, "name", "Late")
 		b.push(page, "end", "offer.end")
 		if got := b.submit(edit, late); got.status != http.StatusConflict || !strings.Contains(got.body, "This offer has ended.") {
-			t.Errorf("what has ended: %d\n%s", got.status, got.body)
+			w.Errorf("what has ended: %d\n%s", got.status, got.body)
 		}
 		if got := b.get(edit); got.location != page {
-			t.Errorf("the form of what has ended: %d to %s", got.status, got.location)
+			w.Errorf("the form of what has ended: %d to %s", got.status, got.location)
 		}
 		b.mustShow(overview+"/log", "Changed the offer")
 	})
@@ -570,7 +570,7 @@ func TestACodeIsRedeemedOnceHoweverOftenClicked(t *testing.T) {
 		form.Set("order", "A-1")
 		for range 3 {
 			if got := b.submit(page+"/redeem", form); got.location != page+"?did=offer.redeem" {
-				t.Errorf("clicked: %d to %s", got.status, got.location)
+				w.Errorf("clicked: %d to %s", got.status, got.location)
 			}
 		}
 		form = b.typed(b.mustShow(page).body, page+"/redeem")
@@ -579,14 +579,14 @@ func TestACodeIsRedeemedOnceHoweverOftenClicked(t *testing.T) {
 		b.submit(page+"/redeem", form)
 		got := b.submit(page+"/redeem", form)
 		if got.location != page+"?did=offer.refuse.redeemed" {
-			t.Fatalf("a refusal clicked twice: %d to %s", got.status, got.location)
+			w.Fatalf("a refusal clicked twice: %d to %s", got.status, got.location)
 		}
 		shown := b.mustShow(got.location, "The code was not accepted: it was redeemed already.").body
 		if strings.Contains(shown, `class="told" `) {
-			t.Error("a refusal is told in green")
+			w.Error("a refusal is told in green")
 		}
 		if n := w.refusals(); n != 1 {
-			t.Errorf("%d refusals", n)
+			w.Errorf("%d refusals", n)
 		}
 	})
 }
@@ -614,7 +614,7 @@ func TestASequenceByKeyboard(t *testing.T) {
 			p.do(chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))
 			p.until("document.getElementById('act-pause')")
 			if strings.Contains(w.in(email).mustShow(sequencesPage+"/new").body, `class="told ask kept"`) {
-				t.Error("a draft is left of what was saved")
+				w.Error("a draft is left of what was saved")
 			}
 			w.person(w.brand, w.topic, fmt.Sprintf("new%d@example.org", i), consent.Given)
 			p.until("document.querySelector('.story .here').innerText === '" + l.N("admin.sequence.waiting", 1) + "'")

@@ -101,64 +101,64 @@ func TestALogoThroughThePages(t *testing.T) {
 		form := "/f/" + formID(b.makeForm())
 		b.mustShow(settingsPage, `enctype="multipart/form-data"`, `name="logo" type="file"`)
 		if b.logoOn(settingsPage)+b.logoOn(form) != "" {
-			t.Fatal("a logo before there is one")
+			w.Fatal("a logo before there is one")
 		}
 		green, red := w.png(leaf(960, 320, color.NRGBA{14, 122, 95, 255})), w.png(leaf(300, 300, color.NRGBA{166, 58, 43, 255}))
 		sent := b.brandFields("reply_to", "care@baharan.example")
 		for range 2 { // a second click
 			if got := b.withLogo(settingsPage, sent, green); got.location != settingsPage+"?did=brand.change" {
-				t.Fatalf("brought: %d to %s\n%s", got.status, got.location, got.body)
+				w.Fatalf("brought: %d to %s\n%s", got.status, got.location, got.body)
 			}
 		}
 		first := b.logoOn(settingsPage)
 		b.mustShow(settingsPage, `value="care@baharan.example"`, `width="192" height="64" alt="Baharan"`, `name="logo_remove"`)
 		if first == "" || b.logoOn(form) != first {
-			t.Fatalf("the form shows %q, the settings %q", b.logoOn(form), first)
+			w.Fatalf("the form shows %q, the settings %q", b.logoOn(form), first)
 		}
 		b.mustShow(form+"?lang=fa", `alt="برند بهاران"`)
 		served := w.browser().get(first)
 		if served.status != 200 || served.header.Get("Content-Type") != "image/png" {
-			t.Errorf("served: %d %v", served.status, served.header)
+			w.Errorf("served: %d %v", served.status, served.header)
 		}
 		if c, _, err := image.DecodeConfig(strings.NewReader(served.body)); err != nil || c.Width != 480 || c.Height != 160 {
-			t.Errorf("it is %d by %d: %v", c.Width, c.Height, err)
+			w.Errorf("it is %d by %d: %v", c.Width, c.Height, err)
 		}
 		page := formsPage + "/" + strings.TrimPrefix(form, "/f/")
 		if b.logoOn(page+"/preview") != first || b.logoOn(page+"/preview?look.view=done&look.theme=dark") != first {
-			t.Error("the preview of the form shows no logo")
+			w.Error("the preview of the form shows no logo")
 		}
 		if mail := w.mailHTML(); strings.Count(mail, "<img") != 1 || !strings.Contains(mail, `src="`+w.url+first+`" width="192" height="64" alt="Baharan"`) {
-			t.Errorf("the mail has another head:\n%s", mail)
+			w.Errorf("the mail has another head:\n%s", mail)
 		}
 
 		// The settings alone leave it; another picture takes its place, and mails
 		// that were sent keep theirs.
 		if got := b.submit(settingsPage, b.brandFields("reply_to", "")); got.status != http.StatusSeeOther || b.logoOn(settingsPage) != first {
-			t.Errorf("saved without a file: %d, %q", got.status, b.logoOn(settingsPage))
+			w.Errorf("saved without a file: %d, %q", got.status, b.logoOn(settingsPage))
 		}
 		if got := b.withLogo(settingsPage, b.brandFields(), red); got.status != http.StatusSeeOther {
-			t.Fatalf("replaced: %d\n%s", got.status, got.body)
+			w.Fatalf("replaced: %d\n%s", got.status, got.body)
 		}
 		second := b.logoOn(form)
 		if second == first || second == "" || b.get(first).status != 200 || b.get(second).status != 200 {
-			t.Errorf("%q took the place of %q", second, first)
+			w.Errorf("%q took the place of %q", second, first)
 		}
 		old := b.brandFields()
 		w.pass(1e9)
 		if got := b.withLogo(settingsPage, b.brandFields(), green); got.status != http.StatusSeeOther || b.logoOn(form) != first {
-			t.Errorf("the first one again: %d %s", got.status, b.logoOn(form))
+			w.Errorf("the first one again: %d %s", got.status, b.logoOn(form))
 		}
 		if got := b.withLogo(settingsPage, old, red); got.status != http.StatusConflict || b.logoOn(form) != first {
-			t.Errorf("a picture over another's: %d", got.status)
+			w.Errorf("a picture over another's: %d", got.status)
 		}
 		if got := b.submit(settingsPage, b.brandFields("logo_remove", "yes")); got.status != http.StatusSeeOther {
-			t.Fatalf("removed: %d\n%s", got.status, got.body)
+			w.Fatalf("removed: %d\n%s", got.status, got.body)
 		}
 		if b.logoOn(settingsPage)+b.logoOn(form) != "" || b.get(first).status != 404 || b.get(second).status != 404 {
-			t.Error("a logo that was removed is still there")
+			w.Error("a logo that was removed is still there")
 		}
 		if mail := w.mailHTML(); strings.Contains(mail, "<img") {
-			t.Error("it is still at the head of mails")
+			w.Error("it is still at the head of mails")
 		}
 	})
 }
@@ -183,7 +183,7 @@ func TestALogoThatIsNone(t *testing.T) {
 		b := w.in(email)
 		whole := w.png(leaf(200, 200, color.NRGBA{0, 0, 0, 255}))
 		if got := b.withLogo(settingsPage, b.brandFields(), whole); got.status != http.StatusSeeOther {
-			t.Fatalf("brought: %d\n%s", got.status, got.body)
+			w.Fatalf("brought: %d\n%s", got.status, got.body)
 		}
 		before := b.logoOn(settingsPage)
 		var photo bytes.Buffer
@@ -206,27 +206,27 @@ func TestALogoThatIsNone(t *testing.T) {
 		} {
 			got := b.withLogo(settingsPage, b.brandFields("texts.en.name", "Typed & kept", "cap_max", "3"), c.file)
 			if got.status != http.StatusUnprocessableEntity {
-				t.Errorf("%s: %d to %s", name, got.status, got.location)
+				w.Errorf("%s: %d to %s", name, got.status, got.location)
 				continue
 			}
 			for _, want := range []string{c.said, `href="#f-logo"`, `id="e-logo"`, `value="Typed &amp; kept"`, `href="#f-cap_`} {
 				if !strings.Contains(got.body, want) {
-					t.Errorf("%s: the page lacks %s", name, want)
+					w.Errorf("%s: the page lacks %s", name, want)
 				}
 			}
 		}
 		if got := b.withLogo(settingsPage, b.brandFields("cap_max", "many"), []byte("x")); !strings.Contains(got.body, `id="e-logo"`) || !strings.Contains(got.body, `id="e-cap_max"`) {
-			t.Errorf("two faults of two kinds: %d", got.status)
+			w.Errorf("two faults of two kinds: %d", got.status)
 		}
 		if got := b.withLogo(settingsPage+"?lang=fa", b.brandFields(), bomb); !strings.Contains(got.body, "۳۰٬۰۰۰") {
-			t.Errorf("in Persian: %d", got.status)
+			w.Errorf("in Persian: %d", got.status)
 		}
 		if got := b.withLogo(settingsPage, b.brandFields(), make([]byte, web.PictureMax)); got.status != http.StatusRequestEntityTooLarge {
-			t.Errorf("8 MB and a form: %d", got.status)
+			w.Errorf("8 MB and a form: %d", got.status)
 		}
 		b.mustShow(settingsPage, `value="Baharan"`)
 		if b.logoOn(settingsPage) != before || b.get(before).status != 200 {
-			t.Error("a picture that was refused took the place of the logo")
+			w.Error("a picture that was refused took the place of the logo")
 		}
 	})
 }
@@ -245,18 +245,18 @@ func TestWhoseLogo(t *testing.T) {
 			status int
 		}{"stranger": {w.in("owner@marble.example"), 404}, "marketer": {w.in("m@baharan.example"), 403}, "nobody": {w.browser(), 303}} {
 			if got := c.b.withLogo(settingsPage, values, file); got.status != c.status {
-				t.Errorf("%s: %d", name, got.status)
+				w.Errorf("%s: %d", name, got.status)
 			}
 		}
 		cross := owner.ask("POST", settingsPage, strings.NewReader("--x--"), "Content-Type", "multipart/form-data; boundary=x", "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")
 		if cross.status != http.StatusForbidden {
-			t.Errorf("from another site: %d", cross.status)
+			w.Errorf("from another site: %d", cross.status)
 		}
 		if owner.logoOn(settingsPage) != "" {
-			t.Error("a logo that nobody brought who may")
+			w.Error("a logo that nobody brought who may")
 		}
 		if got := owner.ask("POST", settingsPage, strings.NewReader("--x\r\nContent-Disposition: form-data; name=\"logo\"; filename=\"a\"\r\n\r\nabc"), "Content-Type", "multipart/form-data; boundary=x"); got.status != http.StatusBadRequest {
-			t.Errorf("a form that is torn: %d", got.status)
+			w.Errorf("a form that is torn: %d", got.status)
 		}
 	})
 }

@@ -58,7 +58,7 @@ func TestMailsAreFoundAndExplained(t *testing.T) {
 		waits := w.mail(w.brand, w.topic, sara)
 		body := b.mustShow(messagesPage, "sara@example.org", "ali@example.org", "permission taken back", "queued").body
 		if strings.Index(body, w.messageOf(waits).ID.String()) > strings.Index(body, w.messageOf(sent).ID.String()) {
-			t.Error("the newest is not first")
+			w.Error("the newest is not first")
 		}
 		for _, c := range []struct{ query, has, not string }{
 			{"?state=skipped", "ali@example.org", "sara@example.org"},
@@ -71,12 +71,12 @@ func TestMailsAreFoundAndExplained(t *testing.T) {
 			{"?q=nobody", `id="e-q"`, "ali@example.org"},
 		} {
 			if body := b.mustShow(messagesPage+c.query, c.has).body; strings.Contains(body, c.not) {
-				t.Errorf("%s shows %s", c.query, c.not)
+				w.Errorf("%s shows %s", c.query, c.not)
 			}
 		}
 		for _, query := range []string{"?stream=x", "?before=x", "?source=1"} {
 			if got := b.get(messagesPage + query); got.status != http.StatusBadRequest {
-				t.Errorf("%s: %d", query, got.status)
+				w.Errorf("%s: %d", query, got.status)
 			}
 		}
 
@@ -84,17 +84,17 @@ func TestMailsAreFoundAndExplained(t *testing.T) {
 		b.mustShow(page, "The mail server has taken it and answers for it.", "2.0.0 queued as 4F1", "Send me the letter.", `href="`+overview+"/people/"+sara.ID.String()+`"`, "The mail server took it", "Decided and queued")
 		mail := b.mustShow(page+"/mail", "Hello")
 		if csp := mail.header.Get("Content-Security-Policy"); !strings.Contains(csp, "sandbox") {
-			t.Errorf("the mail is not fenced in: %q", csp)
+			w.Errorf("the mail is not fenced in: %q", csp)
 		}
 		// What only the reader may do, nobody of the team does by this page.
 		base, err := url.Parse(w.url)
 		w.must(err)
 		urls, m := link.URLs{Base: base, Ring: w.ring()}, w.messageOf(sent)
-		theirs, err := delivery.NewRenderer(w.db, urls).View(t.Context(), m)
+		theirs, err := delivery.NewRenderer(w.db, urls).View(w.Context(), m)
 		w.must(err)
 		for _, own := range []string{urls.Leave(m.Ref()), urls.Preferences(w.brand.ID, sara.ID)} {
 			if !strings.Contains(string(theirs), own) || strings.Contains(mail.body, own) {
-				t.Errorf("the reader's own link %s is in theirs: %v, and is shown to the team: %v", own, strings.Contains(string(theirs), own), strings.Contains(mail.body, own))
+				w.Errorf("the reader's own link %s is in theirs: %v, and is shown to the team: %v", own, strings.Contains(string(theirs), own), strings.Contains(mail.body, own))
 			}
 		}
 
@@ -102,7 +102,7 @@ func TestMailsAreFoundAndExplained(t *testing.T) {
 		w.role(w.mina, w.marble, account.Owner)
 		for _, path := range []string{"", "/mail"} {
 			if got := b.get("/admin/b/marble" + messagePath(w.messageOf(sent)) + path); got.status != http.StatusNotFound {
-				t.Errorf("another brand shows %q: %d", path, got.status)
+				w.Errorf("another brand shows %q: %d", path, got.status)
 			}
 		}
 		b.mustNotShow("/admin/b/marble/messages", "sara@example.org")
@@ -121,19 +121,19 @@ func TestAnUncertainMailIsSettled(t *testing.T) {
 		b := w.in(email)
 		b.mustShow(page, "nobody knows whether the server has it", m.MessageID("baharan.example"), "The server has it")
 		if got := b.submit(page+"/settle", url.Values{"as": {"skipped"}, "once": {uuid.NewString()}}); got.status != http.StatusUnprocessableEntity {
-			t.Errorf("settled as something else: %d", got.status)
+			w.Errorf("settled as something else: %d", got.status)
 		}
 		form := b.fill(page, "as", "sent")
 		for range 2 {
 			if got := b.submit(page+"/settle", form); got.location != page+"?did=message.settle" {
-				t.Fatalf("settled: %d to %s\n%s", got.status, got.location, got.body)
+				w.Fatalf("settled: %d to %s\n%s", got.status, got.location, got.body)
 			}
 		}
 		b.mustShow(page, "The mail server has taken it")
 		b.mustNotShow(page, "The server has it")
 		form.Set("once", uuid.NewString())
 		if got := b.submit(page+"/settle", form); got.status != http.StatusConflict {
-			t.Errorf("settled again: %d", got.status)
+			w.Errorf("settled again: %d", got.status)
 		}
 	})
 }
@@ -194,21 +194,21 @@ func TestQueuesAndTheHouse(t *testing.T) {
 			return b.submit(queuesPage+"/nodes/"+id.String()+"/lost", url.Values{"once": {uuid.NewString()}})
 		}
 		if got := lose(silent); got.status != http.StatusNotFound {
-			t.Errorf("the owner of one brand declares a process of all lost: %d", got.status)
+			w.Errorf("the owner of one brand declares a process of all lost: %d", got.status)
 		}
 
 		w.role(w.mina, w.marble, account.Owner)
 		b.mustShow(queuesPage, "mail-1.example", "mail-2.example", "not heard of for 3 hours", "the shop &lt;is&gt; away", "Giving out the codes of offers", "One piece of work has failed", "mail-2.example had one mail in hand.")
-		lose(alive).mustSay(t, http.StatusConflict, "This process is alive")
+		lose(alive).mustSay(w, http.StatusConflict, "This process is alive")
 		if got := lose(uuid.New()); got.status != http.StatusNotFound {
-			t.Errorf("a process that is none: %d", got.status)
+			w.Errorf("a process that is none: %d", got.status)
 		}
 		if got := lose(silent); got.location != queuesPage+"?did=node.lost" {
-			t.Fatalf("declared lost: %d to %s\n%s", got.status, got.location, got.body)
+			w.Fatalf("declared lost: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		b.mustShow(queuesPage, "declared lost; last heard of")
 		if m := w.messageOf(source); m.State != delivery.Uncertain {
-			t.Errorf("the mail in its hands is %s", m.State)
+			w.Errorf("the mail in its hands is %s", m.State)
 		}
 		b.mustShow(overview+"/log", "Declared a sending process lost")
 	})

@@ -69,12 +69,12 @@ func TestAnAlarmThroughThePages(t *testing.T) {
 		b.mustShow(overview+"/alarms", "Everything is as usual", "How an alarm comes about")
 		live := b.stream(liveOf(b.mustShow(overview + "/alarms")))
 		if got := next(live, quiet); got != "-" {
-			t.Fatalf("nothing happened, and %q came", got)
+			w.Fatalf("nothing happened, and %q came", got)
 		}
 		w.leave(w.brand, w.topic, people)
 		w.watch()
 		if got := next(live, soon); got != "change" {
-			t.Fatalf("an alarm was told as %q", got)
+			w.Fatalf("an alarm was told as %q", got)
 		}
 		b.mustShow(overview, "One thing needs a decision now", "More people than usual take their permission back", "40 of 1,000 mails within an hour: 4.0% (between 3.0% and 5.4%)", `href="/admin/b/baharan/alarms"`)
 		page := b.mustShow(overview+"/alarms", "One alarm is open.", "There is no past yet", "Open the last mail that went out", `href="/admin/b/baharan/campaigns"`, "I look after it").body
@@ -83,27 +83,27 @@ func TestAnAlarmThroughThePages(t *testing.T) {
 		w.role(w.newUser("reza@baharan.example", "Reza", "en"), w.brand, account.Reader)
 		reader := w.in("reza@baharan.example")
 		if got := reader.mustShow(overview, "More people than usual take their permission back"); strings.Contains(got.body, "/alarms") {
-			t.Error("a reader is led to a page that is not theirs")
+			w.Error("a reader is led to a page that is not theirs")
 		}
 		_, form, _ := strings.Cut(page, `action="`+overview+`/alarms/`)
 		id, _, _ := strings.Cut(form, "/")
 		to := overview + "/alarms/" + id + "/acknowledge"
 		sheet := url.Values{"page": {field(form, "page")}, "once": {field(form, "once")}}
 		if got := reader.submit(to, sheet); got.status != http.StatusForbidden {
-			t.Errorf("a reader takes it on: %d", got.status)
+			w.Errorf("a reader takes it on: %d", got.status)
 		}
 		w.role(w.mina, w.marble, account.Owner)
 		if got := b.submit("/admin/b/marble/alarms/"+id+"/acknowledge", url.Values{"page": {"/admin/b/marble/alarms"}}); got.status != http.StatusNotFound {
-			t.Errorf("at another brand: %d", got.status)
+			w.Errorf("at another brand: %d", got.status)
 		}
 		for range 2 { // a double click
 			if got := b.submit(to, sheet); got.status != http.StatusSeeOther || got.location != overview+"/alarms?did=alarm.acknowledge" {
-				t.Fatalf("taken on: %d to %s\n%s", got.status, got.location, got.body)
+				w.Fatalf("taken on: %d to %s\n%s", got.status, got.location, got.body)
 			}
 		}
 		taken := b.mustShow(overview+"/alarms?did=alarm.acknowledge", "The alarm is yours now.", "taken on", "<bdi>Mina</bdi>").body
 		if strings.Contains(taken, "I look after it") {
-			t.Error("it can be taken on twice")
+			w.Error("it can be taken on twice")
 		}
 		b.mustShow(overview, "Nothing needs a decision now")
 		b.mustShow(overview+"/log", "Took on the alarm")
@@ -112,7 +112,7 @@ func TestAnAlarmThroughThePages(t *testing.T) {
 		b = w.in(email)
 		b.mustShow(overview+"/alarms", "Everything is as usual", "Alarms that are over", "<bdi>Mina</bdi>")
 		if theirs := b.mustShow("/admin/b/marble/alarms"); strings.Contains(theirs.body, "Alarms that are over") {
-			t.Error("another brand has an alarm")
+			w.Error("another brand has an alarm")
 		}
 	})
 }
@@ -145,7 +145,7 @@ func TestWhatNeedsADecision(t *testing.T) {
 		})
 		b.mustShow(h, "was stopped by a safeguard: too many reports as spam.", "2 mails of it wait")
 		if got := b.get(overview + "?for=nonsense"); got.status != http.StatusOK || !strings.Contains(got.body, "The last 30 days") {
-			t.Errorf("a time that there is not: %d", got.status)
+			w.Errorf("a time that there is not: %d", got.status)
 		}
 	})
 }
@@ -177,32 +177,32 @@ func TestThePicturesTellWhatHappened(t *testing.T) {
 			}{"7": {7, 3}, "30": {30, 26}, "90": {13, -1}, "365": {12, -1}} {
 				bins := d("en").bins(window)
 				if len(bins) != want.bins {
-					t.Fatalf("%s: %d bins", window, len(bins))
+					w.Fatalf("%s: %d bins", window, len(bins))
 				}
 				for i, b := range bins {
 					if i > 0 && !b.From.Equal(bins[i-1].To) {
-						t.Errorf("%s: bin %d begins at %s, the one before ends at %s", window, i, b.From, bins[i-1].To)
+						w.Errorf("%s: bin %d begins at %s, the one before ends at %s", window, i, b.From, bins[i-1].To)
 					}
 				}
 				s, err := d("en").history(w.Context(), window, bins)
 				w.must(err)
 				last := len(bins) - 1
 				if s.all[byForm] != 12 || s.all[taken] != 2 || s.all[sent] != 120 || s.n[taken][last] != 2 || s.n[sent][last] != 120 || s.by[w.topic.ID].Given != 12 || s.by[w.topic.ID].Asked != 12 {
-					t.Errorf("%s, folded %v: %+v", window, folded, s.all)
+					w.Errorf("%s, folded %v: %+v", window, folded, s.all)
 				}
 				if want.old >= 0 && (s.n[byForm][want.old] != 5 || s.n[byForm][last] != 7) {
-					t.Errorf("%s, folded %v: by day %v", window, folded, s.n[byForm])
+					w.Errorf("%s, folded %v: by day %v", window, folded, s.n[byForm])
 				}
 			}
 		}
 		fa := d("fa").bins("365")
 		for _, b := range fa {
 			if !strings.HasPrefix(i18n.For("fa").Date(b.From, w.brand.Location()), "۱ ") {
-				t.Errorf("a month of the Jalali calendar begins on %s", i18n.For("fa").Date(b.From, w.brand.Location()))
+				w.Errorf("a month of the Jalali calendar begins on %s", i18n.For("fa").Date(b.From, w.brand.Location()))
 			}
 		}
 		if s := d("fa"); s.bins("7")[6].short != i18n.For("fa").ShortDate(w.db.Now(), w.brand.Location()) {
-			t.Errorf("today is %q on the axis", s.bins("7")[6].short)
+			w.Errorf("today is %q on the axis", s.bins("7")[6].short)
 		}
 	})
 }

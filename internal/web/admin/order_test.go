@@ -39,7 +39,7 @@ func TestNamesStandByTheAlphabet(t *testing.T) {
 				}
 			}
 			if !slices.Equal(found, want) {
-				t.Errorf("%s shows %q, not %q", at, found, want)
+				w.Errorf("%s shows %q, not %q", at, found, want)
 			}
 		}
 	})

@@ -78,25 +78,25 @@ func TestFromPaperThroughThePages(t *testing.T) {
 		shown := b.mustShow(page, "Nobody has come from paper yet.", "A card to print", `download="baharan-`).body
 		m := pictureOf.FindStringSubmatch(shown)
 		if m == nil {
-			t.Fatal("the form's page shows no code")
+			w.Fatal("the form's page shows no code")
 		}
 		svg := b.get(m[1])
 		if svg.status != 200 || svg.header.Get("Content-Type") != "image/svg+xml" || !strings.Contains(svg.header.Get("Content-Security-Policy"), "default-src 'none'") || strings.Contains(svg.body, "style") {
-			t.Errorf("the drawing: %d %v", svg.status, svg.header)
+			w.Errorf("the drawing: %d %v", svg.status, svg.header)
 		}
 		address := w.scan(w.painted(svg.body))
 		typed := strings.TrimPrefix(address, "http://")
 		if !strings.Contains(shown, typed) || !regexp.MustCompile(`/s/\d{6}$`).MatchString(address) {
-			t.Fatalf("the code leads to %q", address)
+			w.Fatalf("the code leads to %q", address)
 		}
 		file := b.get(strings.Replace(m[1], ".svg", ".png", 1))
 		if file.header.Get("Content-Type") != "image/png" {
-			t.Errorf("the file: %d %v", file.status, file.header)
+			w.Errorf("the file: %d %v", file.status, file.header)
 		}
 		picture, err := png.Decode(strings.NewReader(file.body))
 		w.must(err)
 		if got := w.scan(picture); got != address || picture.Bounds().Dx() < 400 {
-			t.Errorf("the file of %v leads to %q", picture.Bounds(), got)
+			w.Errorf("the file of %v leads to %q", picture.Bounds(), got)
 		}
 
 		from, err := url.Parse(address)
@@ -109,13 +109,13 @@ func TestFromPaperThroughThePages(t *testing.T) {
 		for who, paper := range map[string]bool{"sara@example.org": true, "ali@example.org": false} {
 			got := b.mustShow(overview + "/people/" + w.idOf(who)).body
 			if n := strings.Count(got, "from paper: a printed code or short address"); (n >= 3) != paper || (n == 0) == paper {
-				t.Errorf("the page of %s says so %d times", who, n)
+				w.Errorf("the page of %s says so %d times", who, n)
 			}
 		}
 		look := b.mustShow(overview+"?for=7", "given from paper").body
 		for what, want := range map[string]string{"given from paper": "1", "given by form": "1", "signed up": "2"} {
 			if got := sumOf(look, what); got != want {
-				t.Errorf("%s: %q", what, got)
+				w.Errorf("%s: %q", what, got)
 			}
 		}
 	})
@@ -197,12 +197,12 @@ func TestTheCardToPrint(t *testing.T) {
 		farsi := []string{`lang="fa" dir="rtl"`, "نامه و چای", "نامهٔ Baharan", "برند Baharan", "ماه", "کد را با گوشی‌تان اسکن کنید"}
 		both := b.mustShow(page+"/card", append(append(english, farsi...), typedAs(w.urls.Short(f.Code)))...).body
 		if strings.Count(both, `class="print-card"`) != 2 || strings.Contains(both, "Which mails") {
-			t.Error("the cards are not two")
+			w.Error("the cards are not two")
 		}
 		one := b.mustShow(page+"/card?in=fa", farsi...).body
 		for _, no := range english[1:4] {
 			if strings.Contains(one, no) {
-				t.Errorf("the Persian card says %q", no)
+				w.Errorf("the Persian card says %q", no)
 			}
 		}
 		b.deedOf(page, "close")
@@ -213,10 +213,10 @@ func TestTheCardToPrint(t *testing.T) {
 		stranger := w.in("owner@marble.example")
 		for _, path := range []string{"/card", "/code.svg", "/code.png"} {
 			if got := stranger.get("/admin/b/marble/forms/" + formID(page) + path); got.status != http.StatusNotFound {
-				t.Errorf("another brand's %s: %d", path, got.status)
+				w.Errorf("another brand's %s: %d", path, got.status)
 			}
 			if got := stranger.get(page + path); got.status != http.StatusNotFound {
-				t.Errorf("%s at another brand: %d", path, got.status)
+				w.Errorf("%s at another brand: %d", path, got.status)
 			}
 		}
 	})

@@ -29,30 +29,30 @@ func TestWhoIsOfferedAsOneTypes(t *testing.T) {
 		} {
 			got := b.get(overview + path)
 			if got.status != http.StatusOK || strings.TrimSpace(got.body) != want || got.header.Get("Cache-Control") != "no-store" {
-				t.Errorf("%s: %d %s", path, got.status, got.body)
+				w.Errorf("%s: %d %s", path, got.status, got.body)
 			}
 		}
 		reader := w.in2("reader@baharan.example", account.Reader)
 		if got := reader.get(overview + "/pick/people?q=sara"); got.status != http.StatusForbidden || strings.Contains(got.body, "sara@") {
-			t.Errorf("a reader is told of people: %d %s", got.status, got.body)
+			w.Errorf("a reader is told of people: %d %s", got.status, got.body)
 		}
 
 		// Without scripts an address or a name is typed.
 		page := overview + "/people/" + sara.ID.String()
 		for typed, says := range map[string]string{"REZA@baharan.example": "Reza", "reza": "Reza", "Mina": "Mina"} {
 			if got := b.press(page+"/carer", "carer", typed); got.status != http.StatusSeeOther {
-				t.Fatalf("%s: %d\n%s", typed, got.status, got.body)
+				w.Fatalf("%s: %d\n%s", typed, got.status, got.body)
 			}
 			b.mustShow(page, `name="carer" type="text" value="`+strings.ToLower(says)+`@baharan.example"`)
 		}
 		w.role(w.newUser("reza2@baharan.example", "Reza", "en"), w.brand, account.Reader)
 		for typed, says := range map[string]string{"Reza": "Several of the team have this name.", "sarah@granite.example": "choose somebody of the team"} {
 			if got := b.submit(page+"/carer", url.Values{"carer": {typed}}); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, says) || !strings.Contains(got.body, `value="`+typed+`"`) {
-				t.Errorf("%s: %d", typed, got.status)
+				w.Errorf("%s: %d", typed, got.status)
 			}
 		}
 		if got := b.press(page+"/carer", "carer", ""); got.status != http.StatusSeeOther {
-			t.Errorf("nobody: %d", got.status)
+			w.Errorf("nobody: %d", got.status)
 		}
 		b.mustShow(page, `name="carer" type="text" value=""`)
 	})

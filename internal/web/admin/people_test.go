@@ -114,7 +114,7 @@ func TestPeopleAreFound(t *testing.T) {
 			page := b.mustShow(list+query, want).body
 			for _, who := range []string{"sara@example.org", "ali@example.org", "gone@example.org", "none@example.org", "theirs@"} {
 				if !strings.HasPrefix(who, want) && strings.Contains(page, ">"+who+"<") {
-					t.Errorf("%s finds %s", query, who)
+					w.Errorf("%s finds %s", query, who)
 				}
 			}
 		}
@@ -122,16 +122,16 @@ func TestPeopleAreFound(t *testing.T) {
 			if query != "?q=%00" {
 				b.mustShow(list+query, "Nobody fits this")
 			} else if got := b.get(list + query); got.status >= 500 {
-				t.Errorf("%s: %d", query, got.status)
+				w.Errorf("%s: %d", query, got.status)
 			}
 		}
 		if got := b.get(list + "?after=elsewhere"); got.status != http.StatusBadRequest {
-			t.Errorf("a cursor that is none: %d", got.status)
+			w.Errorf("a cursor that is none: %d", got.status)
 		}
 		reader := w.in2("reader@baharan.example", account.Reader)
 		for _, path := range []string{list, list + "/" + w.known("sara@example.org").ID.String(), overview + "/suppressions"} {
 			if got := reader.get(path); got.status != http.StatusForbidden {
-				t.Errorf("a reader at %s: %d", path, got.status)
+				w.Errorf("a reader at %s: %d", path, got.status)
 			}
 		}
 		for _, path := range []string{"", "/tags", "/tags/remove", "/withdraw", "/withdraw-all"} {
@@ -141,7 +141,7 @@ func TestPeopleAreFound(t *testing.T) {
 				got = b.get(at)
 			}
 			if got.status != http.StatusNotFound {
-				t.Errorf("another brand's person at %q: %d", path, got.status)
+				w.Errorf("another brand's person at %q: %d", path, got.status)
 			}
 		}
 	})
@@ -171,7 +171,7 @@ func TestManyPeopleInPages(t *testing.T) {
 			at := strings.Index(page, `" rel="next"`)
 			if at < 0 {
 				if pages != 2 || len(lines) != 3 || len(seen) != peopleAtOnce+3 {
-					t.Errorf("%d pages, %d lines on the last, %d people", pages, len(lines), len(seen))
+					w.Errorf("%d pages, %d lines on the last, %d people", pages, len(lines), len(seen))
 				}
 				return
 			}
@@ -194,16 +194,16 @@ func TestAPersonIsTheirPermission(t *testing.T) {
 		form := url.Values{"tags": {"<loyal> و پایدار"}, "page": {at + "/tags"}, "once": {store.NewID(w.db.Now()).String()}}
 		for range 2 {
 			if got := b.submit(at+"/tags", form); got.status != http.StatusSeeOther || !strings.HasPrefix(got.location, at+"?did=people.tag") {
-				t.Fatalf("tagged: %d to %s\n%s", got.status, got.location, got.body)
+				w.Fatalf("tagged: %d to %s\n%s", got.status, got.location, got.body)
 			}
 		}
 		b.mustShow(at+"?did=people.tag", "The tag is added.", "&lt;loyal&gt; و پایدار")
 		long := strings.Repeat("t", 65)
 		if got := b.press(at+"/tags", "tags", long); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, `value="`+long+`"`) || !strings.Contains(got.body, `id="e-tags"`) {
-			t.Errorf("a tag too long: %d\n%s", got.status, got.body)
+			w.Errorf("a tag too long: %d\n%s", got.status, got.body)
 		}
 		if got := b.press(at+"/tags/remove", "tags", "<loyal> و پایدار"); got.status != http.StatusSeeOther {
-			t.Errorf("untagged: %d\n%s", got.status, got.body)
+			w.Errorf("untagged: %d\n%s", got.status, got.body)
 		}
 		b.mustShow(at, "No tags yet")
 
@@ -211,12 +211,12 @@ func TestAPersonIsTheirPermission(t *testing.T) {
 		analyst := w.in2("analyst@baharan.example", account.Analyst)
 		analyst.mustNotShow(at, "They take it back", "name=\"tags\"")
 		if got := analyst.press(at+"/withdraw", "topic", w.topic.ID.String()); got.status != http.StatusForbidden {
-			t.Errorf("an analyst takes back: %d", got.status)
+			w.Errorf("an analyst takes back: %d", got.status)
 		}
 
 		// A permission taken back on their behalf: the ledger says that the team did.
 		if got := b.press(at+"/withdraw", "topic", w.topic.ID.String()); got.status != http.StatusSeeOther {
-			t.Fatalf("taken back: %d\n%s", got.status, got.body)
+			w.Fatalf("taken back: %d\n%s", got.status, got.body)
 		}
 		b.mustShow(at, "No permission in force", "taken back", "told by the team on the person’s behalf", "Send me the letter.", "Permission taken back: Letter of Baharan")
 		b.mustNotShow(at, "They take it back")
@@ -227,16 +227,16 @@ func TestAPersonIsTheirPermission(t *testing.T) {
 			}
 			last := history[len(history)-1]
 			if who, err := last.Entity(); err != nil || who != consent.EntityOperator || last.Method != consent.MethodOperator || last.State != consent.Withdrawn {
-				t.Errorf("the ledger ends with %s by %s (%s), %v", last.State, who, last.Method, err)
+				w.Errorf("the ledger ends with %s by %s (%s), %v", last.State, who, last.Method, err)
 			}
 			if proof, err := consent.EvidenceOf(tx, last.ID); err != nil || proof.Evidence["user"] != w.mina.ID.String() {
-				t.Errorf("the evidence is %v, %v", proof.Evidence, err)
+				w.Errorf("the evidence is %v, %v", proof.Evidence, err)
 			}
 			return nil
 		})
 		log := b.mustShow(overview+"/log", "Gave a person the tag", "Removed from a person the tag", "Took back on a person’s behalf").body
 		if strings.Contains(log, "sara@example.org") || strings.Count(log, "Gave a person the tag") != 1 {
-			t.Error("the log names the person, or a double click twice")
+			w.Error("the log names the person, or a double click twice")
 		}
 	})
 }
@@ -247,12 +247,12 @@ func TestEverythingIsTakenBack(t *testing.T) {
 		b := w.in(email)
 		at := overview + "/people/" + sara.ID.String()
 		if got := b.press(at + "/withdraw-all"); got.status != http.StatusSeeOther {
-			t.Fatalf("taken back: %d\n%s", got.status, got.body)
+			w.Fatalf("taken back: %d\n%s", got.status, got.body)
 		}
 		b.mustShow(at, "No permission in force", "left everything", "Only they take this back.", "Address blocked")
 		w.write(func(tx *store.Tx) error {
 			if may, err := consent.May(tx, w.brand, sara.ID, w.topic.ID); err != nil || may.Allowed {
-				t.Errorf("may be written to: %v, %v", may, err)
+				w.Errorf("may be written to: %v, %v", may, err)
 			}
 			return nil
 		})
@@ -275,16 +275,16 @@ func TestALongLifeIsToldInPages(t *testing.T) {
 		at := overview + "/people/" + sara.ID.String()
 		page := b.mustShow(at, "Permission given anew").body
 		if strings.Contains(page, "Permission asked for") || strings.Count(page, `<time datetime`) < factsAtOnce {
-			t.Error("the first page is not of the newest")
+			w.Error("the first page is not of the newest")
 		}
 		next := strings.Index(page, `" rel="next"`)
 		if next < 0 {
-			t.Fatal("there is no second page")
+			w.Fatal("there is no second page")
 		}
 		href := page[strings.LastIndex(page[:next], `href="`)+len(`href="`) : next]
 		b.mustShow(strings.TrimSuffix(strings.ReplaceAll(href, "&amp;", "&"), "#time"), "Permission asked for: Letter of Baharan", "To the beginning")
 		if got := b.get(at + "?before=strange"); got.status != http.StatusBadRequest {
-			t.Errorf("a cursor that is none: %d", got.status)
+			w.Errorf("a cursor that is none: %d", got.status)
 		}
 	})
 }
@@ -295,14 +295,14 @@ func TestAnAddressIsStoppedAndFreed(t *testing.T) {
 		b.mustShow(list, "No address is stopped.")
 		sara := w.person(w.brand, w.topic, "sara@example.org", consent.Requested, consent.Given)
 		if got := b.submit(list+"/new", b.fill(list+"/new", "email", "no address", "reason", "manual")); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, `value="no address"`) {
-			t.Errorf("no address: %d\n%s", got.status, got.body)
+			w.Errorf("no address: %d\n%s", got.status, got.body)
 		}
 		if got := b.submit(list+"/new", b.fill(list+"/new", "email", "sara@example.org", "reason", "left")); got.status != http.StatusUnprocessableEntity {
-			t.Errorf("a reason that is not the team's to give: %d", got.status)
+			w.Errorf("a reason that is not the team's to give: %d", got.status)
 		}
 		for _, address := range []string{"Sara@Example.org", "stranger@example.org"} {
 			if got := b.submit(list+"/new", b.fill(list+"/new", "email", address, "reason", "manual", "detail", "ticket 1043")); got.status != http.StatusSeeOther {
-				t.Fatalf("stopped: %d\n%s", got.status, got.body)
+				w.Fatalf("stopped: %d\n%s", got.status, got.body)
 			}
 		}
 		b.mustShow(list, "sara@example.org", "an address we do not keep", "stopped by hand", "ticket 1043", "Free it again")
@@ -319,23 +319,23 @@ func TestAnAddressIsStoppedAndFreed(t *testing.T) {
 		marketer := w.in2("marketer@baharan.example", account.Marketer)
 		marketer.mustNotShow(list, "Free it again")
 		if got := marketer.press(list+"/lift", "hash", hash, "reason", "manual"); got.status != http.StatusForbidden {
-			t.Errorf("a marketer frees: %d", got.status)
+			w.Errorf("a marketer frees: %d", got.status)
 		}
 		if got := b.press(list+"/lift", "hash", hash, "reason", "left"); got.status != http.StatusConflict {
-			t.Errorf("what the person said is freed: %d", got.status)
+			w.Errorf("what the person said is freed: %d", got.status)
 		}
 		for _, wrong := range []string{"", "xyz", hash[:62], hash + "00"} {
 			if got := b.press(list+"/lift", "hash", wrong, "reason", "manual"); got.status != http.StatusNotFound {
-				t.Errorf("the hash %q: %d", wrong, got.status)
+				w.Errorf("the hash %q: %d", wrong, got.status)
 			}
 		}
 		if got := b.press(list+"/lift", "hash", hash, "reason", "manual"); got.status != http.StatusSeeOther {
-			t.Fatalf("freed: %d\n%s", got.status, got.body)
+			w.Fatalf("freed: %d\n%s", got.status, got.body)
 		}
 		b.mustShow(list+"?q=sara@example.org", "Nothing stands against")
 		b.mustShow(overview+"/people/"+sara.ID.String(), "Address free again")
 		if log := b.mustShow(overview+"/log", "Stopped mail to an address", "Freed a stopped address").body; strings.Contains(log, "@example.org") {
-			t.Error("the log names an address")
+			w.Error("the log names an address")
 		}
 	})
 }
@@ -349,19 +349,19 @@ func TestManyStoppedInPages(t *testing.T) {
 		b := w.in(email)
 		page := b.mustShow(overview + "/suppressions").body
 		if n := strings.Count(page, "stopped by hand"); n != suppressionsAtOnce {
-			t.Errorf("%d on the first page", n)
+			w.Errorf("%d on the first page", n)
 		}
 		next := strings.Index(page, `" rel="next"`)
 		if next < 0 {
-			t.Fatal("there is no second page")
+			w.Fatal("there is no second page")
 		}
 		href := page[strings.LastIndex(page[:next], `href="`)+len(`href="`) : next]
 		second := b.mustShow(href, "To the beginning").body
 		if n := strings.Count(second, "stopped by hand"); n != 2 || strings.Contains(page+second, "of another brand") {
-			t.Errorf("%d on the second page, or another brand's", n)
+			w.Errorf("%d on the second page, or another brand's", n)
 		}
 		if got := b.get(overview + "/suppressions?after=strange"); got.status != http.StatusBadRequest {
-			t.Errorf("a cursor that is none: %d", got.status)
+			w.Errorf("a cursor that is none: %d", got.status)
 		}
 	})
 }
@@ -397,7 +397,7 @@ func TestNotesAndWhoLooksAfter(t *testing.T) {
 		b.press(page+"/notes", "note", "Rang in November.\nLikes <b>Rumi</b>.")
 		b.mustShow(page, "Rang in November.", "Likes &lt;b&gt;Rumi&lt;/b&gt;.", "Nobody in particular looks after")
 		if got := b.submit(page+"/notes", url.Values{"note": {" "}}); got.status != http.StatusUnprocessableEntity {
-			t.Errorf("an empty note: %d", got.status)
+			w.Errorf("an empty note: %d", got.status)
 		}
 		b.press(page+"/carer", "carer", w.mina.ID.String())
 		b.mustShow(page, "looks after this person.")
@@ -410,23 +410,23 @@ func TestNotesAndWhoLooksAfter(t *testing.T) {
 		w.write(func(tx *store.Tx) error {
 			notes, err := subscriber.Notes(tx, w.brand.ID, sara.ID)
 			if len(notes) != 1 || err != nil {
-				t.Fatalf("notes %v, %v", notes, err)
+				w.Fatalf("notes %v, %v", notes, err)
 			}
 			note = notes[0].ID.String()
 			if err := subscriber.RemoveNote(tx, w.marble.ID, sara.ID, w.mina.ID, notes[0].ID); !problem.Is(err, problem.NotFound) {
-				t.Errorf("removed at another brand: %v", err)
+				w.Errorf("removed at another brand: %v", err)
 			}
 			return nil
 		})
 		if got := w.in("other@example.org").submit(page+"/notes/remove", url.Values{"note": {note}}); got.status != http.StatusNotFound {
-			t.Errorf("somebody else's note is removed: %d", got.status)
+			w.Errorf("somebody else's note is removed: %d", got.status)
 		}
 		b.press(page+"/notes/remove", "note", note)
 		b.mustNotShow(page, "Rang in November.")
 		stranger := w.newUser("stranger@example.org", "Stranger", "en")
 		w.role(stranger, w.marble, account.Owner)
 		if got := b.submit(page+"/carer", url.Values{"carer": {stranger.ID.String()}}); got.status != http.StatusUnprocessableEntity {
-			t.Errorf("a stranger looks after them: %d", got.status)
+			w.Errorf("a stranger looks after them: %d", got.status)
 		}
 	})
 }
@@ -441,7 +441,7 @@ func TestManyAtOnce(t *testing.T) {
 		b := w.in(email)
 		ask := b.submit(overview+"/people/bulk", url.Values{"do": {"tag"}, "new-tag": {"autumn"}, "whom": {"found"}, "stand": {"given"}})
 		if ask.status != http.StatusOK || !strings.Contains(ask.body, "2 people get the tag") {
-			t.Fatalf("asked: %d %s", ask.status, ask.body)
+			w.Fatalf("asked: %d %s", ask.status, ask.body)
 		}
 		b.mustNotShow(overview+"/people", "autumn")
 		b.press(overview+"/people/tags", "new-tag", "autumn", "whom", "found", "stand", "given")
@@ -450,12 +450,12 @@ func TestManyAtOnce(t *testing.T) {
 		b.press(overview+"/people/tags", "do", "untag", "new-tag", "autumn", "whom", "ticked", "id", sara.ID.String())
 		b.mustNotShow(overview+"/people?tag=autumn", "sara@example.org")
 		if got := b.submit(overview+"/people/tags", url.Values{"new-tag": {strings.Repeat("x", 65)}, "whom": {"found"}}); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "1 to 64") {
-			t.Errorf("too long a tag: %d", got.status)
+			w.Errorf("too long a tag: %d", got.status)
 		}
 		w.write(func(tx *store.Tx) error {
 			tags, err := subscriber.TagsOf(tx, b2.ID, []uuid.UUID{theirs.ID})
 			if len(tags) > 0 {
-				t.Errorf("another brand's people are tagged: %v", tags)
+				w.Errorf("another brand's people are tagged: %v", tags)
 			}
 			return err
 		})
@@ -476,14 +476,14 @@ func TestPeopleAsAFile(t *testing.T) {
 		b := w.in(email)
 		got := b.submit(overview+"/people/export", url.Values{"whom": {"found"}, "stand": {"given"}})
 		if got.status != http.StatusOK || !strings.HasPrefix(got.header.Get("Content-Disposition"), "attachment") {
-			t.Fatalf("exported: %d %v", got.status, got.header)
+			w.Fatalf("exported: %d %v", got.status, got.header)
 		}
 		rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(got.body, "\uFEFF"))).ReadAll()
 		if err != nil || len(rows) != 2 {
-			t.Fatalf("%v: %v", err, rows)
+			w.Fatalf("%v: %v", err, rows)
 		}
 		if rows[1][0] != "sara@example.org" || rows[1][1] != "'"+name || rows[1][len(rows[1])-1] != "given" {
-			t.Errorf("row %q", rows[1])
+			w.Errorf("row %q", rows[1])
 		}
 		b.mustShow(overview+"/log", "saved people as a file")
 	})

@@ -56,18 +56,18 @@ func TestATestMailIsSentAndReadAloud(t *testing.T) {
 		b := w.in(email)
 		b.mustShow(sendingPage, "No mail leaves this machine.", "Send a test mail")
 		b.mustShow(sendingPage+"/test", `value="`+email+`"`)
-		b.tries("no address").mustSay(t, http.StatusUnprocessableEntity, "This is not an e-mail address.")
-		b.tries("sara@example.org").mustSay(t, http.StatusUnprocessableEntity, "Nobody of the team has this address.")
+		b.tries("no address").mustSay(w, http.StatusUnprocessableEntity, "This is not an e-mail address.")
+		b.tries("sara@example.org").mustSay(w, http.StatusUnprocessableEntity, "Nobody of the team has this address.")
 		if n := len(w.box.List("")); n != 0 {
-			t.Fatalf("%d mails went to nobody of the team", n)
+			w.Fatalf("%d mails went to nobody of the team", n)
 		}
 		form := b.fill(sendingPage+"/test", "to", email, "way", "0", "language", "en")
-		b.submit(sendingPage+"/test", form).mustSay(t, http.StatusOK, "The mail server has taken the mail to "+email, "It lies in the mailbox", "EHLO assent.test", "RCPT TO:&lt;"+email+"&gt;", "It accepts the receiver.", "It has taken the mail")
+		b.submit(sendingPage+"/test", form).mustSay(w, http.StatusOK, "The mail server has taken the mail to "+email, "It lies in the mailbox", "EHLO assent.test", "RCPT TO:&lt;"+email+"&gt;", "It accepts the receiver.", "It has taken the mail")
 		if got := b.submit(sendingPage+"/test", form); got.status != http.StatusSeeOther || got.location != sendingPage+"/test?did=sending.test" {
-			t.Errorf("sent twice: %d to %s", got.status, got.location)
+			w.Errorf("sent twice: %d to %s", got.status, got.location)
 		}
 		if got := w.box.List(""); len(got) != 1 || got[0].From != "post@baharan.example" || got[0].To[0] != email {
-			t.Errorf("the mailbox holds %+v", got)
+			w.Errorf("the mailbox holds %+v", got)
 		}
 		b.mustShow(overview+"/log", "Sent a test mail")
 	})
@@ -101,10 +101,10 @@ func TestKeysAndTheDomain(t *testing.T) {
 		b := w.in(email)
 		b.mustShow(sendingPage, "There is no key yet")
 		if got := b.submit(sendingPage+"/dkim", b.fill(sendingPage, "algorithm", "dsa")); got.status != http.StatusUnprocessableEntity {
-			t.Errorf("an algorithm that is none: %d", got.status)
+			w.Errorf("an algorithm that is none: %d", got.status)
 		}
 		if got := b.submit(sendingPage+"/dkim", b.fill(sendingPage, "algorithm", "ed25519", "selector", "news")); got.location != sendingPage+"?did=sending.dkim-make" {
-			t.Fatalf("made: %d to %s\n%s", got.status, got.location, got.body)
+			w.Fatalf("made: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		b.mustShow(sendingPage, "news._domainkey.baharan.example", "k=ed25519", "made, signs nothing yet")
 		var key brand.DKIMKey
@@ -120,29 +120,29 @@ func TestKeysAndTheDomain(t *testing.T) {
 			}
 			return b.submit(sendingPage+"/dkim/"+key.ID.String()+"/"+what, form)
 		}
-		act("activate").mustSay(t, http.StatusConflict, "There is no record at")
+		act("activate").mustSay(w, http.StatusConflict, "There is no record at")
 		w.dns.TXT("news._domainkey.baharan.example", key.Public().Record().Value)
 		if got := act("check"); got.location != sendingPage+"?did=sending.dkim-check" {
-			t.Errorf("published: %d to %s\n%s", got.status, got.location, got.body)
+			w.Errorf("published: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		if got := act("activate", "force", "yes"); got.location != sendingPage+"?did=sending.dkim-activate" {
-			t.Errorf("activated: %d to %s\n%s", got.status, got.location, got.body)
+			w.Errorf("activated: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		b.mustShow(sendingPage, "Signs since")
-		act("remove").mustSay(t, http.StatusConflict, "Retire it first.")
-		act("retire").mustSay(t, http.StatusConflict, "No RSA key would be left")
+		act("remove").mustSay(w, http.StatusConflict, "Retire it first.")
+		act("retire").mustSay(w, http.StatusConflict, "No RSA key would be left")
 		if got := act("retire", "force", "yes"); got.location != sendingPage+"?did=sending.dkim-retire" {
-			t.Errorf("retired: %d to %s\n%s", got.status, got.location, got.body)
+			w.Errorf("retired: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		w.pass(8 * 24 * time.Hour)
 		b = w.in(email)
 		if got := act("remove"); got.location != sendingPage+"?did=sending.dkim-remove" {
-			t.Errorf("removed: %d to %s\n%s", got.status, got.location, got.body)
+			w.Errorf("removed: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		b.mustShow(overview+"/log", "Made a DKIM key", "Had a DKIM key sign", "Retired a DKIM key", "Removed a DKIM key")
 
-		b.submit(sendingPage+"/domain", b.fill(sendingPage+"/domain", "sources", "here")).mustSay(t, http.StatusUnprocessableEntity, "This is not a network address.")
-		b.submit(sendingPage+"/domain", b.fill(sendingPage+"/domain", "sources", "192.0.2.25")).mustSay(t, http.StatusOK, "There is no DMARC record for", "_dmarc.baharan.example", "v=DMARC1", "What to do:")
+		b.submit(sendingPage+"/domain", b.fill(sendingPage+"/domain", "sources", "here")).mustSay(w, http.StatusUnprocessableEntity, "This is not a network address.")
+		b.submit(sendingPage+"/domain", b.fill(sendingPage+"/domain", "sources", "192.0.2.25")).mustSay(w, http.StatusOK, "There is no DMARC record for", "_dmarc.baharan.example", "v=DMARC1", "What to do:")
 	})
 }
 
@@ -151,25 +151,25 @@ func TestPaceAndWarmUpThroughThePages(t *testing.T) {
 		b := w.in(email)
 		b.mustShow(sendingPage, "The brand has set itself no pace", "The sender counts as known.")
 		old := b.fill(sendingPage)
-		b.submit(sendingPage+"/rate", b.fill(sendingPage, "rate_per_hour", "many")).mustSay(t, http.StatusUnprocessableEntity, "This is not a whole number.")
+		b.submit(sendingPage+"/rate", b.fill(sendingPage, "rate_per_hour", "many")).mustSay(w, http.StatusUnprocessableEntity, "This is not a whole number.")
 		if got := b.submit(sendingPage+"/rate", b.fill(sendingPage, "rate_per_hour", "۵۰۰۰")); got.location != sendingPage+"?did=sending.rate" {
-			t.Fatalf("set: %d to %s\n%s", got.status, got.location, got.body)
+			w.Fatalf("set: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		b.mustShow(sendingPage, "at most 5,000 mails an hour")
 		old.Set("rate_per_hour", "7")
 		old.Set("once", uuid.NewString())
-		b.submit(sendingPage+"/rate", old).mustSay(t, http.StatusConflict, "Somebody else changed the brand", "at most 5,000 mails an hour")
-		b.submit(sendingPage+"/warm-up/start", b.fill(sendingPage, "day", "soon")).mustSay(t, http.StatusUnprocessableEntity, "Please give a day")
-		b.submit(sendingPage+"/warm-up/start", b.fill(sendingPage, "day", "2099-01-01")).mustSay(t, http.StatusUnprocessableEntity, "within a year of today")
+		b.submit(sendingPage+"/rate", old).mustSay(w, http.StatusConflict, "Somebody else changed the brand", "at most 5,000 mails an hour")
+		b.submit(sendingPage+"/warm-up/start", b.fill(sendingPage, "day", "soon")).mustSay(w, http.StatusUnprocessableEntity, "Please give a day")
+		b.submit(sendingPage+"/warm-up/start", b.fill(sendingPage, "day", "2099-01-01")).mustSay(w, http.StatusUnprocessableEntity, "within a year of today")
 		if got := b.submit(sendingPage+"/warm-up/start", b.fill(sendingPage, "day", i18n.For("en").Day(w.db.Now(), w.brand.Location()))); got.location != sendingPage+"?did=sending.warm-up-start" {
-			t.Fatalf("begun: %d to %s\n%s", got.status, got.location, got.body)
+			w.Fatalf("begun: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		b.mustShow(sendingPage, "Day 1 of 3: at most 50 mails an hour today.")
 		w.pass(25 * time.Hour)
 		b = w.in(email)
 		b.mustShow(sendingPage, "Day 2 of 3: at most 100 mails an hour today.")
 		if got := b.submit(sendingPage+"/warm-up/stop", b.fill(sendingPage)); got.location != sendingPage+"?did=sending.warm-up-stop" {
-			t.Errorf("ended: %d to %s\n%s", got.status, got.location, got.body)
+			w.Errorf("ended: %d to %s\n%s", got.status, got.location, got.body)
 		}
 		b.mustShow(sendingPage, "The sender counts as known.")
 	})
@@ -190,7 +190,7 @@ func TestStreamsThroughThePages(t *testing.T) {
 			{Key: "sender/" + theirs + "/yahoo", PerSecond: 100, Now: 1, Since: -1}, {Key: "brand/" + theirs, PerSecond: 7, Now: 7}, {Key: "group/google", PerSecond: 100, Now: 100, Said: "of another brand", Since: -1}}
 		b.mustShow(sendingPage, "Autumn &lt;letter&gt;", "held back by its own pace", "what \u2068google\u2069 takes from this brand", "4.7.28 unusual rate", "180,000 an hour")
 		if body := b.get(sendingPage).body; strings.Contains(body, "yahoo") || strings.Contains(body, "of another brand") || strings.Contains(body, "25,200") {
-			t.Error("the limits of another brand are shown")
+			w.Error("the limits of another brand are shown")
 		}
 		do := func(what string, fields ...string) answer {
 			form := url.Values{"once": {uuid.NewString()}}
@@ -199,19 +199,19 @@ func TestStreamsThroughThePages(t *testing.T) {
 			}
 			return b.submit(sendingPage+"/streams/"+stream+"/"+what, form)
 		}
-		do("resume").mustSay(t, http.StatusConflict, "It goes out already.")
+		do("resume").mustSay(w, http.StatusConflict, "It goes out already.")
 		for _, what := range []string{"pause", "resume"} {
 			if got := do(what); got.location != sendingPage+"?did=sending."+what {
-				t.Fatalf("%s: %d to %s\n%s", what, got.status, got.location, got.body)
+				w.Fatalf("%s: %d to %s\n%s", what, got.status, got.location, got.body)
 			}
 			want := map[string]string{"pause": "Somebody of the team paused it.", "resume": "goes out"}[what]
 			b.mustShow(sendingPage, want)
 			state := map[string]string{"pause": "paused", "resume": "being sent"}[what]
 			b.mustShow(page, state)
 		}
-		do("priority", "priority", "12").mustSay(t, http.StatusConflict, "from −9 to 9")
+		do("priority", "priority", "12").mustSay(w, http.StatusConflict, "from −9 to 9")
 		if got := do("priority", "priority", "5"); got.status != http.StatusSeeOther {
-			t.Errorf("ranked: %d\n%s", got.status, got.body)
+			w.Errorf("ranked: %d\n%s", got.status, got.body)
 		}
 		b.mustShow(sendingPage, `value="5"`)
 		w.write(func(tx *store.Tx) error {
@@ -220,10 +220,10 @@ func TestStreamsThroughThePages(t *testing.T) {
 		})
 		b.mustShow(sendingPage, "stopped by a safeguard", "too many reports as spam", "3 mails go out as soon as they can.")
 		if got := do("resume"); got.status != http.StatusSeeOther {
-			t.Errorf("resumed: %d\n%s", got.status, got.body)
+			w.Errorf("resumed: %d\n%s", got.status, got.body)
 		}
 		if got := b.submit(sendingPage+"/streams/"+uuid.NewString()+"/pause", url.Values{}); got.status != http.StatusNotFound {
-			t.Errorf("a stream of nobody: %d", got.status)
+			w.Errorf("a stream of nobody: %d", got.status)
 		}
 	})
 }

@@ -83,7 +83,7 @@ func TestWhatWasDoneIsTakenBack(t *testing.T) {
 
 		untried := slices.Collect(maps.Keys(backwards))
 		back := func(got answer) {
-			t.Helper()
+			w.Helper()
 			b.mustUndo(got)
 			at, err := url.Parse(got.location)
 			w.must(err)
@@ -93,10 +93,10 @@ func TestWhatWasDoneIsTakenBack(t *testing.T) {
 		topic := overview + "/topics/" + w.topic.ID.String()
 		back(b.press(topic + "/archive"))
 		b.mustNotShow(overview+"/topics", "not offered")
-		w.must(w.db.Read(t.Context(), func(tx *store.Tx) error {
+		w.must(w.db.Read(w.Context(), func(tx *store.Tx) error {
 			now, err := consent.FindTopic(tx, w.brand.ID, w.topic.ID)
 			if now.ArchivedAt != nil {
-				t.Error("the topic stays archived")
+				w.Error("the topic stays archived")
 			}
 			return err
 		}))
@@ -130,15 +130,15 @@ func TestWhatWasDoneIsTakenBack(t *testing.T) {
 
 		back(b.press(at+"/tags", "tags", "tea"))
 		if w.hasTag(sara, "tea") {
-			t.Error("the tag stays")
+			w.Error("the tag stays")
 		}
 		b.press(at+"/tags", "tags", "tea")
 		if got := b.press(at+"/tags", "tags", "tea"); got.undo != "" {
-			t.Error("a tag that was there before can be taken back")
+			w.Error("a tag that was there before can be taken back")
 		}
 		back(b.press(at+"/tags/remove", "tags", "tea"))
 		if !w.hasTag(sara, "tea") {
-			t.Error("the tag is gone")
+			w.Error("the tag is gone")
 		}
 		back(b.press(at+"/carer", "carer", w.mina.ID.String()))
 		b.mustNotShow(at, "Mina looks after")
@@ -147,7 +147,7 @@ func TestWhatWasDoneIsTakenBack(t *testing.T) {
 		back(b.submit(list+"/new", b.fill(list+"/new", "email", "typo@example.org", "reason", "manual", "detail", "ticket")))
 		b.mustShow(list+"?q=typo@example.org", "Nothing stands against")
 		if got := b.submit(list+"/new", b.fill(list+"/new", "email", "angry@example.org", "reason", "complaint")); got.undo != "" {
-			t.Error("a complaint can be taken back")
+			w.Error("a complaint can be taken back")
 		}
 		b.submit(list+"/new", b.fill(list+"/new", "email", "old@example.org", "reason", "manual", "detail", "ticket 7"))
 		hash := field(b.mustShow(list+"?q=old@example.org").body, "hash")
@@ -157,10 +157,10 @@ func TestWhatWasDoneIsTakenBack(t *testing.T) {
 		reza := w.newUser("reza@baharan.example", "Reza", "en")
 		w.role(reza, w.brand, account.Analyst)
 		back(b.press(teamPage+"/"+reza.ID.String()+"/role", "page", teamPage, "role", "owner"))
-		w.must(w.db.Write(t.Context(), func(tx *store.Tx) error {
+		w.must(w.db.Write(w.Context(), func(tx *store.Tx) error {
 			role, err := account.LockRole(tx, w.brand.ID, reza.ID)
 			if role != account.Analyst {
-				t.Errorf("Reza is %s", role)
+				w.Errorf("Reza is %s", role)
 			}
 			return err
 		}))
@@ -170,15 +170,15 @@ func TestWhatWasDoneIsTakenBack(t *testing.T) {
 		b.press(everybody, "new-tag", "autumn", "whom", "found")
 		back(b.press(everybody, "do", "untag", "new-tag", "autumn", "whom", "found"))
 		if !w.hasTag(sara, "autumn") {
-			t.Error("the tag of many is gone")
+			w.Error("the tag of many is gone")
 		}
 		if len(untried) > 0 {
-			t.Errorf("nobody took back %s", untried)
+			w.Errorf("nobody took back %s", untried)
 		}
 
 		// What a person took back, the team does not give again.
 		if got := b.press(at+"/withdraw", "topic", w.topic.ID.String()); got.status != http.StatusSeeOther || got.undo != "" {
-			t.Errorf("a withdrawal: %d, %q", got.status, got.undo)
+			w.Errorf("a withdrawal: %d, %q", got.status, got.undo)
 		}
 		b.mustShow(overview+"/log", "Took back: Stopped offering the topic", "Took back: Closed the form", "Took back: Gave a person the tag")
 	})
@@ -217,14 +217,14 @@ func TestManyTagsAreTakenBack(t *testing.T) {
 		b.press(overview+"/people/"+later.ID.String()+"/tags", "tags", "autumn")
 		b.mustUndo(got)
 		if !w.hasTag(had, "autumn") || !w.hasTag(later, "autumn") || w.hasTag(others[0], "autumn") || w.hasTag(others[6], "autumn") {
-			t.Error("a tag is taken from the wrong people")
+			w.Error("a tag is taken from the wrong people")
 		}
 		b.mustUndo(b.press(overview+"/people/tags", "do", "untag", "new-tag", "autumn", "whom", "found"))
 		if !w.hasTag(had, "autumn") || !w.hasTag(later, "autumn") || w.hasTag(others[0], "autumn") {
-			t.Error("a tag is given to the wrong people")
+			w.Error("a tag is given to the wrong people")
 		}
 		if got := b.press(overview+"/people/tags", "do", "untag", "new-tag", "nobody has it", "whom", "found"); got.undo != "" {
-			t.Error("nothing was done, and can be taken back")
+			w.Error("nothing was done, and can be taken back")
 		}
 		to, form := b.undoForm(b.press(overview+"/people/tags", "new-tag", "winter", "whom", "ticked", "id", others[0].ID.String()))
 		b.press(overview+"/people/"+others[0].ID.String()+"/tags/remove", "tags", "winter")
@@ -244,17 +244,17 @@ func TestWhoTakesBackAndWhen(t *testing.T) {
 		marketer := w.in2("marketer@baharan.example", account.Marketer)
 		marketer.mustNotShow(got.location+got.undo, "/undo/")
 		if got := marketer.submit(to, form); got.status != http.StatusNotFound {
-			t.Errorf("another's act is taken back: %d", got.status)
+			w.Errorf("another's act is taken back: %d", got.status)
 		}
 		w.role(w.mina, w.marble, account.Owner)
 		if got := b.submit(strings.Replace(to, "baharan", "marble", 1), url.Values{}); got.status != http.StatusNotFound {
-			t.Errorf("at another brand it is taken back: %d", got.status)
+			w.Errorf("at another brand it is taken back: %d", got.status)
 		}
 		if got := b.submit(overview+"/undo/"+uuid.NewString(), url.Values{}); got.status != http.StatusNotFound {
-			t.Errorf("what nobody did is taken back: %d", got.status)
+			w.Errorf("what nobody did is taken back: %d", got.status)
 		}
 		if got := b.get(to); got.status == http.StatusOK || got.status == http.StatusSeeOther {
-			t.Errorf("looking takes back: %d", got.status)
+			w.Errorf("looking takes back: %d", got.status)
 		}
 		b.mustShow(got.location+got.undo, to) // all of that left it where it was
 
@@ -262,13 +262,13 @@ func TestWhoTakesBackAndWhen(t *testing.T) {
 		for range 3 {
 			clicks.Go(func() {
 				if got := b.submit(to, form); got.status != http.StatusSeeOther || !strings.HasSuffix(got.location, "?did=undo") {
-					t.Errorf("a click: %d to %s", got.status, got.location)
+					w.Errorf("a click: %d to %s", got.status, got.location)
 				}
 			})
 		}
 		clicks.Wait()
 		if log := b.mustShow(overview + "/log").body; strings.Count(log, "Took back:") != 1 {
-			t.Errorf("the log tells it %d times", strings.Count(log, "Took back:"))
+			w.Errorf("the log tells it %d times", strings.Count(log, "Took back:"))
 		}
 		b.mustStay(to, url.Values{}, "taken", "taken back already")
 
@@ -280,14 +280,14 @@ func TestWhoTakesBackAndWhen(t *testing.T) {
 		w.pass(time.Second)
 		edit := b.fill(topic, "texts.en.name", "Letters", "texts.en.wording", "Send them.")
 		if got := marketer.submit(topic, edit); got.status != http.StatusSeeOther {
-			t.Fatalf("edited: %d\n%s", got.status, got.body)
+			w.Fatalf("edited: %d\n%s", got.status, got.body)
 		}
 		b.mustStay(to, form, "changed", "changed since")
 
 		to, form = b.undoForm(b.press(teamPage+"/"+w.userID("marketer@baharan.example").String()+"/role", "page", teamPage, "role", "owner"))
 		w.role(w.mina, w.brand, account.Marketer)
 		if got := b.submit(to, form); got.status != http.StatusNotFound {
-			t.Errorf("a role is given back by a marketer: %d", got.status)
+			w.Errorf("a role is given back by a marketer: %d", got.status)
 		}
 	})
 }

@@ -112,6 +112,17 @@ func (r *report) test(pkg, name string) *test {
 	return t
 }
 
+// failsBelow reports whether a subtest of the test did not pass: then the test
+// itself says nothing new.
+func (r *report) failsBelow(t *test) bool {
+	for _, sub := range r.tests {
+		if sub.pkg == t.pkg && strings.HasPrefix(sub.name, t.name+"/") && (sub.end == failed || sub.end == running) {
+			return true
+		}
+	}
+	return false
+}
+
 // showUnfinished prints what the tests said that were under way when their
 // package ended: the panic or the time-out is there.
 func (r *report) showUnfinished(pkg string) {
@@ -145,7 +156,7 @@ func (r *report) close(waitErr error) bool {
 	var all tally
 	ok := true
 	for _, t := range r.sorted() {
-		if t.parent {
+		if t.parent && (t.end != failed || r.failsBelow(t)) {
 			continue
 		}
 		on := databases[database(t.name)]

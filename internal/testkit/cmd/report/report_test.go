@@ -48,6 +48,8 @@ func TestReport(t *testing.T) {
 			[]string{"on SQLite: 2 passed, 0 failed", "on PostgreSQL: 2 passed, 0 failed", "on both at once: 1 passed, 0 failed, 1 skipped", "\n5 passed, 0 failed, 1 skipped\n"}},
 		"a failure": {both + `func TestA(t *testing.T) { each(t, func(t *testing.T) { if t.Name() == "TestA/postgres" { t.Error("said so") } }) }`, false,
 			[]string{"--- FAIL: m TestA/postgres", "said so", "on PostgreSQL: 0 passed, 1 failed", "\n1 passed, 1 failed, 0 skipped\n"}},
+		"a failure above those that pass": {both + `func TestA(t *testing.T) { each(t, func(*testing.T) {}); t.Error("said so") }`, false,
+			[]string{"--- FAIL: m TestA", "said so", "on both at once: 0 passed, 1 failed", "\n2 passed, 1 failed, 0 skipped\n"}},
 		"a skip without leave": {`func TestA(*testing.T) {}; func TestB(t *testing.T) { t.Skip("no time") }`, false,
 			[]string{"SKIPPED WITHOUT LEAVE: m TestB", "no time", "\n1 passed, 0 failed, 1 skipped\n"}},
 		"a panic": {`func TestA(*testing.T) { panic("oh dear") }`, false, []string{"oh dear", "0 passed, 1 failed"}},
