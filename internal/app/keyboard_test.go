@@ -412,7 +412,6 @@ func (k *keyboard) topic() {
 	k.skip()
 	k.enter("admin.topic.new")
 	k.skip()
-	k.fill("admin.topic.field.slug", "letter")
 	k.fill("admin.topic.field.name", "Letter")
 	k.fill("admin.topic.field.wording", "Send me the letter.")
 	k.fill("admin.topic.field.promise_max", "2")

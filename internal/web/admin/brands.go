@@ -172,13 +172,18 @@ func brandOf(form *Sheet) brandInput {
 	return in
 }
 
-// slugOf makes a short name of the name in whichever language has one in Latin
-// letters; empty where none has.
+// slugOf makes a short name of the brand's name.
 func slugOf(in brandInput) string {
 	names := []string{in.own.Name}
 	for _, lang := range slices.Sorted(maps.Keys(in.texts)) {
 		names = append(names, in.texts[lang].Name)
 	}
+	return slugFrom(names)
+}
+
+// slugFrom makes a short name of the first of the names that has Latin letters;
+// empty where none has.
+func slugFrom(names []string) string {
 	for _, name := range names {
 		words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '’' && r != '\'' })
 		slug := strings.NewReplacer("’", "", "'", "").Replace(strings.Join(words, "-"))

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -132,11 +134,37 @@ func createTopic(d *desk) error {
 		if wrong != nil {
 			return done{}, wrong
 		}
-		t, err := consent.CreateTopic(tx, d.brand, consent.NewTopic{Slug: strings.TrimSpace(form.Value("slug")), Texts: n.Texts,
+		slug := strings.TrimSpace(form.Value("slug"))
+		if slug == "" {
+			if slug, wrong = d.freeSlug(tx, n.Texts); wrong != nil {
+				return done{}, wrong
+			}
+		}
+		t, err := consent.CreateTopic(tx, d.brand, consent.NewTopic{Slug: slug, Texts: n.Texts,
 			PromiseMax: n.PromiseMax, PromiseDays: n.PromiseDays, ValidDays: n.ValidDays, Position: n.Position})
 		return done{subject: t.ID, next: "/topics", detail: map[string]any{"name": t.Slug}}, err
 	})
 	return d.redraw(err, drawNewTopic(d))
+}
+
+// freeSlug makes a short name that no topic of the brand has: of a name in Latin
+// letters, the brand's own language first, or else of the word itself.
+func (d *desk) freeSlug(tx *store.Tx, texts map[string]consent.TopicText) (string, error) {
+	names := []string{texts[d.brand.Language].Name}
+	for _, lang := range slices.Sorted(maps.Keys(texts)) {
+		names = append(names, texts[lang].Name)
+	}
+	first := cmp.Or(slugFrom(names), "topic")
+	for n, slug := 1, first; ; slug = fmt.Sprintf("%s-%d", first, n) {
+		_, err := consent.TopicBySlug(tx, d.brand.ID, slug)
+		if problem.Is(err, problem.NotFound) {
+			return slug, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		n++
+	}
 }
 
 func editTopic(d *desk) error {
