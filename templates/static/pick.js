@@ -86,6 +86,11 @@
     input.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(find, pause); });
     input.addEventListener('click', () => { if (list.hidden) find(); });
     input.addEventListener('blur', close);
+    // Some keyboards send the character of a key whose press was taken: it would
+    // send the form.
+    let chose = false;
+    input.addEventListener('keypress', (e) => { if (chose && e.key === 'Enter') e.preventDefault(); });
+    input.addEventListener('keyup', () => { chose = false; });
     input.addEventListener('keydown', (e) => {
       const all = options();
       const at = current();
@@ -96,6 +101,7 @@
         mark(at < 0 && step < 0 ? all.length - 1 : (at + step + all.length) % all.length);
       } else if (e.key === 'Enter' && !list.hidden && at >= 0) {
         e.preventDefault();
+        chose = true;
         choose(all[at]);
       } else if (e.key === 'Escape' && !(list.hidden && none.hidden)) {
         e.preventDefault();

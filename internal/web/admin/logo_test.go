@@ -270,15 +270,6 @@ func (p *tab) media(medium, scheme string) {
 	}))
 }
 
-// picture keeps a picture of what is open, when somebody wants to look at it.
-func (p *tab) picture(name, lang string) {
-	p.Helper()
-	if folder := os.Getenv("ASSENT_PICTURES"); folder != "" {
-		p.do(chromedp.EmulateViewport(1280, 900))
-		testkit.Screenshot(p.TB, p.ctx, filepath.Join(folder, name+"-"+lang+".png"), 1280)
-	}
-}
-
 // In a browser: what is typed stays a draft without the file, and the logo is
 // seen on every page that has one.
 func TestLogoPagesAreSound(t *testing.T) {
@@ -340,15 +331,6 @@ func TestLogoPagesAreSound(t *testing.T) {
 				}
 				return err
 			}))
-		}
-		p.media("", "dark")
-		for name, path := range map[string]string{"public-form-logo": "/f/" + form, "settings-logo": settingsPage, "form-paper": formsPage + "/" + form, "form-card": formsPage + "/" + form + "/card"} {
-			p.open(path + "?lang=" + lang)
-			p.until("document.readyState === 'complete'")
-			for _, v := range testkit.Axe(p.TB, p.ctx) {
-				p.Errorf("%s in the dark: %s", path, v)
-			}
-			p.picture(name+"-dark", lang)
 		}
 	}
 }
