@@ -147,7 +147,7 @@ func (p *tab) looks(name, lang, path string) {
 		p.media("", scheme)
 		for _, width := range []int64{1280, 390} {
 			p.do(chromedp.EmulateViewport(width, 900))
-			p.until("document.readyState === 'complete'")
+			p.until("document.readyState === 'complete' && !document.getAnimations().some((a) => a instanceof CSSTransition)")
 			if got := eval[string](p, "document.documentElement.lang"); got != lang {
 				p.Errorf("%s speaks %s", path, got)
 			}
