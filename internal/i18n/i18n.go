@@ -112,12 +112,20 @@ func (l *Localizer) T(key string, args ...any) string {
 }
 
 // N gives the text of a key in the plural form that the count asks for;
-// {{.Count}} is the count, as the language writes it.
+// {{.Count}} is the count, as the language writes it. Nought takes the form of
+// many: the texts for one say "one" in words, and Persian has nought in its form
+// "one" (CLDR, plural rules of fa).
 func (l *Localizer) N(key string, count int64, args ...any) string {
 	data := l.data(args)
 	data["Count"] = l.Number(count)
-	return l.localize(&goi18n.LocalizeConfig{MessageID: key, PluralCount: count, TemplateData: data})
+	form := count
+	if form == 0 {
+		form = many
+	}
+	return l.localize(&goi18n.LocalizeConfig{MessageID: key, PluralCount: form, TemplateData: data})
 }
+
+const many = 100 // has the form "other" in each of the languages
 
 // Problem gives the texts of a failure: one sentence for the whole and one for
 // each wrong field, by the field's name. An error that is no problem is told as

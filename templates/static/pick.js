@@ -91,7 +91,9 @@
     let chose = false;
     input.addEventListener('keypress', (e) => { if (chose && e.key === 'Enter') e.preventDefault(); });
     input.addEventListener('keyup', () => { chose = false; });
+    input.addEventListener('blur', () => { chose = false; });
     input.addEventListener('keydown', (e) => {
+      chose &&= e.repeat;
       const all = options();
       const at = current();
       if (e.key === 'ArrowDown' || e.key === 'ArrowUp') {

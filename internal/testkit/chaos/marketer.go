@@ -239,7 +239,11 @@ func (m *marketer) lookAtCampaign() {
 	}
 	m.claims(m.campaign, n, before, m.taken())
 	m.rises(m.campaign, n, "sent", "skipped", "total")
-	if m.frozen = m.frozen || strings.Contains(text(doc), m.words.T("admin.campaign.state.sending")); m.frozen && n["total"] != int64(m.people) {
+	said := text(doc)
+	if !strings.Contains(said, m.words.T("admin.campaign.state.freezing")) && strings.Contains(said, m.words.T("admin.campaign.state.sending")) {
+		m.frozen = true
+	}
+	if m.frozen && n["total"] != int64(m.people) {
 		m.accuse(m.campaign, "counts %d recipients of %d", n["total"], m.people)
 	}
 	if bar := find(doc, named("progress")); len(bar) > 0 && attribute(bar[0], "value") != strconv.FormatInt(n["sent"], 10) {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"golang.org/x/text/unicode/norm"
 	"io"
 	"maps"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/labstack/echo/v4"
 
@@ -181,17 +183,28 @@ func slugOf(in brandInput) string {
 	return slugFrom(names)
 }
 
-// slugFrom makes a short name of the first of the names that has Latin letters;
-// empty where none has.
-func slugFrom(names []string) string {
+// slugFrom makes a short name of the first of the names that has Latin letters,
+// without the marks above them, or else of the first that has digits; empty where
+// none has either.
+func slugFrom(names []string) (digits string) {
 	for _, name := range names {
-		words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '’' && r != '\'' })
-		slug := strings.NewReplacer("’", "", "'", "").Replace(strings.Join(words, "-"))
-		if slug = strings.Trim(slug[:min(len(slug), 40)], "-"); slug != "" {
+		var b strings.Builder
+		for _, r := range norm.NFD.String(strings.ToLower(name)) {
+			switch {
+			case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+				b.WriteRune(r)
+			case r != '’' && r != '\'' && !unicode.Is(unicode.Mn, r):
+				b.WriteByte(' ')
+			}
+		}
+		slug := strings.Join(strings.Fields(b.String()), "-")
+		slug = strings.Trim(slug[:min(len(slug), 40)], "-")
+		if strings.ContainsFunc(slug, func(r rune) bool { return 'a' <= r && r <= 'z' }) {
 			return slug
 		}
+		digits = cmp.Or(digits, slug)
 	}
-	return ""
+	return digits
 }
 
 // name moves what is wrong to the fields of the form: those of a brand itself

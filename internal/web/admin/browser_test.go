@@ -134,9 +134,9 @@ func (p *tab) sound(name, lang, path string) {
 	p.looks(name, lang, path)
 }
 
-// looks is sound for the page that is open. Edges and marks do not depend on the
-// colours, nor contrast on the language: English in light and Persian in dark
-// show all there is, and each of the two is judged by axe at one width.
+// looks is sound for the page that is open: English in light and Persian in dark,
+// each at both widths, and each judged by axe at one of them. With
+// ASSENT_PICTURES it is all eight looks, each judged.
 func (p *tab) looks(name, lang, path string) {
 	p.Helper()
 	folder := os.Getenv("ASSENT_PICTURES")

@@ -32,14 +32,13 @@ type audienceKey struct {
 	tag          string
 }
 
-// progressKey names a campaign as it was left by whoever changed it last, and
-// its course as it is drawn until a time, in seconds. They are kept as one: what
-// is drawn adds up with what is said beside it.
+// progressKey names a campaign as it was left by whoever changed it last. Its
+// counts and its course are kept as one, and whoever looks sees the same: what is
+// drawn adds up with what is said beside it.
 type progressKey struct {
-	edition  uuid.UUID
-	changed  time.Time
-	by, lang string
-	until    int64
+	edition uuid.UUID
+	changed time.Time
+	zone    string // its days are of
 }
 
 // progress is how far a campaign has come.
@@ -60,6 +59,9 @@ type mailing struct {
 	Audience   campaign.Audience // before it is frozen
 	Progress   progress          // after
 	Recallable bool
+
+	by   string // hours or days: how its course is drawn
+	bins []bin  // that are drawn of it
 }
 
 // mailing reads a campaign and counts what concerns it, all of it at one moment:
@@ -89,16 +91,12 @@ func (d *desk) mailing(id uuid.UUID) (m mailing, err error) {
 		if err != nil {
 			return err
 		}
-		by := d.courseBy(began)
-		bins := d.courseBins(began, by)
-		key := progressKey{edition: m.EditionID, changed: m.UpdatedAt, by: by, lang: d.l.Lang()}
-		if len(bins) > 0 {
-			key.until = bins[len(bins)-1].To.Unix()
-		}
-		m.Progress, err = d.h.mailings.progress.of(key, func() (progress, error) {
+		m.by = d.courseBy(began)
+		m.bins = d.courseBins(began, m.by)
+		m.Progress, err = d.h.mailings.progress.of(progressKey{m.EditionID, m.UpdatedAt, d.brand.TimeZone}, func() (progress, error) {
 			p, err := progressOf(tx, m.Campaign)
-			if err == nil && len(bins) > 0 {
-				p.course, err = courseOf(tx, m.Campaign, began, by, bins)
+			if err == nil && !began.IsZero() {
+				p.course, err = courseOf(tx, m.Campaign, began, d.brand.Location())
 			}
 			return p, err
 		})
@@ -201,7 +199,7 @@ func (d *desk) drawCampaign(id uuid.UUID, status int, test *Sheet, fault string)
 		When: d.campaignWhen(m.Campaign), Topic: topicName(d, m.Topics, m.TopicID), Tag: m.Tag, Rate: m.Rate, Fault: fault, Draft: m.State == campaign.Draft,
 		ZoneName: d.brand.TimeZone, UILang: chosenLanguage(d.c)}
 	if m.moves() || m.State == campaign.Draft || m.FinishedAt != nil && d.h.DB.Now().Sub(*m.FinishedAt) < courseHours*time.Hour {
-		page.Live = d.to(campaignPath(m.Campaign)+"/live", "seen", fingerprintOf(m), "by", m.Progress.by)
+		page.Live = d.to(campaignPath(m.Campaign)+"/live", "seen", fingerprintOf(m), "by", m.by)
 	}
 	page.Lead, page.More = d.campaignLead(m)
 	if page.Draft || m.State == campaign.Scheduled {

@@ -106,12 +106,14 @@ func numbersOf(t testing.TB, body string) (n map[string]int64) {
 	return n
 }
 
-// While a campaign is being sent, whoever looks sees numbers that add up: each
-// recipient is in one state, the picture has as many mails as were sent, and the
-// reasons are as many as what they explain.
+// While a campaign is being sent, whoever looks sees numbers that add up, also
+// where each count is kept for a while, and looked at hour by hour and day by day:
+// each recipient is in one state, the picture has as many
+// mails as were sent, and the reasons are as many as what they explain.
 func TestNumbersAddUpWhileACampaignIsSent(t *testing.T) {
 	each(t, func(w *world) {
 		const people = 60
+		kept(w, 0)
 		b := w.in(email)
 		server, deliver := w.sender()
 		for i, s := range w.people(people, "p") {
@@ -147,8 +149,10 @@ func TestNumbersAddUpWhileACampaignIsSent(t *testing.T) {
 		var sending sync.WaitGroup
 		sending.Go(deliver)
 		between, last := 0, map[string]int64{}
+		looks := 0
 		look := func() {
-			n := numbersOf(w, b.mustShow(page).body)
+			looks++
+			n := numbersOf(w, b.mustShow(page+[]string{"", "?by=days", "?by=hours"}[looks%3]).body)
 			if got := n["queued"] + n["being sent"] + n["sent"] + n["left out"] + n["refused"] + n["uncertain"]; got != people || n["all"] != people {
 				w.Errorf("of %d people %d are in a state, and %d in all: %v", people, got, n["all"], n)
 			}

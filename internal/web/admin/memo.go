@@ -3,6 +3,7 @@ package admin
 import (
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,10 +26,13 @@ type remembered[V any] struct {
 	counting bool // somebody counts it anew
 }
 
-const (
-	memoQuick = 50 * time.Millisecond
-	memoMost  = 1000 // entries
-)
+const memoMost = 1000 // entries
+
+// memoQuick is what is quick, as a time.Duration; tests have everything quick, or
+// nothing.
+var memoQuick atomic.Int64
+
+func init() { memoQuick.Store(int64(50 * time.Millisecond)) }
 
 func (m *memo[K, V]) of(key K, count func() (V, error)) (V, error) {
 	began := time.Now()
@@ -59,7 +63,7 @@ func (m *memo[K, V]) of(key K, count func() (V, error)) (V, error) {
 	if len(m.kept) >= memoMost {
 		clear(m.kept)
 	}
-	now := remembered[V]{value: value, began: began, until: time.Now(), slow: took >= memoQuick}
+	now := remembered[V]{value: value, began: began, until: time.Now(), slow: int64(took) >= memoQuick.Load()}
 	if now.slow {
 		now.until = now.until.Add(min(keepTimes*took, keepLongest))
 	}

@@ -10,12 +10,25 @@ import (
 	"assent/internal/offer"
 )
 
+// In tests a count is never kept, but where it is said: what is done is seen, on
+// a slow machine too.
+func init() { memoQuick.Store(int64(time.Hour)) }
+
+const enough = 50 * time.Millisecond // to be kept
+
+// kept has every count be kept that takes so long.
+func kept(tb testing.TB, from time.Duration) {
+	before := memoQuick.Swap(int64(from))
+	tb.Cleanup(func() { memoQuick.Store(before) })
+}
+
 // A count that took long never covers one that began after it.
 func TestACountDoesNotGoBack(t *testing.T) {
+	kept(t, enough)
 	var m memo[string, int]
 	slow, began, done := make(chan struct{}), make(chan struct{}), make(chan int)
 	go func() {
-		n, _ := m.of("x", func() (int, error) { close(began); <-slow; time.Sleep(memoQuick); return 1, nil })
+		n, _ := m.of("x", func() (int, error) { close(began); <-slow; time.Sleep(enough); return 1, nil })
 		done <- n
 	}()
 	<-began
@@ -34,9 +47,10 @@ func TestACountDoesNotGoBack(t *testing.T) {
 // Who fails to count leaves nobody with the last count, and one of long ago is
 // shown to nobody while it is counted anew.
 func TestAnOldCountIsNotShown(t *testing.T) {
+	kept(t, enough)
 	var m memo[string, int]
 	slowly := func(n int) func() (int, error) {
-		return func() (int, error) { time.Sleep(memoQuick); return n, nil }
+		return func() (int, error) { time.Sleep(enough); return n, nil }
 	}
 	if n, _ := m.of("x", slowly(1)); n != 1 {
 		t.Fatal(n)

@@ -65,6 +65,21 @@ func (w *world) painted(svg string) image.Image {
 	return m
 }
 
+// margin wants four white modules all around (ISO/IEC 18004 §6.3.8): without
+// them a phone does not find the code, as the reader here would.
+func (w *world) margin(svg string) {
+	w.Helper()
+	n := number(side.FindStringSubmatch(svg)[1])
+	left, top, right, bottom := n, n, 0, 0
+	for _, r := range runs.FindAllStringSubmatch(svg, -1) {
+		x, y, long := number(r[1]), number(r[2]), number(r[3])
+		left, top, right, bottom = min(left, x), min(top, y), max(right, x+long), max(bottom, y+1)
+	}
+	if left != 4 || top != 4 || right != n-4 || bottom != n-4 {
+		w.Errorf("the code of %d modules lies at %d to %d and %d to %d", n, left, right, top, bottom)
+	}
+}
+
 func number(s string) (n int) { fmt.Sscan(s, &n); return n }
 
 var pictureOf = regexp.MustCompile(`<img class="qr" src="([^"]+)"`)
@@ -84,6 +99,7 @@ func TestFromPaperThroughThePages(t *testing.T) {
 		if svg.status != 200 || svg.header.Get("Content-Type") != "image/svg+xml" || !strings.Contains(svg.header.Get("Content-Security-Policy"), "default-src 'none'") || strings.Contains(svg.body, "style") {
 			w.Errorf("the drawing: %d %v", svg.status, svg.header)
 		}
+		w.margin(svg.body)
 		address := w.scan(w.painted(svg.body))
 		typed := strings.TrimPrefix(address, "http://")
 		if !strings.Contains(shown, typed) || !regexp.MustCompile(`/s/\d{6}$`).MatchString(address) {

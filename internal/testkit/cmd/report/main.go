@@ -4,10 +4,10 @@
 //
 //	report go test -json ./...
 //
-// A test counts when it has no subtests, or fails when they pass. A package that does not build, panics
-// or runs out of time counts as one failure. A skip is accepted only where its
-// output says testkit.Absent; any other is a failure, and so is a run without
-// a single test.
+// A test counts when it has no subtests, or fails when they pass. A package that
+// does not build, panics or runs out of time counts as one failure. A skip is
+// accepted only where its output says testkit.Absent; any other is a failure, and
+// so is a run without a single test.
 package main
 
 import (
