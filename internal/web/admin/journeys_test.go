@@ -191,12 +191,12 @@ func TestASequenceThroughThePages(t *testing.T) {
 
 		b.push(page, "start", "sequence.start")
 		sara := w.person(w.brand, w.topic, "sara@example.org", consent.Requested, consent.Given)
-		b.mustShow(page, "One person is under way.", "one waits here", "one person came here")
+		b.mustShow(page, "One person is under way.", "one waits here", "0 people’s turn has come")
 		b.mustShow(page+"/people?version=1&step=0", "sara@example.org", "due now")
 		w.advance()
-		b.mustShow(page, "0.0%", "0 of 1 who came here", "on the way")
+		b.mustShow(page, "0.0%", "0 of 1 whose turn has come", "on the way")
 		w.settleAll(page, delivery.Sent)
-		b.mustShow(page, "100.0%", "1 of 1 who came here", "The one who got it does not let it be seen")
+		b.mustShow(page, "100.0%", "1 of 1 whose turn has come", "The one who got it does not let it be seen")
 
 		// Who allowed it before joins only when asked for, and the number is said before.
 		b.mustShow(page+"/enroll", "One person who allows it would join, with version 1.", "The first letter goes to them at once.")

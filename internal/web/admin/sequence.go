@@ -211,7 +211,7 @@ func (d *desk) sequenceLead(j journey) (lead, more string) {
 // storyLetter tells a letter of the story.
 func (d *desk) storyLetter(j journey, n int, c sequence.Chapter) StoryLetter {
 	here, step, version := sequencePath(j.ID), strconv.Itoa(c.Step), strconv.Itoa(j.Shown)
-	l := StoryLetter{Here: c.Waiting, Reached: c.Reached, Written: c.Mails.Total, Way: c.Mails.Queued + c.Mails.Claimed,
+	l := StoryLetter{Here: c.Waiting, Reached: c.Reached - c.Waiting, Written: c.Mails.Total, Way: c.Mails.Queued + c.Mails.Claimed,
 		URL: d.to(here+"/letter", "version", version, "step", step)}
 	l.Title, l.Lang, l.Dir = d.subject(j, c.Content)
 	l.Waits = d.waitsBefore(n, c)
@@ -236,12 +236,12 @@ func (d *desk) storyLetter(j journey, n int, c sequence.Chapter) StoryLetter {
 	return l
 }
 
-// letterRates are the rates of a letter: of those who came to it, and of those
-// who let themselves be observed.
+// letterRates are the rates of a letter: of those whose time for it came, and of
+// those who let themselves be observed.
 func (d *desk) letterRates(c sequence.Chapter) (all []Rate, untracked string) {
-	if c.Reached > 0 {
-		all = append(all, Rate{d.l.T("admin.sequence.rate.sent"), d.percent(c.Mails.Sent, c.Reached),
-			d.l.T("admin.sequence.of-reached", "N", d.l.Number(c.Mails.Sent), "All", d.l.Number(c.Reached))})
+	if due := c.Reached - c.Waiting; due > 0 {
+		all = append(all, Rate{d.l.T("admin.sequence.rate.sent"), d.percent(c.Mails.Sent, due),
+			d.l.T("admin.sequence.of-reached", "N", d.l.Number(c.Mails.Sent), "All", d.l.Number(due))})
 	}
 	for _, f := range []struct {
 		key string
