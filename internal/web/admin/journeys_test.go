@@ -491,7 +491,7 @@ func TestAnOfferIsEditedSafely(t *testing.T) {
 			w.Errorf("a form from before the start: %d\n%s", got.status, got.body)
 		}
 
-		mine, theirs := form(b.mustShow(edit, "It was started.", "What stays as people were told").body, "name", "Mine", "budget", "3"), form(b.mustShow(edit).body, "name", "Theirs", "budget", "2")
+		mine, theirs := form(b.mustShow(edit, "It was started.", "What people were told, and so stays").body, "name", "Mine", "budget", "3"), form(b.mustShow(edit).body, "name", "Theirs", "budget", "2")
 		if mine.Has("value") || mine.Has("texts.en.title") {
 			w.Error("the form asks for what cannot be changed")
 		}
