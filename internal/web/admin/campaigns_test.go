@@ -111,7 +111,7 @@ func TestACampaignThroughThePages(t *testing.T) {
 			w.Errorf("no text in the brand's own language: %d\n%s", bad.status, bad.body)
 		}
 		page := b.makeCampaign("rate_per_hour", "۵۰۰۰")
-		b.mustShow(page, "3 people would get it now.", "asked, never confirmed", "permission taken back", "address blocked", "Autumn &lt;letter&gt;", "Hello Sara", "5,000 mails an hour", "Send a test")
+		b.mustShow(page, "3 people would get it now.", "asked, never confirmed", "permission taken back", "address stopped", "Autumn &lt;letter&gt;", "Hello Sara", "5,000 mails an hour", "Send a test")
 		preview := b.mustShow(page+"/preview?in=fa", "سلام")
 		if csp := preview.header.Get("Content-Security-Policy"); !strings.Contains(csp, "sandbox") {
 			w.Errorf("the preview is not fenced in: %q", csp)

@@ -136,7 +136,7 @@ func TestDashboard(t *testing.T) {
 		w.crowd()
 		b := w.in(email)
 		page := b.mustShow(overview, "may be written to today", "of 6 people", "Letter of Baharan", "at most 2 mails in 30 days",
-			"Permission taken back: Letter of Baharan", "left@example.org", "Address blocked", "there is no such mailbox")
+			"Permission taken back: Letter of Baharan", "left@example.org", "Address stopped", "there is no such mailbox")
 		if strings.Contains(page.body, "Marble") || strings.Contains(page.body, `class="brands"`) {
 			w.Error("there is a switch between one brand, or another brand in sight")
 		}
@@ -410,7 +410,7 @@ func TestHappened(t *testing.T) {
 		{"a topic", []fact{one(event.ConsentGiven, "a@b.c", "topic_id", topic)}, []Happening{{at, "yes", "a@b.c", "Permission given: Letter", ""}}},
 		{"a topic that is archived", []fact{one(event.ConsentWithdrawn, "a@b.c", "topic_id", "x")}, []Happening{{at, "no", "a@b.c", "Permission taken back", ""}}},
 		{"why", []fact{one(event.MailSkipped, "a@b.c", "reason", "suppressed: hard-bounce")},
-			[]Happening{{at, "", "a@b.c", "Mail left out", "address blocked: there is no such mailbox"}}},
+			[]Happening{{at, "", "a@b.c", "Mail left out", "address stopped: there is no such mailbox"}}},
 		{"a breaker", []fact{one(event.SendingPaused, "", "reason", delivery.BreakerComplaints)},
 			[]Happening{{at, "", "", "Sending stopped by a safeguard", "too many reports as spam"}}},
 		{"an alarm", []fact{one(event.AlarmRaised, "", "reason", "leavers")}, []Happening{{at, "", "", "An alarm: far from what is usual", "More people than usual take their permission back"}}},

@@ -96,7 +96,7 @@ func TestAFormThroughThePages(t *testing.T) {
 		b.mustShow(formsPage, "1 of 2", "open", "Letter of Baharan")
 
 		edit := page + "/edit"
-		b.mustShow(edit, "keep the words they saw", "That is one person.", `value="Yes, ask me"`, `value="tea"`, "green\nblack", "Green")
+		b.mustShow(edit, "keep the words they saw", "So far one person.", `value="Yes, ask me"`, `value="tea"`, "green\nblack", "Green")
 		if got := b.submit(edit, b.fill(edit, footerFields("texts.en.title", "Only tea")...)); got.location != page+"?did=form.change" {
 			w.Fatalf("edited: %d to %s\n%s", got.status, got.location, got.body)
 		}

@@ -574,7 +574,7 @@ func TestTheSetupKnowsWhatIsDone(t *testing.T) {
 		}
 		says("brand", "topic")
 		b.mustShow(page, "2 of 6 steps are done", `aria-current="step"`)
-		b.mustShow(overview, page, "A few steps are left")
+		b.mustShow(overview, page, "A few steps of the set-up are left.")
 		sara := w.person(w.brand, w.topic, "sara@example.org", consent.Requested)
 		says("brand", "topic")
 		w.write(func(tx *store.Tx) error {

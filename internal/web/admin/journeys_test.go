@@ -441,7 +441,7 @@ func TestAnOfferThroughThePages(t *testing.T) {
 		if again.status != http.StatusUnprocessableEntity || !strings.Contains(again.body, "redeemed already") || !strings.Contains(again.body, "for the order A-1.") {
 			w.Errorf("redeemed for another order: %d\n%s", again.status, again.body)
 		}
-		b.mustShow(page, "2 of 2 codes are given, 1 redeemed.", "50.0%", "1 of 2 codes given", "€12.50", "of 1 of 1 codes redeemed", "€40")
+		b.mustShow(page, "2 of 2 codes are given, 1 redeemed.", "50.0%", "1 of 2 codes given", "€12.50", "for 1 of 1 redeemed codes", "€40")
 		if got := b.redeem(page, w.codeOf(page, ali), "A-1", "anyway", "yes"); got.location != page+"?did=offer.redeem" {
 			w.Errorf("redeemed for somebody else's order, having been asked: %d\n%s", got.status, got.body)
 		}
@@ -491,7 +491,7 @@ func TestAnOfferIsEditedSafely(t *testing.T) {
 			w.Errorf("a form from before the start: %d\n%s", got.status, got.body)
 		}
 
-		mine, theirs := form(b.mustShow(edit, "It was started.", "What stays as people were told").body, "name", "Mine", "budget", "3"), form(b.mustShow(edit).body, "name", "Theirs", "budget", "2")
+		mine, theirs := form(b.mustShow(edit, "It was started.", "What people were told, and so stays").body, "name", "Mine", "budget", "3"), form(b.mustShow(edit).body, "name", "Theirs", "budget", "2")
 		if mine.Has("value") || mine.Has("texts.en.title") {
 			w.Error("the form asks for what cannot be changed")
 		}

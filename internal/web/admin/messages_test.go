@@ -198,7 +198,7 @@ func TestQueuesAndTheHouse(t *testing.T) {
 		}
 
 		w.role(w.mina, w.marble, account.Owner)
-		b.mustShow(queuesPage, "mail-1.example", "mail-2.example", "not heard of for 3 hours", "the shop &lt;is&gt; away", "Giving out the codes of offers", "One piece of work has failed", "mail-2.example had one mail in hand.")
+		b.mustShow(queuesPage, "mail-1.example", "mail-2.example", "not heard from for 3 hours", "the shop &lt;is&gt; away", "Giving out the codes of offers", "One piece of work has failed", "mail-2.example had one mail in hand.")
 		lose(alive).mustSay(w, http.StatusConflict, "This process is alive")
 		if got := lose(uuid.New()); got.status != http.StatusNotFound {
 			w.Errorf("a process that is none: %d", got.status)
@@ -206,7 +206,7 @@ func TestQueuesAndTheHouse(t *testing.T) {
 		if got := lose(silent); got.location != queuesPage+"?did=node.lost" {
 			w.Fatalf("declared lost: %d to %s\n%s", got.status, got.location, got.body)
 		}
-		b.mustShow(queuesPage, "declared lost; last heard of")
+		b.mustShow(queuesPage, "declared lost; last heard from")
 		if m := w.messageOf(source); m.State != delivery.Uncertain {
 			w.Errorf("the mail in its hands is %s", m.State)
 		}
@@ -220,5 +220,5 @@ func TestQueuesAreWatchedLive(t *testing.T) {
 	p.signInByKeyboard(queuesPage)
 	p.until("document.querySelector('.answer-text').textContent.includes('No mail of the brand waits.')")
 	w.mail(w.brand, w.topic, w.person(w.brand, w.topic, "sara@example.org", consent.Requested, consent.Given))
-	p.until("document.querySelector('.answer-text').textContent.includes('One mail of the brand waits')")
+	p.until("document.querySelector('.answer-text').textContent.includes('One mail of the brand has waited')")
 }

@@ -249,7 +249,7 @@ func TestEverythingIsTakenBack(t *testing.T) {
 		if got := b.press(at + "/withdraw-all"); got.status != http.StatusSeeOther {
 			w.Fatalf("taken back: %d\n%s", got.status, got.body)
 		}
-		b.mustShow(at, "No permission in force", "left everything", "Only they take this back.", "Address blocked")
+		b.mustShow(at, "No permission in force", "left everything", "Only they can undo this.", "Address stopped")
 		w.write(func(tx *store.Tx) error {
 			if may, err := consent.May(tx, w.brand, sara.ID, w.topic.ID); err != nil || may.Allowed {
 				w.Errorf("may be written to: %v, %v", may, err)
