@@ -380,7 +380,7 @@ func TestTagsAndLists(t *testing.T) {
 }
 
 // A part of a name or an address finds people whatever the script; that a capital
-// beyond ASCII is its small letter, PostgreSQL alone knows.
+// beyond ASCII is its small letter, PostgreSQL alone knows, in a locale that does.
 func TestSearchInEveryScript(t *testing.T) {
 	each(t, func(w *world) {
 		for email, name := range map[string]string{"one@example.org": "سارا بهاری", "two@example.org": "ÉLAN Vital", "Info@BÜCHER.example": "", "other@example.org": "Nobody"} {
@@ -403,7 +403,9 @@ func TestSearchInEveryScript(t *testing.T) {
 		}
 		const sara, elan, books = "سارا بهاریone", "ÉLAN Vitaltwo", "Inf"
 		want := map[string]string{"سارا": sara, "ارا به": sara, "VITAL": elan, "lan v": elan, "INFO@": books, ".EXAMPLE": books, "cher.ex": books, "ONE@": sara, "زهرا": ""}
-		if w.postgres() {
+		folds := false // PostgreSQL does so where its locale knows the letters
+		w.write(func(tx *store.Tx) error { return tx.Raw("SELECT lower('É') = 'é'").Scan(&folds).Error })
+		if folds {
 			maps.Copy(want, map[string]string{"élan": elan, "ÉLAN": elan, "bücher": books, "BÜCHER.example": books})
 		}
 		for search, who := range want {
