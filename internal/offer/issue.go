@@ -206,6 +206,10 @@ func (o Offer) expiry(now time.Time, loc *time.Location) time.Time {
 	return time.Date(year, month, day+o.ValidDays+1, 0, 0, 0, 0, loc).UTC()
 }
 
+// LastDay is a moment of the last day on which a code holds that expires then:
+// what is said of a code is that day, never the one that begins as it expires.
+func LastDay(expires time.Time) time.Time { return expires.UTC().Add(-time.Second) }
+
 // values is what the template knows of the offer, as the person reads it. The
 // code keeps its Latin signs: it is typed into shops.
 func (o Offer) values(c Code, lang string, loc *time.Location) map[string]any {
@@ -215,7 +219,7 @@ func (o Offer) values(c Code, lang string, loc *time.Location) map[string]any {
 		"title":      text.Title,
 		"terms":      text.Terms,
 		"value":      o.Worth(l),
-		"expires_at": l.Date(c.ExpiresAt.Add(-time.Second), loc),
+		"expires_at": l.Date(LastDay(c.ExpiresAt), loc),
 	}}
 }
 

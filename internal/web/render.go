@@ -154,16 +154,16 @@ func functions(l *i18n.Localizer) template.FuncMap {
 			n, err := whole(v)
 			return l.Number(n), err
 		},
-		"list":    func(values ...any) []any { return values },
-		"pack":    pack,
-		"digits":  l.Digits,
-		"seconds": func(d time.Duration) int64 { return int64(d.Round(time.Second) / time.Second) },
-		"dir":     l.Dir,
-		"lang":    l.Lang,
-		"asset":   assetURL,
-		"ltr":     func(s string) template.HTML { return wrap(`<bdi dir="ltr">`, s, `</bdi>`) },
-		"auto":    func(s string) template.HTML { return wrap(`<bdi>`, s, `</bdi>`) },
-		"strong":  func(s string) template.HTML { return wrap(`<b><bdi>`, s, `</bdi></b>`) },
+		"list":     func(values ...any) []any { return values },
+		"pack":     pack,
+		"digits":   l.Digits,
+		"dir":      l.Dir,
+		"lang":     l.Lang,
+		"language": l.Language,
+		"asset":    assetURL,
+		"ltr":      func(s string) template.HTML { return wrap(`<bdi dir="ltr">`, s, `</bdi>`) },
+		"auto":     func(s string) template.HTML { return wrap(`<bdi>`, s, `</bdi>`) },
+		"strong":   func(s string) template.HTML { return wrap(`<b><bdi>`, s, `</bdi></b>`) },
 	}
 }
 

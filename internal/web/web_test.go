@@ -15,6 +15,8 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"path"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -465,6 +467,56 @@ func TestStaticFilesAreKeptByTheirContent(t *testing.T) {
 	for _, path := range []string{"/static/", "/static/../templates.go", "/static/%2e%2e/pages/README.md", "/static/README.md", "/static/nothing.css"} {
 		if w := ask(e, "GET", path, nil); w.Code != 404 {
 			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+}
+
+// What a style sheet names with a tag is served under it for ever, as the tag is
+// of the content.
+func TestTagsInStyleSheetsAreOfTheFilesTheyName(t *testing.T) {
+	named := regexp.MustCompile(`url\("?([^")?]+)\?v=([^")]*)"?\)`)
+	found := 0
+	for sheet, a := range assets() {
+		if path.Ext(sheet) != ".css" {
+			continue
+		}
+		for _, m := range named.FindAllSubmatch(a.body, -1) {
+			found++
+			if name := path.Join(path.Dir(sheet), string(m[1])); string(m[2]) != assets()[name].tag {
+				t.Errorf("%s names %s by %s, and its tag is %s", sheet, name, m[2], assets()[name].tag)
+			}
+		}
+		if n := bytes.Count(a.body, []byte("?v=")); n != len(named.FindAll(a.body, -1)) {
+			t.Errorf("%s: %d tags, and not all were understood", sheet, n)
+		}
+	}
+	if found == 0 {
+		t.Error("no style sheet names a file by its tag")
+	}
+}
+
+func TestTakesGzip(t *testing.T) {
+	for _, c := range []struct {
+		lines []string
+		want  bool
+	}{
+		{[]string{"gzip"}, true},
+		{[]string{"GZIP"}, true},
+		{[]string{"br, gzip, deflate"}, true},
+		{[]string{"gzip;q=0.5"}, true},
+		{[]string{"gzip;q=0.001"}, true},
+		{[]string{"br;q=0, gzip; q=1.0"}, true},
+		{[]string{"br", "gzip"}, true},
+		{[]string{"gzip;q=0"}, false},
+		{[]string{"gzip; q=0.0"}, false},
+		{[]string{"br", "gzip;q=0.000"}, false},
+		{[]string{"x-gzip"}, false},
+		{[]string{"br, deflate"}, false},
+		{[]string{""}, false},
+		{nil, false},
+	} {
+		if got := takesGzip(c.lines); got != c.want {
+			t.Errorf("%q: %v", c.lines, got)
 		}
 	}
 }

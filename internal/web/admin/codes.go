@@ -97,7 +97,7 @@ func (d *desk) findCodes(tx *store.Tx, id uuid.UUID, search string, before uuid.
 // codeRow tells a code as it stands at the time now.
 func (d *desk) codeRow(c offer.Holder, now time.Time) CodeRow {
 	row := CodeRow{Code: c.Code.Code, Person: d.to("/people/" + c.SubscriberID.String()), Email: c.Email, Name: c.Name, Order: c.RedeemedFor,
-		State: d.l.T("admin.offer.code.open"), Tone: "ask", Issued: c.IssuedAt, Until: c.ExpiresAt.Add(-time.Second), Redeemed: c.RedeemedAt}
+		State: d.l.T("admin.offer.code.open"), Tone: "ask", Issued: c.IssuedAt, Until: offer.LastDay(c.ExpiresAt), Redeemed: c.RedeemedAt}
 	switch {
 	case c.RedeemedAt != nil:
 		row.State, row.Tone = d.l.T("admin.offer.code.redeemed"), "yes"

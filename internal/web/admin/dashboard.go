@@ -141,6 +141,7 @@ func queueLines(l *i18n.Localizer, queues []queueNumbers, now time.Time) []Queue
 		lines[i] = Queue{Name: l.T("admin.queue." + q.Queue), Waiting: q.Waiting, Active: q.Active, Later: q.Later, Held: q.Held}
 		if due := time.Unix(q.Oldest, 0); q.Waiting > 0 && due.Before(now) {
 			lines[i].Oldest = now.Sub(due)
+			lines[i].Age = ago(l, lines[i].Oldest)
 		}
 	}
 	return lines

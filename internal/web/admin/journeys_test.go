@@ -578,12 +578,12 @@ func TestACodeIsRedeemedOnceHoweverOftenClicked(t *testing.T) {
 		form.Set("order", "A-5")
 		b.submit(page+"/redeem", form)
 		got := b.submit(page+"/redeem", form)
-		if got.location != page+"?did=offer.refuse.redeemed" {
-			w.Fatalf("a refusal clicked twice: %d to %s", got.status, got.location)
+		if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, `value="`+form.Get("code")+`"`) || !strings.Contains(got.body, `href="#f-code"`) || !strings.Contains(got.body, "redeemed already") {
+			w.Fatalf("a refusal clicked twice: %d to %s\n%s", got.status, got.location, got.body)
 		}
-		shown := b.mustShow(got.location, "The code was not accepted: it was redeemed already.").body
-		if strings.Contains(shown, `class="told" `) {
-			w.Error("a refusal is told in green")
+		shown := b.mustShow(page+"?did=offer.refuse.redeemed", `href="#f-code">The code was not accepted: it was redeemed already.`).body
+		if strings.Contains(shown, `class="told`) {
+			w.Error("a refusal is told far from its field")
 		}
 		if n := w.refusals(); n != 1 {
 			w.Errorf("%d refusals", n)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"net/url"
 	"strings"
 	"time"
 
@@ -124,14 +125,22 @@ func (d *desk) drawOffer(id uuid.UUID, status int, redeem *Sheet, fault string) 
 	t := g.Totals
 	page := OfferPage{Frame: d.frame("offers"), Title: g.Name, State: d.l.T("admin.offer.state." + string(g.State)), Tone: stateTones[string(g.State)], Topic: g.Topic,
 		Worth: g.Worth(d.l), For: d.earns(g.Offer), Fault: fault, Budget: t.Budget, Issued: t.Issued, Left: t.Budget - t.Issued, Redeemed: t.Redeemed, Expired: t.Expired,
-		Open: t.Issued - t.Redeemed - t.Expired, ValidDays: g.ValidDays, Until: g.Until, UntilPast: g.Until != nil && g.Until.Before(d.h.DB.Now()),
+		Open: t.Issued - t.Redeemed - t.Expired, ValidDays: g.ValidDays,
 		Counts: statesOf(g.Counts)}
+	if g.Until != nil {
+		last := offer.LastDay(*g.Until)
+		page.Until, page.UntilPast = &last, !d.h.DB.Now().Before(*g.Until)
+	}
 	page.Lead, page.More = d.offerLead(g)
 	if g.State == offer.Running || page.Open > 0 {
 		page.Live = d.to(offerPath(id)+"/live", "seen", fingerprintOf(g))
 	}
 	if what, refused := strings.CutPrefix(d.c.QueryParam("did"), "offer.refuse."); refused && page.Notice != "" {
 		page.Fault, page.Notice = d.l.T("admin.done.offer.refuse."+what), ""
+		if redeem == nil && g.Totals.Issued > 0 && d.may(account.Marketer) {
+			redeem = &Sheet{Values: url.Values{}, Once: store.NewID(d.h.DB.Now()), Faults: []Fault{{"code", page.Fault}}}
+			page.Fault = ""
+		}
 	}
 	page.Rates, page.Given = d.offerRates(t), d.givenAway(g)
 	page.Terms = d.terms(g.Offer, g.Texts)

@@ -99,10 +99,10 @@ type Evidence struct{ Name, Value string }
 
 // CodeLine is a code that the person was given.
 type CodeLine struct {
-	Offer, Code     string
-	Issued, Expires time.Time
-	Redeemed        *time.Time
-	State, With     string
+	Offer, Code   string
+	Issued, Until time.Time
+	Redeemed      *time.Time
+	State, With   string
 }
 
 // OrderLine is something that the person bought.
@@ -126,7 +126,7 @@ func drawPerson(d *desk, s subscriber.Subscriber) func(int, Sheet) error {
 	return func(status int, sheet Sheet) error {
 		here := "/people/" + s.ID.String()
 		sheet.Drafts = ""
-		page := Person{Frame: d.frame("people"), Title: s.Name, Email: s.Email, Name: s.Name, Language: d.languageField(s.Language).Name,
+		page := Person{Frame: d.frame("people"), Title: s.Name, Email: s.Email, Name: s.Name, Language: d.l.Language(s.Language),
 			Since: s.CreatedAt, Customer: s.CustomerSince, Erased: s.ErasedAt, Sheet: sheet, Back: d.to("/people")}
 		if page.Title == "" {
 			page.Title = s.Email
@@ -334,7 +334,7 @@ func (d *desk) tellCustomer(tx *store.Tx, s subscriber.Subscriber, page *Person)
 }
 
 func (d *desk) codeLine(c offer.Code, name string, now time.Time) CodeLine {
-	line := CodeLine{Offer: name, Code: c.Code, Issued: c.IssuedAt.UTC(), Expires: c.ExpiresAt.UTC(), Redeemed: c.RedeemedAt, With: c.RedeemedFor}
+	line := CodeLine{Offer: name, Code: c.Code, Issued: c.IssuedAt.UTC(), Until: offer.LastDay(c.ExpiresAt), Redeemed: c.RedeemedAt, With: c.RedeemedFor}
 	switch {
 	case c.RedeemedAt != nil:
 		line.State = d.l.T("admin.person.code.redeemed")

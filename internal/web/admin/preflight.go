@@ -12,7 +12,6 @@ import (
 	"assent/internal/brand"
 	"assent/internal/campaign"
 	"assent/internal/delivery"
-	"assent/internal/i18n"
 	"assent/internal/problem"
 	"assent/internal/store"
 )
@@ -180,13 +179,8 @@ func (d *desk) some(what []string) string {
 	return strings.Join(named, d.l.T("admin.preflight.and"))
 }
 
-// languageName is what a language calls itself, isolated.
-func (d *desk) languageName(code string) string {
-	if slices.Contains(i18n.Languages, code) {
-		code = i18n.For(code).T("admin.language")
-	}
-	return "\u2068" + code + "\u2069"
-}
+// languageName is what a language is called on the page, isolated.
+func (d *desk) languageName(code string) string { return "\u2068" + d.l.Language(code) + "\u2069" }
 
 // mendAt is where one mends what was found.
 func (d *desk) mendAt(m mailing, f campaign.Finding) (url, label string) {

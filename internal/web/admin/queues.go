@@ -9,6 +9,7 @@ import (
 
 	"assent/internal/account"
 	"assent/internal/delivery"
+	"assent/internal/i18n"
 	"assent/internal/jobs"
 	"assent/internal/problem"
 	"assent/internal/store"
@@ -41,7 +42,7 @@ type houseWork struct {
 
 // JobLine is how one kind of work stands.
 type JobLine struct {
-	Name, Kind                  string
+	Name                        string
 	Lane                        bool
 	Due, Running, Later, Failed int64
 	Late                        bool
@@ -146,20 +147,22 @@ func (d *desk) queuesLead(w houseWork, page *Queues, now time.Time) {
 }
 
 // ago is a length of time in the largest unit that fits.
-func (d *desk) ago(t time.Duration) string {
+func (d *desk) ago(t time.Duration) string { return ago(d.l, t) }
+
+func ago(l *i18n.Localizer, t time.Duration) string {
 	switch {
 	case t >= 48*time.Hour:
-		return d.l.N("admin.queues.days", int64(t/(24*time.Hour)))
+		return l.N("admin.queues.days", int64(t/(24*time.Hour)))
 	case t >= 2*time.Hour:
-		return d.l.N("admin.queues.hours", int64(t/time.Hour))
+		return l.N("admin.queues.hours", int64(t/time.Hour))
 	case t >= 2*time.Minute:
-		return d.l.N("admin.queues.minutes", int64(t/time.Minute))
+		return l.N("admin.queues.minutes", int64(t/time.Minute))
 	}
-	return d.l.N("admin.queues.seconds", int64(t/time.Second))
+	return l.N("admin.queues.seconds", int64(t/time.Second))
 }
 
 func (d *desk) jobLine(j jobs.Standing, now time.Time) JobLine {
-	line := JobLine{Name: d.word("admin.queues.kind.", j.Kind), Kind: j.Kind, Lane: slices.Contains(lanes, j.Kind), Due: j.Due, Running: j.Running, Later: j.Later, Failed: j.Failing, Said: j.Said, Again: j.Again}
+	line := JobLine{Name: d.word("admin.queues.kind.", j.Kind), Lane: slices.Contains(lanes, j.Kind), Due: j.Due, Running: j.Running, Later: j.Later, Failed: j.Failing, Said: j.Said, Again: j.Again}
 	line.Late = !line.Lane && j.Oldest != nil && now.Sub(*j.Oldest) > tooLate
 	return line
 }

@@ -3,7 +3,6 @@ package admin
 import (
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -36,7 +35,7 @@ func redeemCode(d *desk) error {
 		return err
 	}
 	var refusal error
-	next, _, err := d.perform("offer.redeem", func(tx *store.Tx, form *Sheet) (done, error) {
+	next, again, err := d.perform("offer.redeem", func(tx *store.Tx, form *Sheet) (done, error) {
 		refusal = nil // the transaction may be run again
 		o, err := offer.Find(tx, d.brand.ID, id)
 		if err != nil {
@@ -67,6 +66,9 @@ func redeemCode(d *desk) error {
 		}
 		return came, err
 	})
+	if err == nil && again && refusedAt(next) {
+		refusal, err = d.refusedBefore(id)
+	}
 	if err == nil && refusal == nil {
 		return web.SeeOther(d.c, next)
 	}
@@ -74,6 +76,34 @@ func redeemCode(d *desk) error {
 		err = refusal
 	}
 	return d.redraw(err, func(status int, s Sheet) error { return d.drawOffer(id, status, &s, "") })
+}
+
+// refusedAt tells whether what was asked before ended in a refusal.
+func refusedAt(next string) bool {
+	u, err := url.Parse(next)
+	return err == nil && strings.HasPrefix(u.Query().Get("did"), "offer.refuse.")
+}
+
+// refusedBefore says once more why the code was not accepted: of a form that is
+// sent twice people see the second answer.
+func (d *desk) refusedBefore(id uuid.UUID) (refusal error, err error) {
+	form, err := d.sent()
+	if err != nil {
+		return nil, err
+	}
+	err = d.read(func(tx *store.Tx) error {
+		o, err := offer.Find(tx, d.brand.ID, id)
+		if err != nil {
+			return err
+		}
+		c, err := offer.FindCode(tx, d.brand.ID, form.text("code"))
+		if err != nil && !problem.Is(err, problem.NotFound) {
+			return err
+		}
+		refusal, _, err = d.refused(tx, o, c)
+		return err
+	})
+	return refusal, err
 }
 
 // sameBuyer asks once more where the order is known, and of somebody else than
@@ -110,5 +140,5 @@ func (d *desk) refused(tx *store.Tx, o offer.Offer, c offer.Code) (refusal error
 	case c.RedeemedAt != nil:
 		return problem.InvalidField("code", "admin.offer.refused.redeemed", "Time", d.l.DateTime(*c.RedeemedAt, zone), "Order", c.RedeemedFor), "offer.refuse.redeemed", nil
 	}
-	return problem.InvalidField("code", "admin.offer.refused.expired", "Date", d.l.Date(c.ExpiresAt.Add(-time.Second), zone)), "offer.refuse.expired", nil
+	return problem.InvalidField("code", "admin.offer.refused.expired", "Date", d.l.Date(offer.LastDay(c.ExpiresAt), zone)), "offer.refuse.expired", nil
 }

@@ -53,6 +53,29 @@ func (s *Sheet) labelTheirs(choices ...[]Choice) {
 // Value is what stands in a field.
 func (s Sheet) Value(name string) string { return s.Values.Get(name) }
 
+// numberFields are those that take a number or an hour, by the last part of
+// their names; such are read in any digits.
+var numberFields = []string{"amount", "budget", "cap_days", "cap_max", "min_months", "min_orders", "min_value", "promise_days", "promise_max", "rate_per_hour", "until", "valid_days", "value"}
+
+// Numeric tells whether a field takes a number, which is shown in the digits of
+// the page.
+func (Sheet) Numeric(name string) bool {
+	return slices.Contains(numberFields, name[strings.LastIndexByte(name, '.')+1:])
+}
+
+// sameValue tells whether two values of a field are the same, in whatever digits.
+func sameValue(name, a, b string) bool {
+	return a == b || Sheet{}.Numeric(name) && i18n.ASCIIDigits(a) == i18n.ASCIIDigits(b)
+}
+
+// shown is a value of a field as the page shows it.
+func (d *desk) shown(name, value string) string {
+	if (Sheet{}).Numeric(name) {
+		return d.l.Digits(value)
+	}
+	return value
+}
+
 // Has tells whether a box is ticked, or a choice made.
 func (s Sheet) Has(name, value string) bool { return slices.Contains(s.Values[name], value) }
 

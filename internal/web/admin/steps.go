@@ -317,8 +317,8 @@ func (d *desk) theirSteps(w written, typed url.Values) (all []Theirs) {
 			was = mine[i]
 		}
 		for _, field := range step.fields() {
-			if a, b := url.Values(step).Get(field), url.Values(was).Get(field); strings.ReplaceAll(b, "\r\n", "\n") != a {
-				all = append(all, Theirs{title + " · " + d.stepLabel(field), a})
+			if a, b := url.Values(step).Get(field), url.Values(was).Get(field); !sameValue(field, strings.ReplaceAll(b, "\r\n", "\n"), a) {
+				all = append(all, Theirs{title + " · " + d.stepLabel(field), d.shown(field, a)})
 			}
 		}
 	}
@@ -342,7 +342,7 @@ func (d *desk) stepLabel(field string) string {
 	parts := strings.Split(field, ".")
 	label := d.l.T("admin.sequence.field." + parts[len(parts)-1])
 	if len(parts) == 3 {
-		label += " (" + d.languageField(parts[1]).Name + ")"
+		label += " (" + d.l.Language(parts[1]) + ")"
 	}
 	return label
 }

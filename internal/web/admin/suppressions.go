@@ -47,6 +47,12 @@ type Suppressions struct {
 func (d *desk) stoppedLine(x consent.Stopped) StoppedLine {
 	line := StoppedLine{Email: x.Email, Hash: hex.EncodeToString(x.AddressHash), Reason: x.Reason, Text: reason(d.l, x.Reason),
 		Stops: d.l.T("admin.suppression.stops." + x.Reason), Detail: x.Detail, Since: x.CreatedAt, Theirs: !consent.Liftable(x.Reason)}
+	if x.Reason == consent.Left || x.Reason == consent.NotMe { // the detail is a method, as the ledger names it
+		line.Detail = ""
+		if key := "admin.method." + x.Detail; d.l.Has(key) {
+			line.Detail = d.l.T("admin.person.how") + ": " + d.l.T(key)
+		}
+	}
 	if x.SubscriberID != nil {
 		line.URL = d.to("/people/" + x.SubscriberID.String())
 	}

@@ -37,7 +37,8 @@ type TopicLine struct {
 	Topic
 	URL      string // empty: the visitor may not change it
 	Wording  string
-	Valid    int // days that a permission lasts; 0: until it is taken back
+	Valid    int  // days that a permission lasts; 0: until it is taken back
+	Tracking bool // it is of tracking: no mail is sent for it
 	Archived *time.Time
 }
 
@@ -66,7 +67,7 @@ func topics(d *desk) error {
 	page := Topics{Frame: d.frame("topics")}
 	for _, t := range all {
 		words, count := t.In(d.brand, d.l.Lang()), counted[t.ID]
-		one := TopicLine{Wording: words.Wording, Valid: t.ValidDays, Archived: t.ArchivedAt,
+		one := TopicLine{Wording: words.Wording, Valid: t.ValidDays, Tracking: t.Purpose != consent.Marketing, Archived: t.ArchivedAt,
 			Topic: Topic{Name: words.Name, Promise: promise(d.l, t), Given: count.Given, Asked: count.Asked, Withdrawn: count.Withdrawn}}
 		if d.may(account.Marketer) && t.Purpose == consent.Marketing {
 			one.URL = d.to("/topics/" + t.ID.String())
@@ -306,14 +307,14 @@ func (s *Sheet) whole(name string, wrong *problem.Error) int {
 // but the last.
 func (d *desk) theirs(stored, typed url.Values, prefix string) (all []Theirs) {
 	for _, name := range slices.Sorted(maps.Keys(stored)) {
-		if stored.Get(name) == typed.Get(name) {
+		if sameValue(name, stored.Get(name), typed.Get(name)) {
 			continue
 		}
 		label, parts := d.l.T(prefix+name[strings.LastIndexByte(name, '.')+1:]), strings.Split(name, ".")
 		if len(parts) == 3 {
-			label += " (" + d.languageField(parts[1]).Name + ")"
+			label += " (" + d.l.Language(parts[1]) + ")"
 		}
-		all = append(all, Theirs{label, stored.Get(name)})
+		all = append(all, Theirs{label, d.shown(name, stored.Get(name))})
 	}
 	return all
 }

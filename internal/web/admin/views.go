@@ -86,6 +86,7 @@ type Queue struct {
 	Name                         string
 	Waiting, Active, Later, Held int64
 	Oldest                       time.Duration // that the first waiting mail has waited
+	Age                          string        // the same in words
 }
 
 // Dashboard is the page admin/dashboard. Live names the stream of events after
