@@ -94,12 +94,15 @@ func (f Filter) people(tx *store.Tx, brandID uuid.UUID) *gorm.DB {
 		q = q.Where("language = ?", f.Language)
 	}
 	if f.Search != "" {
-		like := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(f.Search)) + "%"
-		words := tx.Pick(`lower((email || E'\n' || name) COLLATE "C")`, `lower(email || char(10) || name)`) // as the index subscribers_words has it
-		if !caseless(f.Search) {
-			words = tx.Pick(`lower(email || E'\n' || name)`, words)
+		part := func(s string) string {
+			return "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(s) + "%"
 		}
-		q = q.Where(words+` LIKE ? ESCAPE '\'`, like)
+		words := tx.Pick(`email || E'\n' || name`, `email || char(10) || name`)
+		if caseless(f.Search) {
+			q = q.Where(tx.Pick("lower(("+words+`) COLLATE "C")`, "lower("+words+")")+` LIKE ? ESCAPE '\'`, part(strings.ToLower(f.Search))) // as the index subscribers_words has it
+		} else {
+			q = q.Where("(lower("+words+`) LIKE ? ESCAPE '\' OR `+words+` LIKE ? ESCAPE '\')`, part(strings.ToLower(f.Search)), part(f.Search)) // not every database knows the capitals of all scripts
+		}
 	}
 	if f.Where.SQL != "" {
 		q = q.Where("("+f.Where.SQL+")", f.Where.Args...)

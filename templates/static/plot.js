@@ -45,13 +45,14 @@
     const text = new Map(ticks.map(([n, t]) => [+n, t]));
     const longest = Math.max(...short.map((s) => s.length));
     const wide = Math.max(...ticks.map(([, t]) => t.length));
+    const turn = (s) => (sheet.direction === 'rtl' ? '\u2067' + s + '\u2069' : s); // a canvas that runs from the left would draw the day after its month
     const axis = { font, stroke: soft, grid: { stroke: line, width: 1 }, ticks: { show: false } };
     const plot = new uPlot({
-      width: room.clientWidth, height: 220, legend: { show: false }, padding: [10, 18, 0, 4],
+      width: room.clientWidth, height: 220, legend: { show: false }, padding: [10, Math.max(18, longest * 4), 0, 4],
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
       scales: { x: { time: false, range: [0, Math.max(1, short.length - 1)] }, y: { range: [0, +ticks[ticks.length - 1][0]] } },
       axes: [
-        { ...axis, grid: { show: false }, size: 36, gap: 10, splits: (u) => some(short.length, u.width, longest), values: (_, at) => at.map((i) => short[i] ?? '') },
+        { ...axis, grid: { show: false }, size: 36, gap: 10, splits: (u) => some(short.length, u.width, longest), values: (_, at) => at.map((i) => short[i] ? turn(short[i]) : '') },
         { ...axis, size: wide * 7.5 + 16, splits: () => [...text.keys()], values: (_, at) => at.map((n) => text.get(n) ?? '') },
       ],
       series: [{}, ...[...figure.querySelectorAll('.plot-mark')].map((m) => {

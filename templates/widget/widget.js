@@ -130,7 +130,7 @@
     const input = control(field, id);
     const message = el('p', { id: `${id}-error`, class: 'wrong', hidden: true });
     const star = marked && field.required ? el('span', { class: 'star', 'aria-hidden': 'true' }, ' *') : null;
-    const node = el('div', { class: 'field' }, el('label', { for: id }, field.label || field.name, star), input, message);
+    const node = el('div', { class: 'field' }, el('label', { for: id }, el('bdi', null, field.label || field.name), star), input, message);
     return { node, part: part(field.name, [input], message) };
   }
 
