@@ -402,11 +402,12 @@ func TestSearchInEveryScript(t *testing.T) {
 			return all
 		}
 		const sara, elan, books = "سارا بهاریone", "ÉLAN Vitaltwo", "Inf"
-		want := map[string]string{"سارا": sara, "ارا به": sara, "VITAL": elan, "lan v": elan, "INFO@": books, ".EXAMPLE": books, "cher.ex": books, "ONE@": sara, "زهرا": ""}
-		folds := false // PostgreSQL does so where its locale knows the letters
+		want := map[string]string{"سارا": sara, "ارا به": sara, "VITAL": elan, "lan v": elan, "INFO@": books, ".EXAMPLE": books, "cher.ex": books, "ONE@": sara, "زهرا": "",
+			"ÉLAN": elan, "BÜCHER.example": books} // as it is kept
+		folds := false // as PostgreSQL does where its locale knows the letters
 		w.write(func(tx *store.Tx) error { return tx.Raw("SELECT lower('É') = 'é'").Scan(&folds).Error })
 		if folds {
-			maps.Copy(want, map[string]string{"élan": elan, "ÉLAN": elan, "bücher": books, "BÜCHER.example": books})
+			maps.Copy(want, map[string]string{"élan": elan, "bücher": books})
 		}
 		for search, who := range want {
 			if got := strings.Join(found(search), "|"); got != who {
