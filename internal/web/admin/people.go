@@ -51,6 +51,7 @@ type People struct {
 	Stands      []Choice
 	Filtered    bool
 	All         string // address of the list without a filter
+	Forms       string // address
 	People      []PersonLine
 	First, Next string // addresses; empty: there is none
 	Bulk        string // addresses; empty: the visitor may not
@@ -107,7 +108,7 @@ func people(d *desk) error {
 		return err
 	}
 	q := d.peopleQuery()
-	page := People{Frame: d.frame("people"), Total: n.People, Language: chosenLanguage(d.c), All: d.to("/people"),
+	page := People{Frame: d.frame("people"), Total: n.People, Language: chosenLanguage(d.c), All: d.to("/people"), Forms: d.to("/forms"),
 		Filter:   Sheet{Action: brandPath + d.brand.Slug + "/people", Values: url.Values{"q": {q.search}, "tag": {q.tag}, "topic": {q.topic}, "stand": {q.stand}, "mine": {q.mine}}},
 		Filtered: q.search+q.tag+q.topic+q.stand+q.mine != ""}
 	if d.may(account.Marketer) {
