@@ -321,7 +321,7 @@ func newKeyboard(t *testing.T, lang string, keys *int) *keyboard {
 func (k *keyboard) mainJobs() {
 	k.account()
 	k.brand()
-	k.enter("admin.sign-out")
+	k.nav("admin.sign-out")
 	k.fill("admin.signin.email", "mina@baharan.example")
 	k.fill("admin.signin.password", keyboardPassword)
 	k.enter("admin.signin.button")

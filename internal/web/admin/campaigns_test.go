@@ -309,7 +309,7 @@ func TestADraftIsLookedAtBeforeItGoes(t *testing.T) {
 			_, err := brand.Update(tx, w.brand.ID, brand.Change{Language: &fa, Languages: &all})
 			return err
 		})
-		asked := b.mustShow(plain+"/schedule?when=now", "Something must be mended", "There is no text in \u2068فارسی\u2069", "must be mended").body
+		asked := b.mustShow(plain+"/schedule?when=now", "Something must be mended", "There is no text in \u2068Persian\u2069", "must be mended").body
 		if strings.Contains(asked, "Schedule it") {
 			w.Error("what must be mended can be scheduled")
 		}
