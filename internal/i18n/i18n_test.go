@@ -109,7 +109,7 @@ func TestNumbers(t *testing.T) {
 func TestTextsAndPlurals(t *testing.T) {
 	all, err := load(catalogue(
 		`{"x.plain":"Hello","x.max":"At most {{.Max}} for {{.Who}}","x.n":{"one":"{{.Count}} mail","other":"{{.Count}} mails"},"x.english":"Only {{.A}}"}`,
-		`{"x.plain":"سلام","x.max":"حداکثر {{.Max}} برای {{.Who}}","x.n":{"one":"{{.Count}} نامه","other":"{{.Count}} نامه"}}`))
+		`{"x.plain":"سلام","x.max":"حداکثر {{.Max}} برای {{.Who}}","x.n":{"one":"یک نامه","other":"{{.Count}} نامه"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +121,9 @@ func TestTextsAndPlurals(t *testing.T) {
 		{fa.T("x.max", "Max", int64(1200), "Who", "a3"), "حداکثر ۱٬۲۰۰ برای a3"},
 		{en.N("x.n", 1), "1 mail"},
 		{en.N("x.n", 2000), "2,000 mails"},
+		{en.N("x.n", 0), "0 mails"},
+		{fa.N("x.n", 0), "۰ نامه"},
+		{fa.N("x.n", 1), "یک نامه"},
 		{fa.N("x.n", 2000), "۲٬۰۰۰ نامه"},
 		{en.T("x.missing"), "x.missing"},
 		{fa.T("x.missing", "A", 1), "x.missing"},
