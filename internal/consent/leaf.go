@@ -78,20 +78,27 @@ type purpose struct {
 // commit gives e its leaf and returns what the leaf commits to: a random salt
 // and the private part in canonical JSON.
 func (p person) commit(e *Event, a Act) (salt, private []byte, err error) {
-	evidence := a.Evidence
+	if salt, private, err = conceal(p.Email, a.Evidence); err != nil {
+		return nil, nil, err
+	}
+	e.Leaf, err = canonical(newLeaf(*e, a, p.brand, commitment(salt, private)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("write the leaf: %w", err)
+	}
+	return salt, private, nil
+}
+
+// conceal makes what a leaf commits to of an address and the evidence.
+func conceal(address string, evidence map[string]any) (salt, private []byte, err error) {
 	if evidence == nil {
 		evidence = map[string]any{}
 	}
-	private, err = canonical(map[string]any{"address": p.Email, "evidence": evidence})
+	private, err = canonical(map[string]any{"address": address, "evidence": evidence})
 	if err != nil {
 		return nil, nil, problem.InvalidField("evidence", "consent.evidence-unreadable").Because(err)
 	}
 	salt = make([]byte, saltSize)
 	rand.Read(salt) // never fails (crypto/rand, Go 1.24)
-	e.Leaf, err = canonical(newLeaf(*e, a, p.brand, commitment(salt, private)))
-	if err != nil {
-		return nil, nil, fmt.Errorf("write the leaf: %w", err)
-	}
 	return salt, private, nil
 }
 

@@ -264,16 +264,17 @@ const eventColumns = `id uuid, brand_id uuid, subscriber_id uuid, topic_id uuid,
 	valid_until timestamptz, wording_hash bytea, language text, form_id uuid, form_version integer, promise_max integer, promise_days integer, previous_id uuid, leaf bytea`
 
 func addEvents(tx *store.Tx, all []entry) error {
-	rows := make([][]any, len(all))
+	rows, events := make([][]any, len(all)), make([]pending, len(all))
 	for i, x := range all {
 		e := x.event
+		events[i] = pending{e.ID, e.Method == MethodImport || e.Method == MethodLapse}
 		rows[i] = []any{e.ID, e.BrandID, e.SubscriberID, e.TopicID, string(e.State), e.Basis, e.Method, e.OccurredAt,
 			e.ValidUntil, e.WordingHash, e.Language, e.FormID, e.FormVersion, e.PromiseMax, e.PromiseDays, e.PreviousID, e.Leaf}
 	}
 	if _, err := tx.InsertAll("consent_events", eventColumns, rows, ""); err != nil {
 		return fmt.Errorf("record consent: %w", err)
 	}
-	return nil
+	return toLog(tx, events)
 }
 
 func keepEvidence(tx *store.Tx, all []entry) error {
