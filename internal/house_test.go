@@ -32,6 +32,7 @@ var floors = map[string]int{
 	"internal/delivery": 6,
 	"internal/offer":    6,
 	"internal/importer": 6,
+	"internal/ledger":   6,
 
 	"internal/consent": 5,
 	"internal/segment": 5,
@@ -74,6 +75,7 @@ var kept = map[string][]string{
 	"github.com/emersion/go-smtp":         {"internal/compose", "internal/delivery"},
 	"github.com/yuin/goldmark":            {"internal/web/admin"},
 	"github.com/knadh/koanf":              {"internal/config"},
+	"golang.org/x/mod":                    {"internal/ledger"},
 	"assent/internal/config":              {"internal/app", "cmd"},
 	"github.com/prometheus/client_golang": {"internal/web", "internal/app", "internal/delivery", "internal/jobs"},
 }

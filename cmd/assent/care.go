@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"assent/internal/app"
+	"assent/internal/config"
+	"assent/internal/ledger"
+	"assent/internal/problem"
 	"assent/internal/store"
 )
 
@@ -122,7 +125,11 @@ func (r *restoreCommand) Run(ctx context.Context, c *cli) error {
 	if (r.File == "") != r.Resume {
 		return errors.New("give either a backup to read, or --resume")
 	}
-	db, err := c.database(ctx, false)
+	s, err := c.settings()
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(ctx, s, false)
 	if err != nil {
 		return err
 	}
@@ -134,10 +141,10 @@ func (r *restoreCommand) Run(ctx context.Context, c *cli) error {
 		fmt.Println("Mails go out again.")
 		return nil
 	}
-	return r.read(ctx, db)
+	return r.read(ctx, s, db)
 }
 
-func (r *restoreCommand) read(ctx context.Context, db *store.DB) error {
+func (r *restoreCommand) read(ctx context.Context, s config.Settings, db *store.DB) error {
 	if err := db.Migrate(ctx); err != nil {
 		return err
 	}
@@ -151,6 +158,14 @@ func (r *restoreCommand) read(ctx context.Context, db *store.DB) error {
 		return err
 	}
 	fmt.Printf("%s: %d rows of %d tables restored.\n", r.File, sum.Rows(), len(sum.Tables))
-	fmt.Println("Nothing is sent for now. Enter the withdrawals made since the backup, then run: assent restore --resume")
-	return nil
+	outside, err := ledger.OpenOutside(s.DataDir)
+	if err != nil {
+		return err
+	}
+	err = restartLedger(ctx, s, db, outside, "restored from a backup")
+	if problem.Is(err, problem.NotFound) { // the backup is from before there was a log
+		fmt.Println("Nothing is sent for now. Enter the withdrawals made since the backup, then run: assent restore --resume")
+		return nil
+	}
+	return err
 }

@@ -35,6 +35,7 @@ type cli struct {
 	Doctor  doctorCommand  `cmd:"" help:"Check the settings and every part they name."`
 	Ready   readyCommand   `cmd:"" help:"Ask the running service on this machine whether it is ready; fails if not."`
 	Backup  backupCommand  `cmd:"" help:"Write the whole database to a file."`
+	Ledger  ledgerCommand  `cmd:"" help:"Check the record of consent against its signed log, and look after the log."`
 	Restore restoreCommand `cmd:"" help:"Fill an empty database from a backup. Nothing is sent until you say so."`
 }
 

@@ -83,6 +83,7 @@ const (
 	MethodLapse          = "lapse" // time passed
 	MethodNotMe          = "not-me"
 	MethodRequestExpired = "request-expired"
+	MethodReconciled     = "reconciled" // said before, and lost from the database when a backup was restored
 )
 
 // Who acted.

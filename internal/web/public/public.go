@@ -45,7 +45,7 @@ const (
 	formsKnown = 10_000
 )
 
-// Mount puts the public routes on e: /widget.js, /logo, /s, /f, /c, /u, /p, /w, /v, /o and /l.
+// Mount puts the public routes on e: /widget.js, /logo, /s, /f, /c, /u, /p, /w, /v, /o, /l and /log.
 func Mount(e *echo.Echo, d Deps) {
 	h := &house{Deps: d, ips: web.NewLimiter(d.PerIP, d.PerIP, remembered), forms: web.NewLimiter(d.PerForm, d.PerForm, formsKnown)}
 	look := []string{http.MethodGet, http.MethodHead}
@@ -55,6 +55,8 @@ func Mount(e *echo.Echo, d Deps) {
 	e.Match(look, "/f/:form", h.showForm)
 	e.POST("/f/:form", h.sendForm)
 	e.OPTIONS("/f/:form", h.preflight)
+
+	e.Match(look, "/log/*", h.log)
 
 	e.Match(look, "/c/:token", h.showQuestion, private)
 	e.POST("/c/:token", h.answerQuestion, private)
