@@ -113,12 +113,6 @@ const auditAtOnce = 8 * tileWidth
 
 // tree audits one log; rows too where it is the one that grows.
 func (a *auditor) tree(l Log, rows bool) error {
-	if l.Checkpoint != "" {
-		a.head(l, l.Checkpoint, l.Size)
-	}
-	if l.Shown != "" {
-		a.head(l, l.Shown, l.ShownSize)
-	}
 	stored, leaves := newCourse(), newCourse()
 	var wrong []Fault
 	for from := int64(0); from < l.Size; from += auditAtOnce {
@@ -164,7 +158,16 @@ func (a *auditor) tree(l Log, rows bool) error {
 	if err := a.levels(l, stored); err != nil {
 		return err
 	}
-	return a.beyond(l)
+	if err := a.beyond(l); err != nil {
+		return err
+	}
+	if l.Checkpoint != "" {
+		a.head(l, l.Checkpoint, l.Size)
+	}
+	if l.Shown != "" {
+		a.head(l, l.Shown, l.ShownSize)
+	}
+	return nil
 }
 
 // head checks a signature, and that what is signed is the log's own size.
