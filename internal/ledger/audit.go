@@ -89,7 +89,12 @@ func audit(tx *store.Tx, kept *Head, progress func(done, of int64)) (Report, err
 			return a.Report, err
 		}
 	}
-	slices.SortStableFunc(a.Faults, func(x, y Fault) int { return cmp.Compare(uint64(x.Place), uint64(y.Place)) }) // -1 last
+	slices.SortStableFunc(a.Faults, func(x, y Fault) int { // -1 last, and an event before its evidence
+		if c := cmp.Compare(uint64(x.Place), uint64(y.Place)); c != 0 || x.Place < 0 {
+			return c
+		}
+		return cmp.Compare(len(x.Table), len(y.Table))
+	})
 	if len(a.Faults) > faultsMost {
 		a.Faults = a.Faults[:faultsMost]
 	}

@@ -341,13 +341,13 @@ func TestBehindTheProgramsBack(t *testing.T) {
 		"a tile is changed":                    {[]string{"UPDATE log_tiles SET hashes = (SELECT root FROM logs) WHERE level = 0"}, "log_tiles"},
 		"evidence is changed":                  {[]string{"UPDATE consent_evidence SET salt = (SELECT root FROM logs) WHERE event_id = '%s'"}, "evidence of consent_events %s (entry 7 of the log): it is not what"},
 		"evidence is deleted":                  {[]string{"DELETE FROM consent_evidence WHERE event_id = '%s'"}, "evidence of consent_events %s (entry 7 of the log): it was deleted"},
-		"a permission is changed":              {[]string{"UPDATE permissions SET state = 'withdrawn' WHERE subscriber_id = (SELECT subscriber_id FROM consent_events WHERE id = '%s')"}, "permissions"},
+		"a permission is changed":              {[]string{"UPDATE permissions SET state = 'given' WHERE subscriber_id = (SELECT subscriber_id FROM consent_events WHERE id = '%s')"}, "permissions"},
 		"a permission stands on an old event":  {[]string{"UPDATE permissions SET event_id = '%s', state = 'given', since = (SELECT occurred_at FROM consent_events WHERE id = '%s') WHERE subscriber_id = (SELECT subscriber_id FROM consent_events WHERE id = '%s')"}, "permissions"},
 		"the words are changed":                {[]string{"UPDATE wordings SET text = 'No.'"}, "wordings"},
 		"the checkpoint is changed":            {[]string{"UPDATE logs SET shown = replace(shown, '31', '29')"}, "logs " + origin},
 		"a pending event is deleted":           {[]string{"INSERT INTO log_pending (bulk, event_id) VALUES (TRUE, '%n')"}, "consent_events %n: the event was deleted before"},
 		"a change of a record is changed":      {[]string{"UPDATE change_events SET kind = 'address' WHERE id = (SELECT event_id FROM log_entries WHERE place = 8)"}, "change_events"},
-		"tree, tiles and checkpoint are older": {[]string{"UPDATE logs SET size = 20, shown_size = 20"}, "logs " + origin},
+		"tree, tiles and checkpoint are older": {[]string{"UPDATE logs SET size = 20, shown_size = 20"}, "log_tiles " + origin},
 	}
 	each(t, func(w *world) {
 		for range 10 {
