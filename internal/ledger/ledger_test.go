@@ -22,6 +22,7 @@ import (
 	"assent/internal/ledger"
 	"assent/internal/problem"
 	"assent/internal/store"
+	"assent/internal/testkit"
 )
 
 // Everything here is checked by other people's code: the tree by
@@ -443,4 +444,33 @@ func TestNothingIsServedThatIsNotShown(t *testing.T) {
 		l = w.log()
 		w.must(w.db.Read(w.Context(), func(tx *store.Tx) error { _, err := l.Tile(tx, "tile/0/000.p/3"); return err }))
 	})
+}
+
+func TestAWitnessCountersignsWhatFollows(t *testing.T) {
+	each(t, func(w *world) {
+		witness := testkit.StartWitness(t)
+		witness.Trust(t, w.log().Verifier)
+		who, err := ledger.ParseWitness(witness.Setting())
+		w.must(err)
+		k, err := ledger.Start(w.Context(), ledger.Options{DB: w.db, Outside: w.outside, Origin: origin, Witnesses: []ledger.Witness{who}})
+		w.must(err)
+		defer k.Stop()
+		w.signUp(2)
+		eventually(w, "the first head is countersigned", func() bool { return strings.Count(w.log().Shown, "\n— ") == 2 })
+		w.signUp(3)
+		eventually(w, "the next follows from it", func() bool { return witness.Followed() > 0 && strings.Count(w.log().Shown, "\n— ") == 2 })
+		w.checkpoint(w.log(), w.log().Shown)
+		if r := w.audit(w.db); len(r.Faults) > 0 {
+			w.Errorf("an audit of a countersigned log finds %v", r.Faults)
+		}
+	})
+}
+
+func TestAWitnessIsNamedWithItsKey(t *testing.T) {
+	for _, text := range []string{"", "https://witness.example", "ftp://witness.example w+00000000+BAAA", "https://witness.example w+00000000+BAAA",
+		"https://witness.example w+00000000+" + "BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"} {
+		if _, err := ledger.ParseWitness(text); err == nil {
+			t.Errorf("%q is taken for a witness", text)
+		}
+	}
 }
