@@ -135,6 +135,9 @@ func (r *restoreCommand) Run(ctx context.Context, c *cli) error {
 	}
 	defer db.Close()
 	if r.Resume {
+		if err := ledger.MayResume(ctx, db); err != nil {
+			return err
+		}
 		if err := db.ResumeSending(ctx); err != nil {
 			return err
 		}

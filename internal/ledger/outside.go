@@ -41,6 +41,10 @@ func OpenOutside(dataDir string) (Outside, error) {
 	return o, nil
 }
 
+// KeptIn reads the checkpoint that is kept in a data folder, and makes nothing
+// there; nil where there is none.
+func KeptIn(dataDir string) (*Head, error) { return Outside{filepath.Join(dataDir, "ledger")}.Kept() }
+
 // Kept reads the checkpoint that is kept; nil where there is none.
 func (o Outside) Kept() (*Head, error) {
 	text, err := os.ReadFile(o.path(checkpointFile))

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -115,6 +116,22 @@ func (l *Log) open(tx *store.Tx, old Log, kept *Head, reason string) error {
 		return fmt.Errorf("store the first checkpoint: %w", err)
 	}
 	return nil
+}
+
+// MayResume refuses to let mail go out while the log is stopped: the database may
+// be older than what people have said since (problem.Conflict "ledger.stopped").
+func MayResume(ctx context.Context, db *store.DB) error {
+	err := db.Read(ctx, func(tx *store.Tx) error {
+		l, err := Growing(tx)
+		if err == nil && l.Stopped != "" {
+			err = problem.New(problem.Conflict, "ledger.stopped", "Why", l.Stopped)
+		}
+		return err
+	})
+	if problem.Is(err, problem.NotFound) {
+		return nil
+	}
+	return err
 }
 
 // Reconcile withdraws again what was taken back after the database's copy was
