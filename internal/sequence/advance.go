@@ -190,8 +190,9 @@ type moving struct {
 // the reason why nothing does.
 type person struct {
 	subscriber.Subscriber
-	EventID *uuid.UUID
-	Reason  string
+	EventID     *uuid.UUID
+	Reason      string
+	PausedUntil *time.Time
 }
 
 func moveAll(tx *store.Tx, q Sequence, batch []Enrollment) error {
@@ -222,7 +223,7 @@ func ask(tx *store.Tx, q Sequence, batch []Enrollment) (map[uuid.UUID]person, er
 		ids[i] = e.SubscriberID
 	}
 	var rows []person
-	err := tx.Raw(`SELECT s.id, s.language, s.time_zone, p.event_id, `+consent.ReasonSQL+` AS reason
+	err := tx.Raw(`SELECT s.id, s.language, s.time_zone, p.event_id, p.paused_until, `+consent.ReasonSQL+` AS reason
 		FROM subscribers s LEFT JOIN permissions p ON p.subscriber_id = s.id AND p.topic_id = ?
 		WHERE s.brand_id = ? AND s.id IN (?)`, tx.Now(), q.TopicID, q.BrandID, ids).Scan(&rows).Error
 	if err != nil {
@@ -246,6 +247,9 @@ func (m *moving) one(tx *store.Tx, e Enrollment) error {
 		return fmt.Errorf("version %d of sequence %s has no mail at step %d", e.Version, m.q.ID, e.Step)
 	}
 	who := m.people[e.SubscriberID]
+	if who.Reason == consent.ReasonPaused && who.PausedUntil != nil {
+		return hold(tx, e, *who.PausedUntil)
+	}
 	if who.Reason != "" || who.EventID == nil {
 		return end(tx, who.Reason, "id = ? AND brand_id = ?", e.ID, e.BrandID)
 	}
@@ -268,6 +272,15 @@ func (m *moving) one(tx *store.Tx, e Enrollment) error {
 		return fmt.Errorf("enrollment %s was moved by another", e.ID)
 	}
 	return m.record(tx, left, e)
+}
+
+// hold has an enrollment wait where it is until the person's pause is over.
+func hold(tx *store.Tx, e Enrollment, until time.Time) error {
+	_, err := tx.Run("UPDATE enrollments SET due_at = ? WHERE id = ? AND state = 'active' AND step = ?", until.UTC(), e.ID, e.Step)
+	if err != nil {
+		return fmt.Errorf("wait for the end of a pause: %w", err)
+	}
+	return nil
 }
 
 func (m *moving) record(tx *store.Tx, left, e Enrollment) error {
