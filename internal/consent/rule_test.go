@@ -127,6 +127,9 @@ func TestMayAndEligibleAreOneRule(t *testing.T) {
 		rapid.Check(w.TB, func(r *rapid.T) {
 			n++
 			s := w.person(w.brand, fmt.Sprintf("p%d@example.org", n))
+			if rapid.Bool().Draw(r, "begun") {
+				w.mustRecord(w.act(s, consent.Given))
+			}
 			for range rapid.IntRange(0, 12).Draw(r, "steps") {
 				w.step(r, s, short)
 			}
