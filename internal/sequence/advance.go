@@ -253,7 +253,7 @@ func (m *moving) one(tx *store.Tx, e Enrollment) error {
 	if who.Reason != "" || who.EventID == nil {
 		return end(tx, who.Reason, "id = ? AND brand_id = ?", e.ID, e.BrandID)
 	}
-	if err := m.queue(tx, e, *todo[e.Step].Send, who); err != nil {
+	if err := m.queue(tx, e, todo, who); err != nil {
 		return err
 	}
 	left := e
@@ -293,7 +293,15 @@ func (m *moving) record(tx *store.Tx, left, e Enrollment) error {
 }
 
 // queue writes the mail of a step into the outbox.
-func (m *moving) queue(tx *store.Tx, e Enrollment, content uuid.UUID, who person) error {
+func (m *moving) queue(tx *store.Tx, e Enrollment, todo []Step, who person) error {
+	content, mail := *todo[e.Step].Send, 1
+	all := Chapters(todo)
+	for _, c := range all {
+		if c.Step < e.Step {
+			mail++
+		}
+	}
+	why := map[string]any{"mail": mail, "mails": len(all), "joined": e.CreatedAt.UTC().Format(time.RFC3339)}
 	languages, ok := m.languages[content]
 	if !ok {
 		var err error
@@ -304,7 +312,7 @@ func (m *moving) queue(tx *store.Tx, e Enrollment, content uuid.UUID, who person
 	}
 	_, _, err := delivery.Queue(tx, delivery.Draft{Source: e.ID, Stream: m.q.ID, Brand: m.b.ID, Subscriber: &e.SubscriberID,
 		Part: e.Step, Kind: delivery.Marketing, Topic: &m.q.TopicID, ConsentEvent: who.EventID,
-		Content: &content, Language: speak(languages, who.Language, m.b.Language), Due: tx.Now()})
+		Content: &content, Language: speak(languages, who.Language, m.b.Language), Data: map[string]any{delivery.WhyKey: why}, Due: tx.Now()})
 	return err
 }
 
