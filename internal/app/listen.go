@@ -15,10 +15,11 @@ import (
 
 // listen joins those who act on a fact to it, within the fact's transaction.
 func listen(db *store.DB, urls link.URLs) {
-	for _, kind := range []string{event.ConsentGiven, event.ConsentRefused, event.ConsentWithdrawn, event.ConsentExpired, event.ConsentInvalidated} {
+	for _, kind := range []string{event.ConsentGiven, event.ConsentRenewed, event.ConsentRefused, event.ConsentWithdrawn, event.ConsentExpired, event.ConsentInvalidated} {
 		event.ListenAll(db, kind, sequence.OnConsent)
 	}
 	event.Listen(db, event.MailSkipped, sequence.OnMessage)
+	event.Listen(db, event.ConsentRenewed, delivery.OnRenewed)
 	event.Listen(db, event.AddressSuppressed, delivery.OnSuppressed)
 	event.Listen(db, event.SendingPaused, pauseSource)
 	event.Listen(db, event.SendingPaused, tellInCharge)

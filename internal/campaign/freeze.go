@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -149,11 +150,15 @@ func queueChunk(tx *store.Tx, c Campaign, upTo uuid.UUID) error {
 		tagged = ` AND EXISTS (SELECT 1 FROM subscriber_tags g WHERE g.brand_id = p.brand_id AND g.tag = ? AND g.subscriber_id = p.subscriber_id LIMIT 1 OFFSET 0)`
 		tag = append(tag, c.Tag)
 	}
-	args := []any{tx.Now().UnixMilli(), c.EditionID, c.BrandID, c.ID, c.ContentID, languages, otherwise, c.RecallUntil, tx.Now(),
+	why, err := c.why()
+	if err != nil {
+		return err
+	}
+	args := []any{tx.Now().UnixMilli(), c.EditionID, c.BrandID, c.ID, c.ContentID, languages, otherwise, why, c.RecallUntil, tx.Now(),
 		c.TopicID, c.BrandID, c.place(), upTo, tx.Now()}
 	const person = `subscribers s WHERE s.brand_id = p.brand_id AND s.id = p.subscriber_id`
-	_, err = tx.Run(tx.Pick(queueSQL(`CAST(? AS uuid)`, `CAST(? AS timestamptz)`, `CROSS JOIN LATERAL (SELECT * FROM `+person+` OFFSET 0) AS s WHERE TRUE`),
-		queueSQL(`?`, `?`, `CROSS JOIN `+person))+tagged+
+	_, err = tx.Run(tx.Pick(queueSQL(`CAST(? AS uuid)`, `CAST(? AS jsonb)`, `CAST(? AS timestamptz)`, `CROSS JOIN LATERAL (SELECT * FROM `+person+` OFFSET 0) AS s WHERE TRUE`),
+		queueSQL(`?`, `?`, `?`, `CROSS JOIN `+person))+tagged+
 		` ON CONFLICT (source_id, subscriber_id, part) DO NOTHING`, append(args, tag...)...)
 	if err != nil {
 		return fmt.Errorf("queue a chunk: %w", err)
@@ -161,15 +166,27 @@ func queueChunk(tx *store.Tx, c Campaign, upTo uuid.UUID) error {
 	return delivery.Enqueue(tx, c.EditionID, c.place(), upTo)
 }
 
+// why is what the messages keep of the rule that people were chosen by; see delivery.WhyKey.
+func (c Campaign) why() (string, error) {
+	if c.Tag == "" {
+		return "{}", nil
+	}
+	text, err := json.Marshal(map[string]any{delivery.WhyKey: map[string]any{"tag": c.Tag}})
+	if err != nil {
+		return "", fmt.Errorf("write down whom a campaign is for: %w", err)
+	}
+	return string(text), nil
+}
+
 // queueSQL reads the topic's permissions in order and looks each person up by
 // their key, whatever the planner knows of the tables (that is what OFFSET 0
 // keeps): people who were brought a minute ago are in no statistics, and a join
 // of their thousands compared each with each.
-func queueSQL(id, at, person string) string {
+func queueSQL(id, data, at, person string) string {
 	return `INSERT INTO messages (id, source_id, brand_id, stream_id, subscriber_id, part, kind, topic_id, consent_event_id,
 			content_id, language, data, state, due_at, created_at)
 		SELECT assent_uuid7(?), ` + id + `, ` + id + `, ` + id + `, p.subscriber_id, 0, 'marketing', p.topic_id, p.event_id,
-			` + id + `, CASE WHEN s.language IN (?) THEN s.language ELSE ? END, '{}', 'queued', ` + at + `, ` + at + `
+			` + id + `, CASE WHEN s.language IN (?) THEN s.language ELSE ? END, ` + data + `, 'queued', ` + at + `, ` + at + `
 		FROM permissions p ` + person + `
 			AND p.topic_id = ? AND p.brand_id = ? AND p.state IN ('given', 'renewed')
 			AND p.subscriber_id > ? AND p.subscriber_id <= ? AND ` + consent.EligibleSQL

@@ -84,6 +84,8 @@ const (
 	MethodNotMe          = "not-me"
 	MethodRequestExpired = "request-expired"
 	MethodReconciled     = "reconciled" // said before, and lost from the database when a backup was restored
+	MethodFrequency      = "frequency" // how often: see Adjust
+	MethodPause          = "pause"     // until when not: see Adjust
 )
 
 // Who acted.
@@ -111,6 +113,8 @@ type Act struct {
 	Entity      string     // EntitySubject when empty
 	Via         string     // how the person found the way to say so, a word like a method; may be empty. It is counted, and proves nothing
 	Evidence    map[string]any
+
+	adjusts *Adjustment // what changes of the permission that stands, see Adjust
 }
 
 // Event is one entry of the ledger.
@@ -130,6 +134,7 @@ type Event struct {
 	FormVersion  *int
 	PromiseMax   int
 	PromiseDays  int
+	PausedUntil  *time.Time // no mail before, though it is allowed
 	PreviousID   *uuid.UUID
 	Leaf         []byte // RFC 8785 canonical JSON, final; see Leaf
 	Fresh        bool   `gorm:"-"` // this call wrote it; false: it stood already
@@ -149,6 +154,13 @@ type Permission struct {
 	ValidUntil   *time.Time
 	PromiseMax   int
 	PromiseDays  int
+	PausedUntil  *time.Time
+}
+
+// Paused reports whether the person wants no mail on the topic at the time now,
+// though they may allow it.
+func (p Permission) Paused(now time.Time) bool {
+	return p.PausedUntil != nil && p.PausedUntil.After(now)
 }
 
 // InForce reports whether the permission permits at the time now. It knows

@@ -70,6 +70,7 @@ type purpose struct {
 	ID          uuid.UUID `json:"id"` // the topic
 	Kind        string    `json:"kind"`
 	LawfulBasis string    `json:"lawful_basis"`
+	PausedUntil string    `json:"paused_until,omitempty"`
 	PromiseDays int       `json:"promise_days,omitempty"`
 	PromiseMax  int       `json:"promise_max,omitempty"`
 	State       State     `json:"state"`
@@ -117,6 +118,9 @@ func newLeaf(e Event, a Act, b brand.Brand, evidence string) leaf {
 	if e.ValidUntil != nil {
 		until := e.ValidUntil.Format(timeForm)
 		l.ValidUntil = &until
+	}
+	if e.PausedUntil != nil {
+		l.Purposes[0].PausedUntil = e.PausedUntil.Format(timeForm)
 	}
 	if e.WordingHash != nil {
 		sum := hex.EncodeToString(e.WordingHash)
@@ -204,11 +208,16 @@ func CheckLeaf(e Event) bool {
 		s := e.ValidUntil.Format(timeForm)
 		until = &s
 	}
+	paused := ""
+	if e.PausedUntil != nil {
+		paused = e.PausedUntil.Format(timeForm)
+	}
 	return l.Schema == schema && l.EventID == e.ID && l.EventState == e.State && l.Subject == e.SubscriberID &&
 		l.ControllerRef == e.BrandID && l.RecordID == RecordID(e.SubscriberID, e.TopicID) &&
 		l.EventTime == e.OccurredAt.Format(timeForm) && same(l.ValidUntil, until) && same(l.PreviousEvent, e.PreviousID) &&
 		len(l.Purposes) == 1 && l.Purposes[0].ID == e.TopicID && l.Purposes[0].State == e.State &&
 		l.Notice.Language == e.Language && l.Wording.Locale == e.Language && same(l.Wording.FormID, e.FormID) && same(l.Wording.FormVersion, e.FormVersion) &&
+		l.Purposes[0].PromiseMax == e.PromiseMax && l.Purposes[0].PromiseDays == e.PromiseDays && l.Purposes[0].PausedUntil == paused &&
 		l.wordingHash() == hex.EncodeToString(e.WordingHash) && l.CollectionMethod == e.Method && l.EventType == e.Basis
 }
 

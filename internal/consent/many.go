@@ -142,6 +142,7 @@ type entry struct {
 	step
 	event         *Event
 	salt, private []byte
+	pause         *time.Time // that stood before
 }
 
 // moveAll is the one way from state to state, for steps of one brand in their
@@ -215,6 +216,9 @@ func (s step) entry(now time.Time, last *Event) (x entry, err error) {
 		return x, err
 	}
 	x.step, x.event = s, &e
+	if last != nil && InForce(last.State) {
+		x.pause = last.PausedUntil
+	}
 	x.salt, x.private, err = s.commit(x.event, *s.act)
 	return x, err
 }
@@ -235,6 +239,9 @@ func writeAll(tx *store.Tx, all []entry) error {
 		facts[i] = event.Event{At: e.OccurredAt, BrandID: e.BrandID, SubscriberID: &e.SubscriberID, Kind: "consent." + string(e.State),
 			Data: map[string]any{"topic_id": e.TopicID.String(), "topic": x.act.Topic.Slug, "event_id": e.ID.String(),
 				"state": string(e.State), "method": e.Method, "basis": e.Basis}}
+		if x.pause != nil && !sameTime(x.pause, e.PausedUntil) {
+			facts[i].Data["was_paused_until"] = x.pause.Format(time.RFC3339Nano)
+		}
 		if x.act.Via != "" {
 			facts[i].Data["via"] = x.act.Via
 		}
@@ -247,7 +254,7 @@ func keepWordings(tx *store.Tx, all []entry) error {
 	var rows [][]any
 	seen := map[string]bool{}
 	for _, x := range all {
-		if hash := x.event.WordingHash; hash != nil && !seen[string(hash)] {
+		if hash := x.event.WordingHash; hash != nil && x.act.Wording != "" && !seen[string(hash)] {
 			seen[string(hash)] = true
 			rows = append(rows, []any{x.event.Language, hash, x.act.Wording, tx.Now()})
 		}
@@ -261,7 +268,7 @@ func keepWordings(tx *store.Tx, all []entry) error {
 }
 
 const eventColumns = `id uuid, brand_id uuid, subscriber_id uuid, topic_id uuid, state text, basis text, method text, occurred_at timestamptz,
-	valid_until timestamptz, wording_hash bytea, language text, form_id uuid, form_version integer, promise_max integer, promise_days integer, previous_id uuid, leaf bytea`
+	valid_until timestamptz, wording_hash bytea, language text, form_id uuid, form_version integer, promise_max integer, promise_days integer, paused_until timestamptz, previous_id uuid, leaf bytea`
 
 func addEvents(tx *store.Tx, all []entry) error {
 	rows, events := make([][]any, len(all)), make([]pending, len(all))
@@ -269,7 +276,7 @@ func addEvents(tx *store.Tx, all []entry) error {
 		e := x.event
 		events[i] = pending{e.ID, e.Method == MethodImport || e.Method == MethodLapse}
 		rows[i] = []any{e.ID, e.BrandID, e.SubscriberID, e.TopicID, string(e.State), e.Basis, e.Method, e.OccurredAt,
-			e.ValidUntil, e.WordingHash, e.Language, e.FormID, e.FormVersion, e.PromiseMax, e.PromiseDays, e.PreviousID, e.Leaf}
+			e.ValidUntil, e.WordingHash, e.Language, e.FormID, e.FormVersion, e.PromiseMax, e.PromiseDays, e.PausedUntil, e.PreviousID, e.Leaf}
 	}
 	if _, err := tx.InsertAll("consent_events", eventColumns, rows, ""); err != nil {
 		return fmt.Errorf("record consent: %w", err)
@@ -296,7 +303,7 @@ func keepEvidence(tx *store.Tx, all []entry) error {
 	return nil
 }
 
-const permissionColumns = "subscriber_id uuid, topic_id uuid, brand_id uuid, state text, event_id uuid, since timestamptz, valid_until timestamptz, promise_max integer, promise_days integer"
+const permissionColumns = "subscriber_id uuid, topic_id uuid, brand_id uuid, state text, event_id uuid, since timestamptz, valid_until timestamptz, promise_max integer, promise_days integer, paused_until timestamptz"
 
 // project moves the permissions on, each to the last of its events. It does not
 // wait for a claim of mails under way, nor a claim for it: what was claimed a
@@ -306,7 +313,7 @@ func project(tx *store.Tx, all []entry) error {
 	at := make(map[place]int, len(all))
 	for _, x := range all {
 		e := x.event
-		row := []any{e.SubscriberID, e.TopicID, e.BrandID, string(e.State), e.ID, e.OccurredAt, e.ValidUntil, e.PromiseMax, e.PromiseDays}
+		row := []any{e.SubscriberID, e.TopicID, e.BrandID, string(e.State), e.ID, e.OccurredAt, e.ValidUntil, e.PromiseMax, e.PromiseDays, e.PausedUntil}
 		if i, ok := at[x.place()]; ok {
 			rows[i] = row
 			continue
@@ -316,7 +323,7 @@ func project(tx *store.Tx, all []entry) error {
 	}
 	_, err := tx.InsertAll("permissions", permissionColumns, rows, `ON CONFLICT (subscriber_id, topic_id) DO UPDATE SET
 		state = excluded.state, event_id = excluded.event_id, since = excluded.since, valid_until = excluded.valid_until,
-		promise_max = excluded.promise_max, promise_days = excluded.promise_days`)
+		promise_max = excluded.promise_max, promise_days = excluded.promise_days, paused_until = excluded.paused_until`)
 	if err != nil {
 		return fmt.Errorf("move the permissions on: %w", err)
 	}
@@ -327,6 +334,11 @@ func liftAfter(tx *store.Tx, all []entry) error {
 	for _, x := range all {
 		if err := x.liftAfter(tx, *x.event); err != nil {
 			return err
+		}
+		if x.ObjectedAt != nil && x.act.Topic.Purpose == Marketing && x.agreesAnew() {
+			if err := x.endObjection(tx, x.event.Method); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

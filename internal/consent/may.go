@@ -28,24 +28,32 @@ const (
 	ReasonWithdrawn   = "consent-withdrawn"
 	ReasonExpired     = "consent-expired"
 	ReasonInvalidated = "consent-invalidated"
+	ReasonPaused      = "paused"   // by the person, until a day that they named
+	ReasonObjected    = "objected" // GDPR art. 21
 )
+
+// clockSQL is the time now as a table, so that it is asked for once; p.since
+// only tells PostgreSQL its type.
+const clockSQL = `(SELECT coalesce(?, p.since) AS now) c`
 
 // EligibleSQL is the rule of May as a condition over permissions p joined to
 // their subscribers s; its one ? is the time now. Each row costs one look at
 // the key of suppressions.
-const EligibleSQL = `(p.state IN ('given', 'renewed') AND (p.valid_until IS NULL OR p.valid_until > ?)
-	AND s.erased_at IS NULL AND NOT EXISTS (SELECT 1 FROM suppressions x
+const EligibleSQL = `(p.state IN ('given', 'renewed') AND (p.valid_until IS NULL AND p.paused_until IS NULL
+		OR (SELECT (p.valid_until IS NULL OR p.valid_until > c.now) AND (p.paused_until IS NULL OR p.paused_until <= c.now) FROM ` + clockSQL + `))
+	AND s.erased_at IS NULL AND s.objected_at IS NULL AND NOT EXISTS (SELECT 1 FROM suppressions x
 		WHERE x.brand_id = s.brand_id AND x.address_hash = s.address_hash))`
 
 // ReasonSQL is the Reason of May as an expression over subscribers s left
 // joined to their permission p; empty when allowed. Its one ? is the time now.
 const ReasonSQL = `(CASE WHEN s.erased_at IS NOT NULL THEN 'erased'
+	WHEN s.objected_at IS NOT NULL THEN 'objected'
 	WHEN EXISTS (SELECT 1 FROM suppressions x WHERE x.brand_id = s.brand_id AND x.address_hash = s.address_hash)
 	THEN 'suppressed:' || (SELECT min(x.reason) FROM suppressions x WHERE x.brand_id = s.brand_id AND x.address_hash = s.address_hash)
 	WHEN p.state IS NULL THEN 'no-consent'
 	WHEN p.state NOT IN ('given', 'renewed') THEN 'consent-' || p.state
-	WHEN p.valid_until IS NOT NULL AND p.valid_until <= ? THEN 'consent-expired'
-	ELSE '' END)`
+	WHEN p.valid_until IS NULL AND p.paused_until IS NULL THEN ''
+	ELSE (SELECT CASE WHEN p.valid_until <= c.now THEN 'consent-expired' WHEN p.paused_until > c.now THEN 'paused' ELSE '' END FROM ` + clockSQL + `) END)`
 
 // May reports whether the brand may send marketing on the topic to the person
 // now (or, for a tracking topic, learn what it is about). A person or topic of
@@ -70,6 +78,10 @@ func May(tx *store.Tx, b brand.Brand, subscriberID, topicID uuid.UUID) (Answer, 
 		a.Reason = ReasonErased
 		return a, nil
 	}
+	if s.ObjectedAt != nil {
+		a.Reason = ReasonObjected
+		return a, nil
+	}
 	reason, suppressed, err := Suppressed(tx, b.ID, s.AddressHash, MarketingMail)
 	if err != nil {
 		return Answer{}, err
@@ -83,6 +95,8 @@ func May(tx *store.Tx, b brand.Brand, subscriberID, topicID uuid.UUID) (Answer, 
 		a.Reason = "consent-" + string(p.State)
 	case !p.InForce(tx.Now()):
 		a.Reason = ReasonExpired
+	case p.Paused(tx.Now()):
+		a.Reason = ReasonPaused
 	default:
 		a.Allowed = true
 	}

@@ -177,7 +177,13 @@ func (p person) event(now time.Time, last *Event, a Act) (Event, error) {
 	if !InForce(e.State) {
 		return e, nil
 	}
+	if a.adjusts != nil {
+		return a.adjusts.apply(e, *last), nil
+	}
 	e.PromiseMax, e.PromiseDays = a.Topic.PromiseMax, a.Topic.PromiseDays
+	if a.Entity != EntitySubject && last != nil && InForce(last.State) {
+		e.keepBounds(*last)
+	}
 	e.ValidUntil = utcOf(a.ValidUntil)
 	if e.ValidUntil == nil && a.Topic.ValidDays > 0 {
 		until := e.OccurredAt.AddDate(0, 0, a.Topic.ValidDays)
@@ -204,7 +210,7 @@ func (p person) liftAfter(tx *store.Tx, e Event) error {
 }
 
 func (e Event) utc() Event {
-	e.OccurredAt, e.ValidUntil = e.OccurredAt.UTC(), utcOf(e.ValidUntil)
+	e.OccurredAt, e.ValidUntil, e.PausedUntil = e.OccurredAt.UTC(), utcOf(e.ValidUntil), utcOf(e.PausedUntil)
 	return e
 }
 

@@ -123,10 +123,14 @@ func TestMayAndEligibleAreOneRule(t *testing.T) {
 	each(t, func(w *world) {
 		short := w.topic(w.brand, consent.NewTopic{Slug: "short", ValidDays: 2})
 		n, allowed, refused := 0, 0, 0
+		why := map[string]int{}
 		rapid.Check(w.TB, func(r *rapid.T) {
 			n++
 			s := w.person(w.brand, fmt.Sprintf("p%d@example.org", n))
-			for range rapid.IntRange(0, 7).Draw(r, "steps") {
+			if rapid.Bool().Draw(r, "begun") {
+				w.mustRecord(w.act(s, consent.Given))
+			}
+			for range rapid.IntRange(0, 12).Draw(r, "steps") {
 				w.step(r, s, short)
 			}
 			for _, topic := range []consent.Topic{w.news, short} {
@@ -153,17 +157,21 @@ func TestMayAndEligibleAreOneRule(t *testing.T) {
 				} else {
 					refused++
 				}
+				why[a.Reason]++
 			}
 		})
 		if allowed == 0 || refused == 0 {
 			w.Fatalf("allowed %d times, refused %d times: the histories show nothing", allowed, refused)
+		}
+		if why[consent.ReasonPaused] == 0 || why[consent.ReasonObjected] == 0 {
+			w.Fatalf("the histories show too little: %v", why)
 		}
 	})
 }
 
 // step is one thing that can happen to a person.
 func (w *world) step(r *rapid.T, s subscriber.Subscriber, short consent.Topic) {
-	switch rapid.IntRange(0, 9).Draw(r, "what") {
+	switch rapid.IntRange(0, 18).Draw(r, "what") {
 	case 0:
 		w.pass(time.Duration(rapid.IntRange(0, 72).Draw(r, "hours")) * time.Hour)
 	case 1:
@@ -180,6 +188,31 @@ func (w *world) step(r *rapid.T, s subscriber.Subscriber, short consent.Topic) {
 				_, err := tx.Run("UPDATE subscribers SET erased_at = ? WHERE id = ?", tx.Now(), s.ID)
 				return err
 			})
+		}
+	case 5, 6:
+		topic := w.news
+		if rapid.Bool().Draw(r, "short") {
+			topic = short
+		}
+		pause := consent.Pause{}
+		if n := rapid.IntRange(0, 72).Draw(r, "pause"); n > 0 {
+			w.write(func(tx *store.Tx) error { pause.Until = tx.Now().Add(time.Duration(n) * time.Hour); return nil })
+		}
+		err := w.db.Write(context.Background(), func(tx *store.Tx) error {
+			_, err := consent.Adjust(tx, w.brand, s.ID, topic, consent.Adjustment{Pause: &pause}, nil)
+			return err
+		})
+		if err != nil && !problem.Is(err, problem.Conflict) && !problem.Is(err, problem.Gone) {
+			r.Fatal(err)
+		}
+	case 7:
+		if rapid.IntRange(0, 3).Draw(r, "object") == 0 {
+			err := w.db.Write(context.Background(), func(tx *store.Tx) error {
+				return consent.Object(tx, w.brand, s.ID, consent.MethodPreferences, nil)
+			})
+			if err != nil && !problem.Is(err, problem.Gone) {
+				r.Fatal(err)
+			}
 		}
 	default:
 		a := w.act(s, rapid.SampledFrom([]consent.State{consent.Requested, consent.Given, consent.Given, consent.Given, consent.Refused,

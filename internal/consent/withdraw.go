@@ -196,7 +196,7 @@ func Stand(topics []uuid.UUID, states []State, now time.Time) subscriber.Conditi
 }
 
 func (p Permission) utc() Permission {
-	p.Since, p.ValidUntil = p.Since.UTC(), utcOf(p.ValidUntil)
+	p.Since, p.ValidUntil, p.PausedUntil = p.Since.UTC(), utcOf(p.ValidUntil), utcOf(p.PausedUntil)
 	return p
 }
 

@@ -42,7 +42,8 @@ type gateAnswer struct {
 	event         *uuid.UUID // the consent in force
 	opens, clicks bool       // may be observed
 
-	promiseMax, promiseDays int // what the consent allows: so many mails in so many days; 0 is no promise
+	promiseMax, promiseDays int       // what the consent allows: so many mails in so many days; 0 is no promise
+	pausedUntil             time.Time // zero: not, or not known
 }
 
 // due finds a stream of the queue that has something to send, beginning after
@@ -149,7 +150,7 @@ const mailSQL = `SELECT t.source_id, t.id, t.due_at, t.epoch, m.stream_id, m.bra
 		p.event_id, CASE WHEN m.kind <> 'marketing' THEN '' ELSE ` + consent.ReasonSQL + ` END,
 		m.kind = 'marketing' AND coalesce(po.state IN ('given', 'renewed') AND (po.valid_until IS NULL OR po.valid_until > ?), false),
 		m.kind = 'marketing' AND coalesce(pc.state IN ('given', 'renewed') AND (pc.valid_until IS NULL OR pc.valid_until > ?), false),
-		coalesce(p.promise_max, 0), coalesce(p.promise_days, 0)
+		coalesce(p.promise_max, 0), coalesce(p.promise_days, 0), p.paused_until
 	FROM %s JOIN messages m ON m.source_id = t.source_id AND m.id = t.id
 	LEFT JOIN subscribers s ON s.id = m.subscriber_id
 	LEFT JOIN permissions p ON p.subscriber_id = m.subscriber_id AND p.topic_id = m.topic_id
@@ -215,13 +216,17 @@ func claim(tx *store.Tx, s dueStream, node uuid.UUID, after place, most int) (th
 		return nil, a, fmt.Errorf("claim due messages: %w", err)
 	}
 	var not []*claimed
+	var paused []deferred
 	for _, m := range asked {
 		if s.Closed != "" {
 			m.gate.reason = s.Closed
 		}
-		if m.gate.reason == "" {
+		switch {
+		case m.gate.reason == "":
 			through = append(through, m)
-		} else {
+		case m.gate.reason == consent.ReasonPaused && s.Origin == OriginSequence:
+			paused = append(paused, deferred{m, m.gate.pausedUntil, consent.ReasonPaused})
+		default:
 			not = append(not, m)
 		}
 	}
@@ -234,7 +239,7 @@ func claim(tx *store.Tx, s dueStream, node uuid.UUID, after place, most int) (th
 	if err != nil {
 		return nil, a, err
 	}
-	not = append(not, used...)
+	not, later = append(not, used...), append(later, paused...)
 	if err := skip(tx, node, not); err != nil {
 		return nil, a, err
 	}
@@ -323,6 +328,18 @@ func (i *instant) Scan(v any) error {
 	return fmt.Errorf("a %T is no time", v)
 }
 
+// maybe is an instant, or the zero time where the database has none.
+type maybe time.Time
+
+// Scan implements sql.Scanner.
+func (i *maybe) Scan(v any) error {
+	if v == nil {
+		*i = maybe{}
+		return nil
+	}
+	return (*instant)(i).Scan(v)
+}
+
 func scanMails(rows *sql.Rows, err error) ([]*claimed, error) {
 	if err != nil {
 		return nil, err
@@ -335,7 +352,7 @@ func scanMails(rows *sql.Rows, err error) ([]*claimed, error) {
 		err := rows.Scan(&m.SourceID, &m.ID, (*instant)(&m.DueAt), &m.Epoch, &m.StreamID, &m.BrandID, &m.SubscriberID, &m.Kind, &m.TopicID,
 			&m.ConsentEventID, &m.ContentID, &m.Template, &m.Language, &m.Recipient, &data, &m.Attempt, &m.TracksOpens, &m.TracksClicks,
 			&m.Email, &m.Name, &m.TimeZone, &attributes, &m.AddressHash, &m.gate.event, &m.gate.reason, &m.gate.opens, &m.gate.clicks,
-			&m.gate.promiseMax, &m.gate.promiseDays)
+			&m.gate.promiseMax, &m.gate.promiseDays, (*maybe)(&m.gate.pausedUntil))
 		if err != nil {
 			return nil, err
 		}

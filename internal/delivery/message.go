@@ -93,6 +93,39 @@ type Message struct {
 // Ref is the name that links carry.
 func (m Message) Ref() link.Message { return link.Message{Source: m.SourceID, ID: m.ID} }
 
+// WhyKey is where a message's Data keeps by what rule its person was chosen, and
+// what was known of them then: for "why did I get this?", not for the text.
+const WhyKey = "_why"
+
+// Received are the marketing and other mails that reached a person, or may have,
+// newest first, after the one named; uuid.Nil is from the beginning. It reads the
+// person's messages by messages_person.
+func Received(tx *store.Tx, brandID, subscriberID, before uuid.UUID, limit int) ([]Message, error) {
+	g := tx.Where("subscriber_id = ? AND brand_id = ? AND state IN ('sent', 'uncertain') AND recipient = ''", subscriberID, brandID)
+	if before != uuid.Nil {
+		g = g.Where("id < ?", before)
+	}
+	var all []Message
+	if err := g.Order("id DESC").Limit(limit).Find(&all).Error; err != nil {
+		return nil, fmt.Errorf("list what a person received: %w", err)
+	}
+	return all, nil
+}
+
+// PlaceInPromise is which mail of the topic a sent one was within the days that
+// ended with it: 1 is the first. It reads the person's messages by messages_person.
+func PlaceInPromise(tx *store.Tx, m Message, days int) (n int, err error) {
+	if m.SettledAt == nil || m.SubscriberID == nil || m.TopicID == nil {
+		return 0, nil
+	}
+	err = tx.Raw(`SELECT count(*) FROM messages WHERE subscriber_id = ? AND brand_id = ? AND topic_id = ? AND state IN ('sent', 'uncertain')
+		AND settled_at <= ? AND settled_at > ?`, *m.SubscriberID, m.BrandID, *m.TopicID, *m.SettledAt, m.SettledAt.AddDate(0, 0, -days)).Scan(&n).Error
+	if err != nil {
+		return 0, fmt.Errorf("count the mails of a promise: %w", err)
+	}
+	return n, nil
+}
+
 // Draft is a mail to be queued.
 type Draft struct {
 	Source, Stream uuid.UUID

@@ -300,6 +300,7 @@ func (r *Renderer) values(b brand.Brand, m *claimed, env compose.Envelope) map[s
 	for k, x := range m.Data {
 		v[k] = x
 	}
+	delete(v, WhyKey)
 	v["subscriber"] = m.person()
 	v["brand"] = map[string]any{"name": env.Brand.Name, "postal_address": env.Brand.PostalAddress, "website": b.Website}
 	v["topic"] = env.Topic

@@ -8,6 +8,8 @@ import (
 	"github.com/google/uuid"
 
 	"assent/internal/brand"
+	"assent/internal/consent"
+	"assent/internal/event"
 	"assent/internal/store"
 )
 
@@ -223,6 +225,35 @@ func putOff(tx *store.Tx, node uuid.UUID, page []deferred) error {
 		if err != nil {
 			return fmt.Errorf("put a message off: %w", err)
 		}
+	}
+	return nil
+}
+
+// OnRenewed is the listener of consent.renewed: what waits for the end of a pause
+// that is over sooner is due now, and the gate asks again. It reads the person's
+// messages by messages_person.
+func OnRenewed(tx *store.Tx, e event.Event) error {
+	topic, err := uuid.Parse(fmt.Sprint(e.Data["topic_id"]))
+	if e.Data["was_paused_until"] == nil || e.SubscriberID == nil || err != nil {
+		return nil
+	}
+	var waiting []Message
+	err = tx.Raw(`SELECT stream_id, source_id, id, due_at FROM messages WHERE subscriber_id = ? AND brand_id = ? AND topic_id = ?
+		AND state = 'queued' AND reason = ?`, *e.SubscriberID, e.BrandID, topic, consent.ReasonPaused).Scan(&waiting).Error
+	if err != nil {
+		return fmt.Errorf("look for what a pause holds: %w", err)
+	}
+	for _, m := range waiting {
+		n, err := tx.Run("UPDATE outbox SET due_at = ? WHERE stream_id = ? AND due_at = ? AND id = ? AND node_id IS NULL", tx.Now(), m.StreamID, m.DueAt, m.ID)
+		if err == nil && n == 1 {
+			_, err = tx.Run("UPDATE messages SET due_at = ? WHERE source_id = ? AND id = ?", tx.Now(), m.SourceID, m.ID)
+		}
+		if err != nil {
+			return fmt.Errorf("wake what a pause held: %w", err)
+		}
+	}
+	if len(waiting) > 0 {
+		tx.AfterCommit(ringer(tx))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"assent/internal/brand"
 	"assent/internal/consent"
+	"assent/internal/event"
 	"assent/internal/link"
 	"assent/internal/problem"
 	"assent/internal/store"
@@ -296,5 +297,66 @@ func TestTheLastSlotIsDecidedByOneAtATime(t *testing.T) {
 		if n := <-second; first != 1 || n != 0 {
 			t.Errorf("%s took %d, the other %d; want 1 and 0", stream, first, n)
 		}
+	})
+}
+
+// While a person wants nothing, a campaign's mail is news of another day; a
+// sequence waits, and goes on as soon as the pause ends, however it ends.
+func TestAPauseHoldsASequenceAndSkipsACampaign(t *testing.T) {
+	each(t, func(w *world) {
+		event.Listen(w.db, event.ConsentRenewed, OnRenewed)
+		ana := w.person("ana@example.org")
+		pause := func(until time.Time) {
+			w.write(func(tx *store.Tx) error {
+				_, err := consent.Adjust(tx, w.brand, ana.ID, w.topic, consent.Adjustment{Pause: &consent.Pause{Until: until}}, nil)
+				return err
+			})
+		}
+		of := func(origin Origin) uuid.UUID {
+			source := w.campaign(ana)
+			stream := w.message(source).StreamID
+			w.write(func(tx *store.Tx) error {
+				_, err := tx.Run("UPDATE streams SET origin = ? WHERE id = ?", origin, stream)
+				return err
+			})
+			return source
+		}
+		end := w.db.Now().Add(48 * time.Hour).Truncate(time.Microsecond)
+		news, gift, step := of(OriginCampaign), of(OriginOffer), of(OriginSequence)
+		pause(end)
+		w.deliver("bulk")
+		w.mustBe(news, Skipped, consent.ReasonPaused)
+		w.mustBe(gift, Skipped, consent.ReasonPaused)
+		if m := w.mustBe(step, Queued, consent.ReasonPaused); !m.DueAt.Equal(end) {
+			t.Errorf("the step is due at %s, want the end of the pause, %s", m.DueAt, end)
+		}
+		w.pass(47 * time.Hour)
+		w.deliver("bulk")
+		w.mustBe(step, Queued, consent.ReasonPaused)
+		w.pass(2 * time.Hour)
+		w.deliver("bulk")
+		w.mustBe(step, Sent, "")
+
+		next := of(OriginSequence)
+		pause(w.db.Now().Add(48 * time.Hour))
+		w.deliver("bulk")
+		w.mustBe(next, Queued, consent.ReasonPaused)
+		pause(time.Time{})
+		w.deliver("bulk")
+		w.mustBe(next, Sent, "")
+
+		last := w.campaign(ana) // claimed before the pause: it is asked again before it begins
+		b, err := w.engine.next(t.Context(), "bulk")
+		w.must(err)
+		pause(w.db.Now().Add(time.Hour))
+		w.write(func(tx *store.Tx) error {
+			may, err := stillMay(tx, w.engine.node, b.messages)
+			if len(may) != 0 {
+				t.Error("a mail begins in the pause")
+			}
+			return err
+		})
+		w.deliver("bulk")
+		w.mustBe(last, Skipped, consent.ReasonPaused)
 	})
 }

@@ -435,7 +435,7 @@ func (a *auditor) permissions() error {
 	var rows []struct{ SubscriberID, TopicID uuid.UUID }
 	err := a.tx.Raw(`SELECT p.subscriber_id, p.topic_id FROM permissions p LEFT JOIN consent_events e ON e.id = p.event_id
 		WHERE e.id IS NULL OR p.state <> e.state OR p.since <> e.occurred_at OR p.valid_until IS DISTINCT FROM e.valid_until
-			OR p.promise_max <> e.promise_max OR p.promise_days <> e.promise_days OR p.brand_id <> e.brand_id
+			OR p.paused_until IS DISTINCT FROM e.paused_until OR p.promise_max <> e.promise_max OR p.promise_days <> e.promise_days OR p.brand_id <> e.brand_id
 			OR EXISTS (SELECT 1 FROM consent_events n WHERE n.brand_id = p.brand_id AND n.subscriber_id = p.subscriber_id AND n.topic_id = p.topic_id
 				AND n.occurred_at > e.occurred_at)
 		ORDER BY p.subscriber_id, p.topic_id LIMIT ?`, faultsMost).Scan(&rows).Error

@@ -28,7 +28,7 @@ type Mail struct {
 	ConsentEvent uuid.UUID // the event in force
 	Content      uuid.UUID
 	Language     string         // one the content has
-	Data         map[string]any // offer.code, title, terms, value, expires_at, as people read them
+	Data         map[string]any // offer.code, title, terms, value, expires_at, as people read them; and why it is theirs
 	Due          time.Time
 }
 
@@ -127,6 +127,10 @@ func (o Offer) eligible(now time.Time) (from string, args []any) {
 		AND (` + strings.Join(ways, " OR ") + `)`, args
 }
 
+// ordersSQL is what somebody s has ordered, and in a currency for how much in all.
+const ordersSQL = `(SELECT count(*) FROM orders r WHERE r.brand_id = s.brand_id AND r.subscriber_id = s.id) AS orders,
+	(SELECT coalesce(sum(r.total), 0) FROM orders r WHERE r.brand_id = s.brand_id AND r.subscriber_id = s.id AND r.currency = ?) AS worth`
+
 // monthsBefore is the same day of the month n months ago, or the last day of
 // that month where it has no such day.
 func monthsBefore(t time.Time, n int) time.Time {
@@ -139,6 +143,30 @@ func monthsBefore(t time.Time, n int) time.Time {
 type winner struct {
 	subscriber.Subscriber
 	EventID uuid.UUID
+	Orders  int
+	Worth   int64
+}
+
+// whyKey is delivery.WhyKey, on whose floor this room stands.
+const whyKey = "_why"
+
+// why is what the mail keeps of the rule that its person was chosen by, and of
+// what was known of them: no more than the rule asks for.
+func (o Offer) why(w winner) map[string]any {
+	why := map[string]any{}
+	if o.MinMonths > 0 {
+		why["min_months"] = o.MinMonths
+		if w.CustomerSince != nil {
+			why["customer_since"] = w.CustomerSince.UTC().Format(time.RFC3339)
+		}
+	}
+	if o.MinOrders > 0 {
+		why["min_orders"], why["orders"] = o.MinOrders, w.Orders
+	}
+	if o.MinValue > 0 {
+		why["min_value"], why["value"], why["currency"] = o.MinValue, w.Worth, o.Currency
+	}
+	return why
 }
 
 // issue is one transaction: it holds the offer's row, so that the budget is
@@ -155,8 +183,8 @@ func issue(tx *store.Tx, id uuid.UUID, people []uuid.UUID, outbox Outbox) (n int
 	}
 	var winners []winner
 	from, args := o.eligible(tx.Now())
-	err = tx.Raw("SELECT s.id, s.language, s.time_zone, p.event_id"+from+" AND p.subscriber_id IN (?) ORDER BY p.subscriber_id LIMIT ?",
-		append(args, people, o.Budget-o.Issued)...).Scan(&winners).Error
+	err = tx.Raw("SELECT s.id, s.language, s.time_zone, s.customer_since, p.event_id, "+ordersSQL+from+" AND p.subscriber_id IN (?) ORDER BY p.subscriber_id LIMIT ?",
+		append(append([]any{o.Currency}, args...), people, o.Budget-o.Issued)...).Scan(&winners).Error
 	if err != nil {
 		return 0, false, fmt.Errorf("ask again for whom an offer is: %w", err)
 	}
@@ -185,8 +213,10 @@ func (o Offer) give(tx *store.Tx, b brand.Brand, winners []winner, outbox Outbox
 	}
 	for i, w := range winners {
 		lang := o.speak(w.Language, b.Language)
+		values := o.values(codes[i], lang, w.Location(b))
+		values[whyKey] = o.why(w)
 		err := outbox(tx, Mail{Brand: o.BrandID, Source: o.IssueID, Stream: o.ID, Subscriber: w.ID, Topic: o.TopicID,
-			ConsentEvent: w.EventID, Content: o.ContentID, Language: lang, Data: o.values(codes[i], lang, w.Location(b)), Due: tx.Now()})
+			ConsentEvent: w.EventID, Content: o.ContentID, Language: lang, Data: values, Due: tx.Now()})
 		if err != nil {
 			return fmt.Errorf("queue the mail of a code: %w", err)
 		}

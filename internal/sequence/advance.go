@@ -190,8 +190,9 @@ type moving struct {
 // the reason why nothing does.
 type person struct {
 	subscriber.Subscriber
-	EventID *uuid.UUID
-	Reason  string
+	EventID     *uuid.UUID
+	Reason      string
+	PausedUntil *time.Time
 }
 
 func moveAll(tx *store.Tx, q Sequence, batch []Enrollment) error {
@@ -222,7 +223,7 @@ func ask(tx *store.Tx, q Sequence, batch []Enrollment) (map[uuid.UUID]person, er
 		ids[i] = e.SubscriberID
 	}
 	var rows []person
-	err := tx.Raw(`SELECT s.id, s.language, s.time_zone, p.event_id, `+consent.ReasonSQL+` AS reason
+	err := tx.Raw(`SELECT s.id, s.language, s.time_zone, p.event_id, p.paused_until, `+consent.ReasonSQL+` AS reason
 		FROM subscribers s LEFT JOIN permissions p ON p.subscriber_id = s.id AND p.topic_id = ?
 		WHERE s.brand_id = ? AND s.id IN (?)`, tx.Now(), q.TopicID, q.BrandID, ids).Scan(&rows).Error
 	if err != nil {
@@ -246,10 +247,13 @@ func (m *moving) one(tx *store.Tx, e Enrollment) error {
 		return fmt.Errorf("version %d of sequence %s has no mail at step %d", e.Version, m.q.ID, e.Step)
 	}
 	who := m.people[e.SubscriberID]
+	if who.Reason == consent.ReasonPaused && who.PausedUntil != nil {
+		return hold(tx, e, *who.PausedUntil)
+	}
 	if who.Reason != "" || who.EventID == nil {
 		return end(tx, who.Reason, "id = ? AND brand_id = ?", e.ID, e.BrandID)
 	}
-	if err := m.queue(tx, e, *todo[e.Step].Send, who); err != nil {
+	if err := m.queue(tx, e, todo, who); err != nil {
 		return err
 	}
 	left := e
@@ -270,6 +274,15 @@ func (m *moving) one(tx *store.Tx, e Enrollment) error {
 	return m.record(tx, left, e)
 }
 
+// hold has an enrollment wait where it is until the person's pause is over.
+func hold(tx *store.Tx, e Enrollment, until time.Time) error {
+	_, err := tx.Run("UPDATE enrollments SET due_at = ? WHERE id = ? AND state = 'active' AND step = ?", until.UTC(), e.ID, e.Step)
+	if err != nil {
+		return fmt.Errorf("wait for the end of a pause: %w", err)
+	}
+	return nil
+}
+
 func (m *moving) record(tx *store.Tx, left, e Enrollment) error {
 	err := event.Record(tx, event.Event{BrandID: e.BrandID, SubscriberID: &e.SubscriberID, Kind: AdvancedKind, SourceID: &e.ID,
 		Data: map[string]any{"sequence_id": e.SequenceID, "version": e.Version, "step": left.Step}})
@@ -280,7 +293,15 @@ func (m *moving) record(tx *store.Tx, left, e Enrollment) error {
 }
 
 // queue writes the mail of a step into the outbox.
-func (m *moving) queue(tx *store.Tx, e Enrollment, content uuid.UUID, who person) error {
+func (m *moving) queue(tx *store.Tx, e Enrollment, todo []Step, who person) error {
+	content, mail := *todo[e.Step].Send, 1
+	all := Chapters(todo)
+	for _, c := range all {
+		if c.Step < e.Step {
+			mail++
+		}
+	}
+	why := map[string]any{"mail": mail, "mails": len(all), "joined": e.CreatedAt.UTC().Format(time.RFC3339)}
 	languages, ok := m.languages[content]
 	if !ok {
 		var err error
@@ -291,7 +312,7 @@ func (m *moving) queue(tx *store.Tx, e Enrollment, content uuid.UUID, who person
 	}
 	_, _, err := delivery.Queue(tx, delivery.Draft{Source: e.ID, Stream: m.q.ID, Brand: m.b.ID, Subscriber: &e.SubscriberID,
 		Part: e.Step, Kind: delivery.Marketing, Topic: &m.q.TopicID, ConsentEvent: who.EventID,
-		Content: &content, Language: speak(languages, who.Language, m.b.Language), Due: tx.Now()})
+		Content: &content, Language: speak(languages, who.Language, m.b.Language), Data: map[string]any{delivery.WhyKey: why}, Due: tx.Now()})
 	return err
 }
 

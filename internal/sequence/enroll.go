@@ -46,9 +46,11 @@ const (
 
 // OnConsent is the listener of the consent kinds: a topic given enrolls the
 // person in the topic's sequences, and a permission that ends ends their
-// enrollments, both in the transaction of the event. A renewal does neither, nor
-// does what was brought along from another system, and nobody is enrolled in a sequence twice. Where a topic has no sequence, any
-// number of people who give it cost one question.
+// enrollments, both in the transaction of the event. A renewal does neither, but
+// where it ends a pause sooner those that waited for its end go on now. What was
+// brought along from another system enrolls nobody, and nobody is enrolled in a
+// sequence twice. Where a topic has no sequence, any number of people who give
+// it cost one question.
 func OnConsent(tx *store.Tx, facts []event.Event) error {
 	joining := map[[2]uuid.UUID][]uuid.UUID{} // by brand and topic
 	var order [][2]uuid.UUID
@@ -61,6 +63,10 @@ func OnConsent(tx *store.Tx, facts []event.Event) error {
 			return fmt.Errorf("read the topic of %s: %w", e.Kind, err)
 		}
 		switch e.Kind {
+		case event.ConsentRenewed:
+			if err := wake(tx, e, topic); err != nil {
+				return err
+			}
 		case event.ConsentGiven:
 			if e.Data["method"] == consent.MethodImport {
 				continue // a welcome is for who has just come
@@ -103,7 +109,7 @@ func OnMessage(tx *store.Tx, e event.Event) error {
 		return err
 	}
 	answer, err := consent.May(tx, b, *e.SubscriberID, topics[0])
-	if err != nil || answer.Allowed {
+	if err != nil || answer.Allowed || answer.Reason == consent.ReasonPaused {
 		return err
 	}
 	return end(tx, answer.Reason, "id = ? AND brand_id = ?", *e.SourceID, e.BrandID)
@@ -166,6 +172,21 @@ func enroll(tx *store.Tx, q Sequence, todo []Step, person uuid.UUID, loc *time.L
 func leave(tx *store.Tx, brandID, person, topic uuid.UUID, reason string) error {
 	return end(tx, reason, `subscriber_id = ? AND brand_id = ?
 		AND sequence_id IN (SELECT id FROM sequences WHERE topic_id = ? AND brand_id = ?)`, person, brandID, topic, brandID)
+}
+
+// wake has the enrollments of a person that waited for the end of a pause go on
+// now: whether they may is asked as they do. enrollments_person finds them.
+func wake(tx *store.Tx, e event.Event, topic uuid.UUID) error {
+	was, err := time.Parse(time.RFC3339Nano, fmt.Sprint(e.Data["was_paused_until"]))
+	if err != nil {
+		return nil
+	}
+	_, err = tx.Run(`UPDATE enrollments SET due_at = ? WHERE subscriber_id = ? AND brand_id = ? AND state = 'active' AND due_at = ?
+		AND sequence_id IN (SELECT id FROM sequences WHERE topic_id = ? AND brand_id = ?)`, tx.Now(), *e.SubscriberID, e.BrandID, was.UTC(), topic, e.BrandID)
+	if err != nil {
+		return fmt.Errorf("go on before the end of a pause: %w", err)
+	}
+	return nil
 }
 
 // end is the one way out of an enrollment that is not its last step: it ends

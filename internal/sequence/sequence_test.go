@@ -669,3 +669,41 @@ func TestAskedToJoinByTheWorker(t *testing.T) {
 		}
 	})
 }
+
+func TestASequenceWaitsForTheEndOfAPause(t *testing.T) {
+	each(t, func(w *world) {
+		w.running(send(w.mail), wait(sequence.Wait{Hours: 24}), send(w.mail), wait(sequence.Wait{Hours: 24}), send(w.mail))
+		sara := w.person("sara")
+		w.give(sara)
+		w.advance()
+		pause := func(until time.Time) {
+			w.write(func(tx *store.Tx) error {
+				_, err := consent.Adjust(tx, w.brand, sara.ID, w.topic, consent.Adjustment{Pause: &consent.Pause{Until: until}}, nil)
+				return err
+			})
+		}
+		end := time.UnixMicro(w.clock.Load()).Add(72 * time.Hour).UTC()
+		pause(end)
+		w.pass(25 * time.Hour)
+		w.advance()
+		if e := w.enrollment(sara); e.State != "active" || !e.DueAt.Equal(end) || len(w.parts(sara)) != 1 {
+			t.Fatalf("in the pause: %+v, %v", e, w.parts(sara))
+		}
+		w.pass(48 * time.Hour)
+		w.advance()
+		if len(w.parts(sara)) != 2 {
+			t.Errorf("after the pause: %v", w.parts(sara))
+		}
+		pause(time.UnixMicro(w.clock.Load()).Add(72 * time.Hour))
+		w.pass(25 * time.Hour)
+		w.advance()
+		if len(w.parts(sara)) != 2 {
+			t.Errorf("in the second pause: %v", w.parts(sara))
+		}
+		pause(time.Time{})
+		w.advance()
+		if e := w.enrollment(sara); len(w.parts(sara)) != 3 || e.State != "done" {
+			t.Errorf("after it was lifted: %+v, %v", e, w.parts(sara))
+		}
+	})
+}

@@ -226,7 +226,8 @@ func ConfirmMove(tx *store.Tx, id uuid.UUID) (Move, error) {
 	if err != nil {
 		return m, fmt.Errorf("confirm a change of address: %w", err)
 	}
-	return m, nil
+	p := Preferences{Brand: m.Brand, Subscriber: m.Subscriber}
+	return m, p.changed(tx, consent.ChangedAddress, []string{"address"}, consent.MethodDoubleOptIn, map[string]any{"change_id": m.Change.ID.String()})
 }
 
 // DisownMove ends a change for the owner of the new mailbox, who knows nothing

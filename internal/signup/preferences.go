@@ -39,6 +39,12 @@ type Choice struct {
 	State       consent.State // empty: never asked
 	Since       time.Time     // when it came to stand there
 	Until       *time.Time    // when it ends by itself
+	Event       uuid.UUID     // that it stands on; nil where there is none
+
+	Often       consent.Promise   // what holds now: at most so many mails; while On
+	Promised    consent.Promise   // what was promised when it was given
+	Slower      []consent.Promise // to choose from
+	PausedUntil time.Time         // no mail before; zero: no pause
 }
 
 // Preference reads the preference page of a subscriber. The ids come from a
@@ -108,7 +114,9 @@ func choices(tx *store.Tx, b brand.Brand, s subscriber.Subscriber) ([]Choice, er
 		c := choice(b, t, s.Language)
 		for _, p := range permissions {
 			if p.TopicID == t.ID {
-				c.State, c.On, c.Since, c.Until = p.State, p.InForce(tx.Now()), p.Since, p.ValidUntil
+				if err := c.stand(tx, p); err != nil {
+					return nil, err
+				}
 			}
 		}
 		if t.ArchivedAt == nil || c.On {
@@ -116,6 +124,30 @@ func choices(tx *store.Tx, b brand.Brand, s subscriber.Subscriber) ([]Choice, er
 		}
 	}
 	return all, nil
+}
+
+// stand gives a choice where the person stands with it. Since is when it was
+// given, whatever was adjusted later.
+func (c *Choice) stand(tx *store.Tx, p consent.Permission) error {
+	c.State, c.On, c.Since, c.Until, c.Event = p.State, p.InForce(tx.Now()), p.Since, p.ValidUntil, p.EventID
+	if !c.On || c.Tracking() {
+		return nil
+	}
+	e, err := consent.FindEvent(tx, p.BrandID, p.EventID)
+	if err != nil {
+		return err
+	}
+	given, err := consent.Origin(tx, e)
+	if err != nil {
+		return err
+	}
+	c.Since = given.OccurredAt
+	c.Often, c.Promised = consent.Promise{Max: p.PromiseMax, Days: p.PromiseDays}, consent.Promise{Max: given.PromiseMax, Days: given.PromiseDays}
+	c.Slower = consent.Slower(c.Promised)
+	if p.Paused(tx.Now()) {
+		c.PausedUntil = *p.PausedUntil
+	}
+	return nil
 }
 
 func choice(b brand.Brand, t consent.Topic, lang string) Choice {
@@ -176,8 +208,11 @@ func Save(tx *store.Tx, brandID, subscriberID uuid.UUID, w Wish, seen Seen) (Pre
 	if _, err := consent.Withdraw(tx, p.Brand, subscriberID, off, consent.MethodPreferences, seen.evidence()); err != nil {
 		return p, err
 	}
-	if w.Language != "" {
+	if w.Language != "" && p.Brand.Offers(w.Language) != p.Subscriber.Language {
 		if _, err := subscriber.Update(tx, p.Brand, subscriberID, subscriber.Change{Language: &w.Language}); err != nil {
+			return p, err
+		}
+		if err := p.changed(tx, consent.ChangedLanguage, []string{"language"}, consent.MethodPreferences, seen.evidence()); err != nil {
 			return p, err
 		}
 	}
@@ -299,9 +334,13 @@ func LeaveTopic(tx *store.Tx, ref link.Message, method string, seen Seen) (Mail,
 // Reason is why a mail was sent.
 type Reason struct {
 	Mail
-	Consent *consent.Event // that stood when it was claimed; nil for service mail
-	Words   string         // shown when it was given; empty where none were
-	Page    string         // where it was asked; empty where that is not known any more
+	Consent *consent.Event // in which it was given what stood when it was claimed; nil for service mail
+	Event   uuid.UUID      // that it was claimed under: Consent, or what was adjusted of it later
+	Promise consent.Promise
+	Place   int             // of the mails of the topic in the promise's days; 0: not known
+	Origin  delivery.Origin // empty: not known any more
+	Words   string          // shown when it was given; empty where none were
+	Page    string          // where it was asked; empty where that is not known any more
 }
 
 // Why tells on what permission a mail rests.
@@ -311,11 +350,25 @@ func Why(tx *store.Tx, ref link.Message) (Reason, error) {
 		return Reason{}, err
 	}
 	r := Reason{Mail: m}
+	if s, err := delivery.FindStream(tx, m.Brand.ID, m.Message.StreamID); err == nil {
+		r.Origin = s.Origin
+	} else if !problem.Is(err, problem.NotFound) {
+		return r, err
+	}
 	if m.Message.ConsentEventID == nil {
 		return r, nil
 	}
 	e, err := consent.FindEvent(tx, m.Brand.ID, *m.Message.ConsentEventID)
 	if err != nil {
+		return r, err
+	}
+	r.Event, r.Promise = e.ID, consent.Promise{Max: e.PromiseMax, Days: e.PromiseDays}
+	if r.Promise.Max > 0 {
+		if r.Place, err = delivery.PlaceInPromise(tx, m.Message, r.Promise.Days); err != nil {
+			return r, err
+		}
+	}
+	if e, err = consent.Origin(tx, e); err != nil {
 		return r, err
 	}
 	r.Consent = &e

@@ -136,15 +136,20 @@ func (t Text) Or(d Text) Text {
 
 // Promise says how often a topic writes at most, or nothing where it promises nothing.
 func Promise(l *i18n.Localizer, t consent.Topic) string {
-	if t.PromiseMax == 0 {
+	return AtMost(l, consent.Promise{Max: t.PromiseMax, Days: t.PromiseDays})
+}
+
+// AtMost puts a promise into words; one that promises nothing has none.
+func AtMost(l *i18n.Localizer, p consent.Promise) string {
+	if p.Max == 0 {
 		return ""
 	}
 	for days, key := range map[int]string{1: "day", 7: "week", 30: "month", 31: "month", 365: "year"} {
-		if t.PromiseDays == days {
-			return l.N("signup.promise."+key, int64(t.PromiseMax))
+		if p.Days == days {
+			return l.N("signup.promise."+key, int64(p.Max))
 		}
 	}
-	return l.N("signup.promise.days", int64(t.PromiseMax), "Days", t.PromiseDays)
+	return l.N("signup.promise.days", int64(p.Max), "Days", p.Days)
 }
 
 // Outcome is what a visitor is told after a sign-up, whoever they are.

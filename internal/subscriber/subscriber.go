@@ -35,6 +35,7 @@ type Subscriber struct {
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 	ErasedAt      *time.Time
+	ObjectedAt    *time.Time // GDPR art. 21: neither mail nor scoring nor segments since
 }
 
 // New is what Ensure makes a subscriber from. Language is brought to the
@@ -97,7 +98,7 @@ func one(tx *store.Tx, lock, where string, brandID uuid.UUID, arg any) (Subscrib
 
 func (s Subscriber) utc() Subscriber {
 	s.CreatedAt, s.UpdatedAt = s.CreatedAt.UTC(), s.UpdatedAt.UTC()
-	s.CustomerSince, s.ErasedAt = utcOf(s.CustomerSince), utcOf(s.ErasedAt)
+	s.CustomerSince, s.ErasedAt, s.ObjectedAt = utcOf(s.CustomerSince), utcOf(s.ErasedAt), utcOf(s.ObjectedAt)
 	return s
 }
 
@@ -192,6 +193,21 @@ func ChangeAddress(tx *store.Tx, b brand.Brand, id uuid.UUID, a Address) (Subscr
 		return Subscriber{}, fmt.Errorf("change address: %w", err)
 	}
 	return s, event.Record(tx, event.Event{BrandID: b.ID, SubscriberID: &s.ID, Kind: event.AddressChanged})
+}
+
+// SetObjection sets or ends a person's objection (GDPR art. 21) and tells whether
+// that changed anything. The ledger's entry is the caller's: see consent.Object.
+func SetObjection(tx *store.Tx, brandID, id uuid.UUID, objects bool) (fresh bool, err error) {
+	var at any
+	if objects {
+		at = tx.Now()
+	}
+	n, err := tx.Run("UPDATE subscribers SET objected_at = ?, updated_at = ? WHERE brand_id = ? AND id = ? AND (objected_at IS NULL) = ?",
+		at, tx.Now(), brandID, id, objects)
+	if err != nil {
+		return false, fmt.Errorf("keep an objection: %w", err)
+	}
+	return n == 1, nil
 }
 
 func addressTaken() *problem.Error {

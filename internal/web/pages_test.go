@@ -103,6 +103,45 @@ func preferences(lang string) public.Preferences {
 		Speaks: []public.Option{{Value: "en", Label: "English", Selected: lang == "en"}, {Value: "fa", Label: "فارسی", Selected: lang == "fa"}}}
 }
 
+// centre are the pages below a person's choices.
+func centre(lang string) []sample {
+	f, email, back := frame(lang), "sara@example.org", "../token"
+	letter, offers := in(lang, "Readers’ letter", "نامهٔ خوانندگان"), in(lang, "Special offers", "پیشنهادهای ویژه")
+	l := i18n.For(lang)
+	often := public.Often{Frame: f, Action: "often", Back: back, Email: email, Answer: l.T("public.centre.answer.none", "Brand", f.Brand), Saved: l.T("public.often.saved"),
+		Topics: []public.OftenTopic{
+			{Name: "topic:letter", Title: letter, Now: "x", Paused: asked.AddDate(0, 1, 0), Rates: []public.Option{{Value: "1/7", Label: in(lang, "As promised: Once a week at most", "همان که قول داده شده: حداکثر هفته‌ای یک بار"), Selected: true}, {Value: "1/30", Label: in(lang, "Once a month at most", "حداکثر ماهی یک بار")}}},
+			{Name: "topic:offers", Title: offers, Rates: []public.Option{{Value: "0/0", Label: l.T("public.often.promised", "Promise", l.T("public.often.open")), Selected: true}}}},
+		Presets: []public.Option{{Value: "7", Label: l.T("public.often.for.7", "Until", l.Date(asked, tehran))}, {Value: "30", Label: l.T("public.often.for.30", "Until", l.Date(asked, tehran))}},
+		Soonest: l.Day(asked, tehran), Latest: l.Day(asked.AddDate(1, 0, 0), tehran), TypedDay: lang == "fa"}
+	wrong := often
+	wrong.Saved, wrong.Wrong, wrong.For, wrong.Until, wrong.UntilError = "", l.T("consent.promise-more"), "day", "13", l.T("consent.pause")
+	about := public.About{Frame: f, Action: "about", Back: back, Groups: "groups", Email: email, Contact: "letters@baharan.example", Tags: 2,
+		Fields: []public.Field{{Name: "name", Label: in(lang, "Name", "نام"), Type: "text", Value: in(lang, "Sara", "سارا"), Autocomplete: "name"},
+			{Name: "city", Label: in(lang, "City", "شهر"), Type: "select", Options: []public.Option{{Value: "tehran", Label: in(lang, "Tehran", "تهران"), Selected: true}}},
+			{Name: "time_zone", Label: l.T("public.about.zone"), Type: "text", Hint: l.T("public.about.zone-hint", "Zone", "Asia/Tehran"), Error: in(lang, "There is no such zone.", "چنین منطقه‌ای نیست.")}},
+		Faults: []public.Fault{{Field: "time_zone", Text: in(lang, "There is no such zone.", "چنین منطقه‌ای نیست.")}},
+		Others: []public.Datum{{Name: l.T("public.about.customer"), Value: l.Date(asked, tehran)}}}
+	groups := public.Groups{Frame: f, Action: "groups", Back: back, Email: email,
+		Tags: []public.Group{{Name: in(lang, "tehran", "تهرانی"), Uses: []string{l.T("public.groups.letter", "Topic", letter, "At", l.Date(asked, tehran))}}, {Name: in(lang, "regulars", "همیشگی")}},
+		Offers: []public.Rule{{Title: in(lang, "A gift", "یک هدیه"), Rule: l.N("public.rule.orders", 3) + l.T("public.rule.or") + l.N("public.rule.months", 12), Meets: true,
+			Known: []public.Datum{{Name: l.T("public.rule.your-orders"), Value: l.Number(5)}}}, {Title: in(lang, "Another", "یکی دیگر"), Rule: l.N("public.rule.orders", 1), Has: true}, {Title: in(lang, "A third", "سومی"), Rule: l.N("public.rule.months", 1)}},
+		Series: []string{l.T("public.groups.series", "Topic", letter, "At", l.Date(asked, tehran), "Had", 1, "Mails", 3)}}
+	objected := public.Groups{Frame: f, Action: "groups", Back: back, Email: email, Objected: asked, Saved: l.T("public.groups.objected-now")}
+	mails := public.Mails{Frame: f, Back: back, Email: email, Older: "mails?before=x", Newer: "mails", Mails: []public.MailLine{
+		{Subject: in(lang, "Your gift, Sara", "هدیهٔ شما، سارا"), At: asked, Topic: offers, View: "/v/token", Why: "/w/token"}, {Subject: l.T("public.mail.confirm"), At: asked, Why: "/w/token"}}}
+	reader := preferences(lang)
+	reader.Saved, reader.Answer = "", l.T("public.centre.answer.most", "Topics", l.N("public.centre.topics", 1), "Most", l.N("public.centre.month", 1))
+	reader.Topics[0].Often, reader.Topics[0].Paused = in(lang, "Once a month at most", "حداکثر ماهی یک بار"), asked.AddDate(0, 1, 0)
+	chosen := why(lang, consent.MethodDoubleOptIn, true)
+	chosen.Place, chosen.Matched = l.T("public.why.place", "Place", 2, "Max", 3, "Days", 7), []public.Datum{{Name: l.T("public.rule.your-orders"), Value: l.Number(5)}}
+	service := why(lang, "", false)
+	service.Topic, service.Service = "", l.T("public.why.service.confirm", "Brand", f.Brand)
+	return []sample{{"often", "public/often", often}, {"often-wrong", "public/often", wrong}, {"often-none", "public/often", public.Often{Frame: f, Action: "often", Back: back, Email: email}},
+		{"about", "public/about", about}, {"groups", "public/groups", groups}, {"groups-objected", "public/groups", objected}, {"mails", "public/mails", mails},
+		{"preferences-less", "public/preferences", reader}, {"why-rule", "public/why", chosen}, {"why-service", "public/why", service}}
+}
+
 func otherPreferences(lang, stopped string) public.Preferences {
 	p := preferences(lang)
 	p.Saved, p.Stopped, p.Waiting = "", stopped, "new@example.org"
@@ -170,6 +209,7 @@ func samples(lang string) []sample {
 		}{f, "https://baharan.example/books?list=new"}},
 		{"address-done", "public/address-done", public.AddressDone{Frame: f, Email: address.Email, Preferences: "/p/token"}},
 	}
+	all = append(all, centre(lang)...)
 	for _, reason := range []string{consent.HardBounce, consent.Complaint, consent.NotMe, consent.Manual} {
 		all = append(all, sample{"preferences-" + reason, "public/preferences", otherPreferences(lang, reason)})
 	}
@@ -372,7 +412,7 @@ func bare() []sample {
 		{"", "public/declined", public.Declined{}}, {"", "public/declined", public.Declined{Again: "/c/x"}},
 		{"", "public/notme-done", public.NotMe{}}, {"", "public/confirm-expired", public.Expired{}},
 		{"", "public/leave", public.Leave{}}, {"", "public/leave-done", public.LeaveDone{}},
-		{"", "public/preferences", public.Preferences{}}, {"", "public/view", public.View{}},
+		{"", "public/preferences", public.Preferences{}}, {"", "public/often", public.Often{}}, {"", "public/about", public.About{}}, {"", "public/groups", public.Groups{}}, {"", "public/mails", public.Mails{}}, {"", "public/view", public.View{}},
 		{"", "public/why", public.Why{}}, {"", "public/why", public.Why{Given: true, Method: consent.MethodAPI}},
 		{"", "public/address-confirm", public.AddressConfirm{}}, {"", "public/address-done", public.AddressDone{}},
 		{"", "public/error", public.Error{Kind: "internal"}},

@@ -116,7 +116,10 @@ func (h *house) showAgain(c echo.Context, status int, brandID, personID uuid.UUI
 func (h *house) preferencesPage(c echo.Context, status int, p signup.Preferences, saved string, change func(*Preferences)) error {
 	l := speak(c, p.Subscriber.Language)
 	p = p.Speak(l.Lang())
-	page := Preferences{Frame: frame(c, p.Brand), Action: here(c, "token"), Words: p.Words(), Email: p.Subscriber.Email, Stopped: p.Stopped}
+	page := Preferences{Frame: frame(c, p.Brand), Answer: answer(l, p, p.Brand.In(l.Lang()).Name), Action: here(c, "token"), Words: p.Words(), Email: p.Subscriber.Email, Stopped: p.Stopped}
+	below := func(name string) string { return spoken(c, c.Param("token")+"/"+name) }
+	page.OftenPage, page.AboutPage, page.GroupsPage, page.MailsPage = below("often"), below("about"), below("groups"), below("mails")
+	page.DataPage, page.ForgetPage = below("data"), below("forget")
 	if saved != "" {
 		page.Saved = l.T(saved)
 	}
@@ -125,6 +128,15 @@ func (h *house) preferencesPage(c echo.Context, status int, p signup.Preferences
 	}
 	for _, choice := range p.Choices {
 		shown := shownChoice(choice)
+		if choice.On {
+			if h.Receipts {
+				shown.Receipt = h.URLs.Receipt(choice.Event)
+			}
+			if choice.Often != choice.Promised {
+				shown.Often = rate(l, choice.Often)
+			}
+			shown.Paused = choice.PausedUntil
+		}
 		if choice.Tracking() {
 			page.Tracking = append(page.Tracking, shown)
 		} else {

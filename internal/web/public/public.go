@@ -27,9 +27,11 @@ type Deps struct {
 	Recorder *tracking.Recorder
 	// View draws a mail as its reader got it: an HTML page, without pixel and
 	// with its links as they were written.
-	View    func(ctx context.Context, m delivery.Message) ([]byte, error)
-	PerIP   int // sign-ups a minute from one address; an IPv6 client counts by its /64
-	PerForm int // sign-ups a minute at one form
+	View func(ctx context.Context, m delivery.Message) ([]byte, error)
+	// Receipts says that a consent has a page with its receipt, at /r.
+	Receipts bool
+	PerIP    int // sign-ups a minute from one address; an IPv6 client counts by its /64
+	PerForm  int // sign-ups a minute at one form
 }
 
 // house has the handlers.
@@ -64,6 +66,7 @@ func Mount(e *echo.Echo, d Deps) {
 	e.POST("/u/:token", h.leave, private)
 	e.Match(look, "/p/:token", h.showPreferences, private)
 	e.POST("/p/:token", h.setPreferences, private)
+	h.mountCentre(e, look)
 	e.Match(look, "/w/:token", h.why, private)
 	e.Match(look, "/v/:token", h.view, private)
 	e.Match(look, "/o/:token", h.pixel, private)

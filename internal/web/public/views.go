@@ -9,6 +9,7 @@ package public
 import (
 	"time"
 
+	"assent/internal/delivery"
 	"assent/internal/web"
 )
 
@@ -182,6 +183,8 @@ type Choice struct {
 	Since       time.Time // when it was given; zero: not on, or not known
 	Until       time.Time // when it ends by itself; zero: never
 	Receipt     string    // address of the receipt; may be empty
+	Often       string    // how often it comes now, where the person wants it less often than promised
+	Paused      time.Time // no mail before; zero: no pause
 }
 
 // Preferences is the page public/preferences. Its forms post to Action with
@@ -189,7 +192,14 @@ type Choice struct {
 // "language"), do=address ("email"), do=address-stop, and do=leave.
 type Preferences struct {
 	Frame
+	Answer     string // where they stand, in a sentence
 	Action     string
+	OftenPage  string // the pages below this one
+	AboutPage  string
+	GroupsPage string
+	MailsPage  string
+	DataPage   string
+	ForgetPage string
 	Words      string // names the words shown; goes back as the input "words" with do=save
 	Email      string
 	Saved      string // what was just done, to be told politely; may be empty
@@ -202,6 +212,92 @@ type Preferences struct {
 	Stopped    string // why nothing is sent whatever is ticked: "hard-bounce", "complaint", "not-me", "manual", or empty
 }
 
+// Often is the page public/often: less mail than was promised, and pauses. Its
+// forms post to Action with do=often ("topic", "promise"), do=pause ("topic",
+// empty for all; "for" in days, or "until") and do=resume ("topic").
+type Often struct {
+	Frame
+	Action, Back    string
+	Email           string
+	Answer          string
+	Saved, Wrong    string
+	Topics          []OftenTopic
+	Presets         []Option // of pauses
+	For             string   // the preset as it was chosen, when something was wrong
+	Until           string   // as typed, when it was wrong
+	UntilError      string
+	Soonest, Latest string // days that a pause may end on, as a field takes them
+	TypedDay        bool   // days are typed, in the calendar of the page's language
+}
+
+// OftenTopic is a topic that somebody allows.
+type OftenTopic struct {
+	Name   string // "topic:…"
+	Title  string
+	Now    string
+	Rates  []Option
+	Paused time.Time // zero: no pause
+}
+
+// About is the page public/about: what is known of a person. It posts do=about
+// and the fields to Action.
+type About struct {
+	Frame
+	Action, Back, Groups string
+	Email                string
+	Saved, Wrong         string
+	Faults               []Fault
+	Fields               []Field
+	Others               []Datum // known, and not theirs to correct here
+	Tags                 int     // groups that they are in
+	Contact              string  // whom to write to about it
+}
+
+// Groups is the page public/groups: by which rules a person is chosen. It posts
+// do=object to Action.
+type Groups struct {
+	Frame
+	Action, Back string
+	Email        string
+	Saved        string
+	Tags         []Group
+	Offers       []Rule
+	Series       []string
+	Objected     time.Time // zero: no
+}
+
+// Group is a tag that somebody carries.
+type Group struct {
+	Name string
+	Uses []string // what it was used for
+}
+
+// Rule is what an offer asks for, and what is known of the person.
+type Rule struct {
+	Title, Rule string
+	Known       []Datum
+	Meets, Has  bool
+}
+
+// Mails is the page public/mails: all that a person was sent.
+type Mails struct {
+	Frame
+	Back         string
+	Email        string
+	Mails        []MailLine
+	Older, Newer string // may be empty
+
+	drawn []delivery.Message // of the lines
+}
+
+// MailLine is a mail that was sent.
+type MailLine struct {
+	Subject   string
+	At        time.Time
+	Topic     string // empty: about none
+	View, Why string // View may be empty
+}
+
 // Datum is something known about a person that a mail made use of.
 type Datum struct{ Name, Value string }
 
@@ -212,7 +308,10 @@ type Why struct {
 	Subject     string
 	SentAt      time.Time // zero: not sent yet
 	Topic       string    // empty for service mail
+	Service     string    // why a mail about no topic came
 	Cause       string    // the campaign, sequence or offer that wrote, and its rule; may be empty
+	Place       string    // where in the promise it stood; may be empty
+	Matched     []Datum   // what was known of the person that the rule looked at
 	Given       bool      // a consent is known
 	GivenAt     time.Time
 	Method      string // consent.Method…
