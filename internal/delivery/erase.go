@@ -106,4 +106,3 @@ func withoutWord(text, word string) string {
 		text, lower = text[i+len(word):], lower[i+len(small):]
 	}
 }
-

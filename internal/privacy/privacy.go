@@ -144,3 +144,15 @@ func find(tx *store.Tx, b brand.Brand, id uuid.UUID) (subscriber.Subscriber, err
 	}
 	return s, err
 }
+
+// ErasedAt is Erase, and tells when it was.
+func ErasedAt(tx *store.Tx, b brand.Brand, id uuid.UUID, method, entity string) (time.Time, error) {
+	if err := Erase(tx, b, id, method, entity); err != nil {
+		return time.Time{}, err
+	}
+	s, err := subscriber.Find(tx, b.ID, id)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return *s.ErasedAt, nil
+}
