@@ -2,6 +2,7 @@ package api
 
 import (
 	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 
 	"assent/internal/store"
@@ -22,7 +23,7 @@ func Erase(tx *store.Tx, f subscriber.Forgotten) error {
 			continue
 		}
 		_, err := tx.Run("UPDATE idempotency_keys SET body = ?, fingerprint = ? WHERE "+tx.Pick(
-			"position(CAST(? AS bytea) IN body) > 0", "instr(body, ?) > 0"), []byte{}, nobody, []byte(word))
+			"strpos(encode(body, 'hex'), ?) > 0", "instr(lower(hex(body)), ?) > 0"), []byte{}, nobody, hex.EncodeToString([]byte(word))) // as text: GORM spreads bytes that follow a parenthesis
 		if err != nil {
 			return fmt.Errorf("erase a person from kept answers: %w", err)
 		}
