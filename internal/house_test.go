@@ -33,6 +33,7 @@ var floors = map[string]int{
 	"internal/offer":    6,
 	"internal/importer": 6,
 	"internal/ledger":   6,
+	"internal/privacy":  6,
 
 	"internal/consent": 5,
 	"internal/segment": 5,
@@ -45,7 +46,6 @@ var floors = map[string]int{
 	"internal/alarm":      4,
 	"internal/analytics":  4,
 	"internal/webhook":    4,
-	"internal/privacy":    4,
 
 	"internal/jobs":  3,
 	"internal/brand": 3,

@@ -122,6 +122,9 @@ func Open(ctx context.Context, s config.Settings, o Options) (a *App, err error)
 	}
 	a.renderer = delivery.NewRenderer(a.DB, a.URLs)
 	listen(a.DB, a.URLs)
+	if err := a.guard(); err != nil {
+		return nil, err
+	}
 	if err := a.registry.Register(delivery.NewFigures(a.DB)); err != nil {
 		return nil, fmt.Errorf("register the figures of sending: %w", err)
 	}
@@ -142,6 +145,9 @@ func (a *App) checkSchema(ctx context.Context) error {
 // Start begins to serve and to work, by the roles.
 func (a *App) Start(ctx context.Context) error {
 	if err := a.startMailbox(); err != nil {
+		return err
+	}
+	if err := a.eraseAgain(ctx); err != nil {
 		return err
 	}
 	var err error

@@ -84,8 +84,8 @@ const (
 	MethodNotMe          = "not-me"
 	MethodRequestExpired = "request-expired"
 	MethodReconciled     = "reconciled" // said before, and lost from the database when a backup was restored
-	MethodFrequency      = "frequency" // how often: see Adjust
-	MethodPause          = "pause"     // until when not: see Adjust
+	MethodFrequency      = "frequency"  // how often: see Adjust
+	MethodPause          = "pause"      // until when not: see Adjust
 )
 
 // Who acted.
