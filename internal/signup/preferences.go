@@ -39,6 +39,7 @@ type Choice struct {
 	State       consent.State // empty: never asked
 	Since       time.Time     // when it came to stand there
 	Until       *time.Time    // when it ends by itself
+	EventID     uuid.UUID     // it rests on; zero: none
 }
 
 // Preference reads the preference page of a subscriber. The ids come from a
@@ -108,7 +109,7 @@ func choices(tx *store.Tx, b brand.Brand, s subscriber.Subscriber) ([]Choice, er
 		c := choice(b, t, s.Language)
 		for _, p := range permissions {
 			if p.TopicID == t.ID {
-				c.State, c.On, c.Since, c.Until = p.State, p.InForce(tx.Now()), p.Since, p.ValidUntil
+				c.State, c.On, c.Since, c.Until, c.EventID = p.State, p.InForce(tx.Now()), p.Since, p.ValidUntil, p.EventID
 			}
 		}
 		if t.ArchivedAt == nil || c.On {
@@ -294,6 +295,19 @@ func LeaveTopic(tx *store.Tx, ref link.Message, method string, seen Seen) (Mail,
 	}
 	m.Topic.On = false
 	return m, nil
+}
+
+// LeaveByReceipt withdraws what a receipt is of, for whoever holds it. What is
+// withdrawn already is left alone.
+func LeaveByReceipt(tx *store.Tx, e consent.Event, seen Seen) error {
+	b, err := brand.Find(tx, e.BrandID)
+	if err != nil {
+		return err
+	}
+	evidence := seen.evidence()
+	evidence["receipt"] = e.ID.String()
+	_, err = consent.Withdraw(tx, b, e.SubscriberID, []uuid.UUID{e.TopicID}, consent.MethodReceipt, evidence)
+	return err
 }
 
 // Reason is why a mail was sent.

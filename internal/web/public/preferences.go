@@ -125,6 +125,9 @@ func (h *house) preferencesPage(c echo.Context, status int, p signup.Preferences
 	}
 	for _, choice := range p.Choices {
 		shown := shownChoice(choice)
+		if choice.On {
+			shown.Receipt = h.URLs.Receipt(choice.EventID)
+		}
 		if choice.Tracking() {
 			page.Tracking = append(page.Tracking, shown)
 		} else {

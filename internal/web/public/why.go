@@ -38,6 +38,7 @@ func (h *house) why(c echo.Context) error {
 	}
 	if r.Consent != nil {
 		page.Given, page.GivenAt, page.Method = true, r.Consent.OccurredAt, r.Consent.Method
+		page.Receipt = h.URLs.Receipt(r.Consent.ID)
 	}
 	if r.Subscriber != nil {
 		page.Email, page.Preferences = r.Subscriber.Email, h.URLs.Preferences(r.Brand.ID, r.Subscriber.ID)
