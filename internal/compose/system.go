@@ -23,7 +23,8 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //   - confirm, the double opt-in: page (where it was asked), ip, requested_at
 //     (a date already written in the person's language, calendar and zone),
 //     wordings ([]string, the exact words of each box that was ticked),
-//     confirm_url, not_me_url.
+//     confirm_url, not_me_url, checkpoint (the newest of the log, several lines,
+//     shown as it is).
 //
 //   - already, to somebody who has confirmed before: preferences_url, page,
 //     requested_at.

@@ -76,6 +76,7 @@ const (
 	MethodPreferences    = "preferences"      // the preference page
 	MethodOneClick       = "one-click"        // RFC 8058
 	MethodUnsubscribe    = "unsubscribe-page" // the visible link and its button
+	MethodReceipt        = "receipt"          // the button of a receipt
 	MethodComplaint      = "complaint"        // a feedback report
 	MethodAPI            = "api"
 	MethodImport         = "import"

@@ -226,6 +226,18 @@ func FindEvent(tx *store.Tx, brandID, id uuid.UUID) (Event, error) {
 	return rows[0].utc(), nil
 }
 
+// EventOf is FindEvent for whoever has the event's id from a signed link.
+func EventOf(tx *store.Tx, id uuid.UUID) (Event, error) {
+	var brands []uuid.UUID
+	if err := tx.Raw("SELECT brand_id FROM consent_events WHERE id = ?", id).Scan(&brands).Error; err != nil {
+		return Event{}, fmt.Errorf("read consent event: %w", err)
+	}
+	if len(brands) == 0 {
+		return Event{}, problem.New(problem.NotFound, "consent.event.unknown")
+	}
+	return FindEvent(tx, brands[0], id)
+}
+
 // WordingOf gives the exact words that hash to the event's WordingHash, and
 // empty text where none were shown.
 func WordingOf(tx *store.Tx, e Event) (string, error) {

@@ -14,6 +14,7 @@ import (
 	"assent/internal/delivery"
 	"assent/internal/event"
 	"assent/internal/i18n"
+	"assent/internal/ledger"
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
@@ -268,6 +269,10 @@ func (r Request) mail(tx *store.Tx, set Settings, b brand.Brand, t trace, templa
 	if err != nil {
 		return err
 	}
+	checkpoint, err := ledger.Newest(tx)
+	if err != nil {
+		return err
+	}
 	l := i18n.For(r.Language)
 	data := map[string]any{"name": t.Name, "page": shownPage(t.Page, set.URLs.Base.Host, b.Website), "requested_at": l.DateTime(tx.Now(), b.Location())}
 	if template == "already" {
@@ -275,6 +280,9 @@ func (r Request) mail(tx *store.Tx, set Settings, b brand.Brand, t trace, templa
 	} else {
 		data["ip"] = t.IP
 		data["wordings"] = r.wordings()
+		if checkpoint != "" { // whoever has it can tell that the log was not rewritten
+			data["checkpoint"] = checkpoint
+		}
 		data["confirm_url"] = set.URLs.Confirm(r.ID)
 		data["not_me_url"] = set.URLs.Confirm(r.ID) + "?answer=notme"
 	}

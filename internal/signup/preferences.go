@@ -331,6 +331,19 @@ func LeaveTopic(tx *store.Tx, ref link.Message, method string, seen Seen) (Mail,
 	return m, nil
 }
 
+// LeaveByReceipt withdraws what a receipt is of, for whoever holds it. What is
+// withdrawn already is left alone.
+func LeaveByReceipt(tx *store.Tx, e consent.Event, seen Seen) error {
+	b, err := brand.Find(tx, e.BrandID)
+	if err != nil {
+		return err
+	}
+	evidence := seen.evidence()
+	evidence["receipt"] = e.ID.String()
+	_, err = consent.Withdraw(tx, b, e.SubscriberID, []uuid.UUID{e.TopicID}, consent.MethodReceipt, evidence)
+	return err
+}
+
 // Reason is why a mail was sent.
 type Reason struct {
 	Mail

@@ -102,7 +102,7 @@ func IsText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 
 // openPosts are the posts that carry no cookie and come from anywhere: forms on
 // other people's sites, one-click unsubscribes (RFC 8058 §3.2), and what is
 // answered by a signed address.
-var openPosts = []string{"/f/", "/c/", "/u/", "/p/"}
+var openPosts = []string{"/f/", "/c/", "/u/", "/p/", "/r/"}
 
 // sameOrigin refuses a changing request that a browser makes for another origin.
 func sameOrigin(urls link.URLs) (echo.MiddlewareFunc, error) {

@@ -188,7 +188,8 @@ func samples(lang string) []sample {
 	confirm := public.Confirm{Frame: f, Action: "/c/token", Name: in(lang, "Sara", "سارا"), Email: "sara@example.org", At: asked, Page: "baharan.example/readers", Words: words(lang), Until: asked.AddDate(0, 0, 3)}
 	notMe, bare := confirm, confirm
 	notMe.NotMe, bare.Name, bare.Page = true, "", ""
-	done := public.ConfirmDone{Frame: f, Name: confirm.Name, Email: confirm.Email, At: asked, Words: words(lang), Preferences: "/p/token"}
+	done := public.ConfirmDone{Frame: f, Name: confirm.Name, Email: confirm.Email, At: asked, Words: words(lang), Preferences: "/p/token",
+		Receipts: []public.ReceiptLink{{Topic: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), URL: "/r/token"}}}
 	leave := public.Leave{Frame: f, Action: "/u/token", Email: confirm.Email, Topic: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), Promise: in(lang, "At most once a week", "حداکثر هفته‌ای یک بار"), On: true, Preferences: "/p/token"}
 	off := leave
 	off.On = false
@@ -235,6 +236,7 @@ func samples(lang string) []sample {
 		{"address-done", "public/address-done", public.AddressDone{Frame: f, Email: address.Email, Preferences: "/p/token"}},
 	}
 	all = append(all, centre(lang)...)
+	all = append(all, receiptSamples(lang)...)
 	for _, reason := range []string{consent.HardBounce, consent.Complaint, consent.NotMe, consent.Manual} {
 		all = append(all, sample{"preferences-" + reason, "public/preferences", otherPreferences(lang, reason)})
 	}
@@ -243,6 +245,37 @@ func samples(lang string) []sample {
 			Text: i18n.For(lang).T("problem." + kind.String()), Details: []string{in(lang, "One detail", "یک نکته")}, RequestID: "5f1c"}})
 	}
 	return append(all, deskSamples(lang)...)
+}
+
+// receiptSamples are receipts of every state and kind, and the log's own page.
+func receiptSamples(lang string) (all []sample) {
+	f := frame(lang)
+	root := "mail.baharan.example/log\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n— mail.baharan.example/log Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n"
+	r := public.Receipt{Frame: f, Action: "/r/token", Number: "5f3a9d1e-2b44-4c1a-9e0d-7f6a5b4c3d2e", State: "given", Tone: "yes", Topic: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), At: asked, Stands: true, Open: true,
+		Email: "sara@example.org", Words: words(lang)[0], WordsLang: lang, WordsDir: i18n.For(lang).Dir(), Promise: in(lang, "At most once a week", "حداکثر هفته‌ای یک بار"), Method: i18n.For(lang).T("public.why.method.double-opt-in"),
+		Basis: i18n.For(lang).T("public.receipt.basis.explicit"), By: i18n.For(lang).T("public.receipt.by.subject"), Page: "https://baharan.example/readers", FormVersion: 3, AskedAt: asked.Add(-2 * time.Minute), AskedIP: "203.0.113.7",
+		ConfirmedAt: asked, ConfirmedIP: "203.0.113.7", Delay: i18n.For(lang).N("public.receipt.minutes", 2), Evidence: []public.Datum{{Name: i18n.For(lang).T("public.receipt.evidence.user_agent"), Value: "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"}},
+		Until: asked.AddDate(2, 0, 0), Postal: in(lang, "12 Enghelab Street\nTehran", "تهران، خیابان انقلاب\nشمارهٔ ۱۲"), Contact: "letters@baharan.example", Jurisdiction: "IR", Logged: true, Origin: "mail.baharan.example/log", Index: 20852100, Size: 20852163, SignedAt: asked.Add(time.Second),
+		Fingerprint: strings.Repeat("9f86d081884c7d65", 4), Checkpoint: root, JSON: "token.json", Proof: "token.tlog-proof", Log: "/log"}
+	fresh := r
+	fresh.Logged, fresh.Done = false, in(lang, "Done.", "انجام شد.")
+	back := r
+	back.Stands, back.Open, back.Until = false, false, time.Time{}
+	back.Later = []public.ReceiptStep{{At: asked.AddDate(0, 1, 0), Tone: "yes", State: "renewed", Method: r.Method, URL: "/r/2"}, {At: asked.AddDate(0, 2, 0), Tone: "no", State: "withdrawn", Method: i18n.For(lang).T("public.why.method.one-click"), URL: "/r/3"}}
+	erased := public.Receipt{Frame: f, State: "given", Tone: "yes", Topic: r.Topic, At: asked, Erased: true, Number: r.Number, Words: r.Words, WordsLang: lang, WordsDir: r.WordsDir, Method: r.Method, Basis: r.Basis, By: r.By, Logged: true, Origin: r.Origin, Index: 1, Size: 2, Fingerprint: r.Fingerprint, Checkpoint: root, JSON: r.JSON, Proof: r.Proof, Log: r.Log}
+	all = []sample{{"receipt", "public/receipt", r}, {"receipt-fresh", "public/receipt", fresh}, {"receipt-withdrawn", "public/receipt", back}, {"receipt-erased", "public/receipt", erased},
+		{"log", "public/log", public.LogPage{Frame: public.Frame{Zone: tehran, Languages: f.Languages}, Origin: r.Origin, Key: "mail.baharan.example/log+4d1f2c3b+Ab0123456789abcdefghijklmnopqrstuvwxyzABCDEFG=", Size: r.Size, Began: asked.AddDate(-1, 0, 0), SignedAt: asked, Checkpoint: root, Tool: "https://mail.baharan.example/log/", Program: "package main\n", Ended: []public.EndedLog{{Origin: "mail.baharan.example/log0", Size: 12, At: asked}}}}}
+	for _, mark := range []string{"single", "paper", "import", "operator", "implied"} {
+		marked := r
+		marked.Mark = mark
+		all = append(all, sample{"receipt-" + mark, "public/receipt", marked})
+	}
+	for _, state := range []string{"requested", "renewed", "refused", "withdrawn", "expired", "invalidated"} {
+		other := back
+		other.State, other.Earlier, other.Tone = state, true, "no"
+		all = append(all, sample{"receipt-" + state + "-event", "public/receipt", other})
+	}
+	return all
 }
 
 func deskSamples(lang string) []sample {
@@ -441,7 +474,7 @@ func bare() []sample {
 		{"", "public/why", public.Why{}}, {"", "public/why", public.Why{Given: true, Method: consent.MethodAPI}},
 		{"", "public/data", public.PersonalData{}}, {"", "public/forget", public.Forget{}}, {"", "public/forgotten", public.Forgotten{}}, {"", "public/request", public.AskForm{}}, {"", "public/request-done", public.AskDone{}},
 		{"", "public/address-confirm", public.AddressConfirm{}}, {"", "public/address-done", public.AddressDone{}},
-		{"", "public/error", public.Error{Kind: "internal"}},
+		{"", "public/error", public.Error{Kind: "internal"}}, {"", "public/receipt", public.Receipt{}}, {"", "public/log", public.LogPage{}},
 		{"", "admin/signin", admin.SignIn{}}, {"", "admin/dashboard", admin.Dashboard{}},
 		{"", "admin/topics", admin.Topics{}}, {"", "admin/topic", admin.TopicForm{}}, {"", "admin/log", admin.AuditLog{}}, {"", "admin/parts", admin.Parts{}},
 		{"", "admin/mailbox", admin.Mailbox{}}, {"", "admin/mailbox", admin.Mailbox{Search: "x", Selected: &admin.Letter{}}},

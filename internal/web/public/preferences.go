@@ -129,9 +129,7 @@ func (h *house) preferencesPage(c echo.Context, status int, p signup.Preferences
 	for _, choice := range p.Choices {
 		shown := shownChoice(choice)
 		if choice.On {
-			if h.Receipts {
-				shown.Receipt = h.URLs.Receipt(choice.Event)
-			}
+			shown.Receipt = h.URLs.Receipt(choice.Event)
 			if choice.Often != choice.Promised {
 				shown.Often = rate(l, choice.Often)
 			}

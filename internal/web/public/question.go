@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"assent/internal/consent"
 	"assent/internal/problem"
 	"assent/internal/signup"
 	"assent/internal/store"
@@ -52,10 +53,41 @@ func (h *house) confirmed(c echo.Context, q signup.Question) ConfirmDone {
 		Frame: frame(c, q.Brand), Name: q.Name(), Email: q.Subscriber.Email, Words: q.Words(),
 		Preferences: h.URLs.Preferences(q.Brand.ID, q.Subscriber.ID),
 	}
+	d.Receipts = h.receiptsOf(c, q)
 	if q.Request.AnsweredAt != nil {
 		d.At = *q.Request.AnsweredAt
 	}
 	return d
+}
+
+// receiptsOf leads to what was confirmed, as far as it still stands. A page that
+// thanks is shown even where they cannot be read.
+func (h *house) receiptsOf(c echo.Context, q signup.Question) (links []ReceiptLink) {
+	err := h.read(c, func(tx *store.Tx) error {
+		links = nil
+		all, err := consent.Permissions(tx, q.Brand.ID, q.Subscriber.ID)
+		if err != nil {
+			return err
+		}
+		for _, box := range q.Request.Boxes {
+			for _, p := range all {
+				if p.TopicID != box.Topic || !consent.InForce(p.State) {
+					continue
+				}
+				t, err := consent.FindTopic(tx, q.Brand.ID, p.TopicID)
+				if err != nil {
+					return err
+				}
+				links = append(links, ReceiptLink{Topic: t.In(q.Brand, web.Localizer(c).Lang()).Name, URL: h.URLs.Receipt(p.EventID)})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		web.Log(c, web.Classify(err))
+		return nil
+	}
+	return links
 }
 
 func (h *house) expired(c echo.Context, q signup.Question) error {

@@ -122,8 +122,12 @@ type ConfirmDone struct {
 	Email       string
 	At          time.Time // when it was confirmed
 	Words       []string
+	Receipts    []ReceiptLink
 	Preferences string
 }
+
+// ReceiptLink leads to the receipt of a topic.
+type ReceiptLink struct{ Topic, URL string }
 
 // Declined is the page public/declined, after a no.
 type Declined struct {
@@ -409,6 +413,84 @@ type AskDone struct {
 	Asked       Asked
 	Objected    bool
 	Preferences string
+}
+
+// Receipt is the page public/receipt: what was said, and the proof of it. Its form
+// posts to Action and takes the permission back.
+type Receipt struct {
+	Frame
+	Action      string
+	Done        string // what was just done; may be empty
+	Number      string // of the receipt
+	State       string // of the event: consent.State
+	Tone        string // yes, ask or no
+	Topic       string
+	At          time.Time
+	Erased      bool   // the person is: only what the log has is told
+	Stands      bool   // it permits now
+	Open        bool   // there is something to take back
+	Mark        string // see receipt.Receipt.Mark
+	Email       string // as it was then; empty once erased
+	Words       string // the exact words; empty: none were shown
+	WordsLang   string
+	WordsDir    string
+	Earlier     bool   // the words belong to an event before
+	Promise     string // may be empty
+	Method      string
+	Basis       string
+	By          string
+	Page        string // where; may be empty
+	FormVersion int    // 0: no form of ours
+	AskedAt     time.Time
+	AskedIP     string
+	ConfirmedAt time.Time
+	ConfirmedIP string
+	Delay       string
+	Evidence    []Datum // what else shows it
+	Until       time.Time
+	Postal      string // its lines as they are
+	Contact     string // e-mail
+	// ISO 3166; may be empty
+	Jurisdiction string
+	Later        []ReceiptStep
+	Logged       bool // the log has shown it
+	Origin       string
+	Index, Size  int64
+	SignedAt     time.Time
+	Fingerprint  string // hex
+	Checkpoint   string
+	JSON, Proof  string // addresses
+	Log          string
+}
+
+// ReceiptStep is what came after.
+type ReceiptStep struct {
+	At     time.Time
+	Tone   string
+	State  string
+	Method string
+	URL    string // of its own receipt
+}
+
+// LogPage is the page public/log: what the log is, and how to check it.
+type LogPage struct {
+	Frame
+	Origin     string // empty: there is none yet
+	Key        string
+	Size       int64
+	Began      time.Time
+	SignedAt   time.Time // zero: nothing was signed yet
+	Checkpoint string
+	Tool       string // the log's address, for programs
+	Program    string // that checks a receipt
+	Ended      []EndedLog
+}
+
+// EndedLog is a log that a restore ended.
+type EndedLog struct {
+	Origin string
+	Size   int64
+	At     time.Time
 }
 
 // Error is the page public/error: a failure, told as a person would.
