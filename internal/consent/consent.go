@@ -66,6 +66,7 @@ const (
 	BasisImpliedInquiry  = "implied-inquiry"  // an inquiry, likewise
 	BasisImport          = "import"           // brought along from another system
 	BasisOperator        = "operator"         // stated by staff, for example from a form on paper
+	BasisSoftOptIn       = "soft-opt-in"      // a sale, own similar products, a way out at any time: see Sale
 )
 
 // How an event came about. Rooms above may add their own words, in lower case
@@ -83,6 +84,12 @@ const (
 	MethodLapse          = "lapse" // time passed
 	MethodNotMe          = "not-me"
 	MethodRequestExpired = "request-expired"
+	MethodSingleOptIn    = "single-opt-in" // a form was sent, and nobody confirmed: see Law
+	MethodPaper          = "paper"         // signed, with the team
+	MethodPhone          = "phone"         // said, to the team
+	MethodRenewal        = "renewal"       // the button of a page that asked whether it stands
+	MethodRePermission   = "re-permission" // the same, of somebody who was asked once by mail: a double opt-in
+	MethodSunset         = "sunset"        // silent for long, asked, and silent still
 )
 
 // Who acted.
@@ -106,7 +113,9 @@ type Act struct {
 
 	FormID      *uuid.UUID
 	FormVersion int
-	ValidUntil  *time.Time // nil: the topic's ValidDays
+	ValidUntil  *time.Time // nil: see Topic.Until, which also bounds it for an implied consent
+	SaidAt      *time.Time // when it was said, or the purchase or inquiry was, where that is not now
+	Sale        *Sale      // of a soft opt-in
 	Entity      string     // EntitySubject when empty
 	Via         string     // how the person found the way to say so, a word like a method; may be empty. It is counted, and proves nothing
 	Evidence    map[string]any
@@ -148,6 +157,7 @@ type Permission struct {
 	ValidUntil   *time.Time
 	PromiseMax   int
 	PromiseDays  int
+	SaidAt       *time.Time // when it was said, where that was before Since
 }
 
 // InForce reports whether the permission permits at the time now. It knows

@@ -28,6 +28,7 @@ const (
 	ReasonWithdrawn   = "consent-withdrawn"
 	ReasonExpired     = "consent-expired"
 	ReasonInvalidated = "consent-invalidated"
+	ReasonChanged     = "changed-purpose" // it was said before what people agree to changed
 )
 
 // EligibleSQL is the rule of May as a condition over permissions p joined to
@@ -35,7 +36,12 @@ const (
 // the key of suppressions.
 const EligibleSQL = `(p.state IN ('given', 'renewed') AND (p.valid_until IS NULL OR p.valid_until > ?)
 	AND s.erased_at IS NULL AND NOT EXISTS (SELECT 1 FROM suppressions x
-		WHERE x.brand_id = s.brand_id AND x.address_hash = s.address_hash))`
+		WHERE x.brand_id = s.brand_id AND x.address_hash = s.address_hash)
+	AND NOT ` + changedSQL + `)`
+
+// changedSQL: the permission p was said before what its topic is about changed,
+// and holds for what was. One look at the key of topics.
+const changedSQL = `EXISTS (SELECT 1 FROM topics w WHERE w.id = p.topic_id AND w.changed_at > coalesce(p.said_at, p.since))`
 
 // ReasonSQL is the Reason of May as an expression over subscribers s left
 // joined to their permission p; empty when allowed. Its one ? is the time now.
@@ -45,6 +51,7 @@ const ReasonSQL = `(CASE WHEN s.erased_at IS NOT NULL THEN 'erased'
 	WHEN p.state IS NULL THEN 'no-consent'
 	WHEN p.state NOT IN ('given', 'renewed') THEN 'consent-' || p.state
 	WHEN p.valid_until IS NOT NULL AND p.valid_until <= ? THEN 'consent-expired'
+	WHEN ` + changedSQL + ` THEN 'changed-purpose'
 	ELSE '' END)`
 
 // May reports whether the brand may send marketing on the topic to the person
@@ -56,6 +63,10 @@ func May(tx *store.Tx, b brand.Brand, subscriberID, topicID uuid.UUID) (Answer, 
 		return Answer{}, err
 	}
 	var rows []Permission
+	t, err := FindTopic(tx, b.ID, topicID)
+	if err != nil {
+		return Answer{}, err
+	}
 	err = tx.Raw(`SELECT p.* FROM topics t LEFT JOIN permissions p ON p.topic_id = t.id AND p.subscriber_id = ?
 		WHERE t.brand_id = ? AND t.id = ?`, s.ID, b.ID, topicID).Scan(&rows).Error
 	if err != nil {
@@ -83,8 +94,20 @@ func May(tx *store.Tx, b brand.Brand, subscriberID, topicID uuid.UUID) (Answer, 
 		a.Reason = "consent-" + string(p.State)
 	case !p.InForce(tx.Now()):
 		a.Reason = ReasonExpired
+	case t.ChangedSince(p):
+		a.Reason = ReasonChanged
 	default:
 		a.Allowed = true
 	}
 	return a, nil
+}
+
+// ChangedSince reports that what people agree to changed after a permission was
+// said, which holds for what was: the rule of changedSQL.
+func (t Topic) ChangedSince(p Permission) bool {
+	said := p.Since
+	if p.SaidAt != nil {
+		said = *p.SaidAt
+	}
+	return t.ChangedAt != nil && t.ChangedAt.After(said)
 }

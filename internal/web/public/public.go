@@ -45,7 +45,7 @@ const (
 	formsKnown = 10_000
 )
 
-// Mount puts the public routes on e: /widget.js, /logo, /s, /f, /c, /u, /p, /w, /v, /o and /l.
+// Mount puts the public routes on e: /widget.js, /logo, /s, /f, /c, /k, /u, /p, /w, /v, /o and /l.
 func Mount(e *echo.Echo, d Deps) {
 	h := &house{Deps: d, ips: web.NewLimiter(d.PerIP, d.PerIP, remembered), forms: web.NewLimiter(d.PerForm, d.PerForm, formsKnown)}
 	look := []string{http.MethodGet, http.MethodHead}
@@ -58,6 +58,8 @@ func Mount(e *echo.Echo, d Deps) {
 
 	e.Match(look, "/c/:token", h.showQuestion, private)
 	e.POST("/c/:token", h.answerQuestion, private)
+	e.Match(look, "/k/:token", h.showKeep, private)
+	e.POST("/k/:token", h.answerKeep, private)
 	e.Match(look, "/u/:token", h.showLeave, private)
 	e.POST("/u/:token", h.leave, private)
 	e.Match(look, "/p/:token", h.showPreferences, private)
