@@ -303,3 +303,47 @@ func TestAChangedPurposeHoldsWhatWasSaidBefore(t *testing.T) {
 		}
 	})
 }
+
+// TestNobodyIsConfirmedByTheTeamAlone: on no way into the ledger does an operator
+// state a permission without evidence, or as the person's own act.
+func TestNobodyIsConfirmedByTheTeamAlone(t *testing.T) {
+	each(t, func(w *world) {
+		ana := w.person(w.brand, "ana@example.org")
+		ways := map[string]func(consent.Act) error{
+			"Record": func(a consent.Act) error { a.State = consent.Given; _, err := w.record(a); return err },
+			"Grant":  func(a consent.Act) error { _, err := w.grant(a); return err },
+			"GrantAll": func(a consent.Act) (refused error) {
+				w.write(func(tx *store.Tx) error {
+					_, all, err := consent.GrantAll(tx, []consent.Act{a})
+					refused = all[0]
+					return err
+				})
+				return refused
+			},
+		}
+		for name, way := range ways {
+			for _, method := range []string{consent.MethodDoubleOptIn, consent.MethodSingleOptIn, consent.MethodPreferences, consent.MethodForm, consent.MethodRenewal, consent.MethodRePermission} {
+				a := w.act(ana, "")
+				a.Entity, a.Basis, a.Method = consent.EntityOperator, consent.BasisOperator, method
+				if err := way(a); !problem.Is(err, problem.Invalid) {
+					w.Errorf("%s as %s: %v", name, method, err)
+				}
+			}
+			a := w.act(ana, "")
+			a.Entity, a.Basis, a.Method, a.Evidence = consent.EntityOperator, consent.BasisOperator, consent.MethodAPI, map[string]any{"place": " "}
+			if err := way(a); !problem.Is(err, problem.Invalid) {
+				w.Errorf("%s without evidence: %v", name, err)
+			}
+		}
+		if h := w.history(ana); len(h) != 0 {
+			w.Errorf("written all the same: %+v", h)
+		}
+		a := w.act(ana, "")
+		a.Basis, a.Method = consent.BasisOperator, consent.MethodAPI
+		e, err := w.grant(a)
+		w.must(err)
+		if entity, _ := e.Entity(); entity != consent.EntityOperator {
+			w.Errorf("the ledger says that %s did it", entity)
+		}
+	})
+}

@@ -65,6 +65,14 @@ func (a *Act) check(now time.Time) error {
 	if !utf8.ValidString(a.Wording) {
 		p.Field("wording", "problem.field.utf8")
 	}
+	if a.Entity == EntityOperator && InForce(a.State) {
+		if !proves(a.Evidence) {
+			p.Field("evidence", "consent.evidence-missing")
+		}
+		if slices.Contains(theirs, a.Method) {
+			p.Field("method", "consent.method-theirs")
+		}
+	}
 	asks := a.State == Requested || InForce(a.State)
 	if asks && a.Entity == EntitySubject && a.Basis == BasisExplicit && strings.TrimSpace(a.Wording) == "" {
 		p.Field("wording", "consent.wording-missing")
@@ -103,6 +111,9 @@ func (p person) move(tx *store.Tx, a Act) (Event, error) {
 func lapsed(e Event, now time.Time) bool {
 	return InForce(e.State) && e.ValidUntil != nil && !e.ValidUntil.After(now)
 }
+
+// theirs are the ways of the person's own hand: nobody states them for somebody.
+var theirs = []string{MethodForm, MethodDoubleOptIn, MethodSingleOptIn, MethodPreferences, MethodRenewal, MethodRePermission}
 
 type verdict int
 

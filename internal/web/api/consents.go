@@ -96,9 +96,6 @@ func (n consentNew) act(tx *store.Tx, c caller, id uuid.UUID, t consent.Topic) (
 		}
 		a.SaidAt = &day
 	}
-	if len(a.Evidence) > 0 { // nothing but who brought it is no evidence
-		a.Evidence["key"] = c.key.ID.String()
-	}
 	if n.Sale == nil {
 		return a, nil
 	}
