@@ -297,6 +297,20 @@ func TestAChangedPurposeHoldsWhatWasSaidBefore(t *testing.T) {
 		if a := w.may(cem); a.Allowed || a.Reason != consent.ReasonChanged {
 			w.Fatalf("written down after the change, but said before: %+v", a)
 		}
+		// one rule for one person and for a set
+		w.write(func(tx *store.Tx) error {
+			for s, want := range map[uuid.UUID]string{ana.ID: consent.ReasonChanged, ben.ID: "", cem.ID: consent.ReasonChanged} {
+				const of = " FROM subscribers s JOIN permissions p ON p.subscriber_id = s.id AND p.topic_id = ? WHERE s.id = ?"
+				var reason string
+				var n int64
+				w.must(tx.Raw("SELECT "+consent.ReasonSQL+of, tx.Now(), w.news.ID, s).Scan(&reason).Error)
+				w.must(tx.Raw("SELECT count(*)"+of+" AND "+consent.EligibleSQL, w.news.ID, s, tx.Now()).Scan(&n).Error)
+				if reason != want || (n == 1) != (want == "") {
+					w.Errorf("the set says %q and %d, one person %q", reason, n, want)
+				}
+			}
+			return nil
+		})
 		w.mustRecord(w.act(ana, consent.Given))
 		if a := w.may(ana); !a.Allowed {
 			w.Fatalf("said again: %+v", a)
