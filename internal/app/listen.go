@@ -10,6 +10,7 @@ import (
 	"assent/internal/offer"
 	"assent/internal/problem"
 	"assent/internal/sequence"
+	"assent/internal/signup"
 	"assent/internal/store"
 )
 
@@ -17,6 +18,9 @@ import (
 func listen(db *store.DB, urls link.URLs) {
 	for _, kind := range []string{event.ConsentGiven, event.ConsentRenewed, event.ConsentRefused, event.ConsentWithdrawn, event.ConsentExpired, event.ConsentInvalidated} {
 		event.ListenAll(db, kind, sequence.OnConsent)
+		if kind != event.ConsentGiven {
+			event.ListenAll(db, kind, signup.OnConsent)
+		}
 	}
 	event.Listen(db, event.MailSkipped, sequence.OnMessage)
 	event.Listen(db, event.ConsentRenewed, delivery.OnRenewed)

@@ -54,6 +54,8 @@ type Brand struct {
 	CapDays       int             // … in so many days, over all topics; 0 is no cap
 	QuietFrom     string          // HH:MM in the person's zone; empty: no quiet hours
 	QuietUntil    string
+	SilentMonths  int        // people are asked after so many months of silence; 0: never
+	SilentDays    int        // … and have so many days to answer
 	RatePerHour   int        // mails, all its campaigns and sequences together; 0 is no limit
 	WarmUpFrom    *time.Time // when it began to send as an unknown; nil: it is known
 	LogoHash      string     // names its logo; empty: it has none. See LogoPNG
@@ -92,6 +94,8 @@ type Change struct {
 	SignedBy                *string
 	CapMax, CapDays         *int
 	QuietFrom, QuietUntil   *string
+	SilentMonths            *int
+	SilentDays              *int
 	RatePerHour             *int
 	WarmUpFrom              *time.Time // the zero time: it is known
 }
@@ -110,7 +114,7 @@ func Create(tx *store.Tx, n New) (Brand, error) {
 		SenderName: n.SenderName, SenderEmail: n.SenderEmail, ReplyTo: n.ReplyTo,
 		Website: n.Website, PrivacyURL: n.PrivacyURL,
 		Language: n.Language, Languages: n.Languages, Texts: n.Texts,
-		TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction, SignedBy: first(n.SignedBy, SignedByUs),
+		TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction, SignedBy: first(n.SignedBy, SignedByUs), SilentDays: 30,
 		CreatedAt: tx.Now(), UpdatedAt: tx.Now(),
 	}
 	if err := b.check(); err != nil {
@@ -216,6 +220,8 @@ func Update(tx *store.Tx, id uuid.UUID, c Change) (Brand, error) {
 	set(&b.CapDays, c.CapDays)
 	set(&b.QuietFrom, c.QuietFrom)
 	set(&b.QuietUntil, c.QuietUntil)
+	set(&b.SilentMonths, c.SilentMonths)
+	set(&b.SilentDays, c.SilentDays)
 	set(&b.RatePerHour, c.RatePerHour)
 	if err := b.check(); err != nil {
 		return Brand{}, err

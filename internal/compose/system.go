@@ -11,7 +11,7 @@ import (
 )
 
 // SystemMails are the names that [System] knows.
-var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "request-answer", "request-due", "reset", "rise", "trial"}
+var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "request-answer", "request-due", "reset", "rise", "trial", "renewal", "purpose", "silent", "permission", "welcome"}
 
 // System makes one of the service's own mails in the person's language.
 //
@@ -56,6 +56,14 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //
 //   - trial, to somebody of the team who tries whether mail leaves: source (the
 //     way it went), requested_at.
+//
+//   - renewal, purpose and silent, which ask whether a permission stands: wordings,
+//     confirm_url, preferences_url, until (a date already written, in which it ends).
+//
+//   - permission, which asks once for one there is no evidence of: wordings, confirm_url.
+//
+//   - welcome, after a sign-up that nobody was asked to confirm: wordings, page, ip,
+//     requested_at, preferences_url, not_me_url.
 //
 // A value that is missing leaves out its line. They are auto-submitted
 // (RFC 3834), have no pixel, no rewritten link, no one-click header, and link

@@ -60,7 +60,7 @@ func (p person) withdraw(tx *store.Tx, topicIDs []uuid.UUID, method string, evid
 		}
 		a := Act{Brand: p.brand, Subscriber: p.ID, Topic: t, State: Withdrawn, Method: method,
 			Entity: entityOf(method), Evidence: evidence}
-		if err := a.check(); err != nil {
+		if err := a.check(tx.Now()); err != nil {
 			return nil, err
 		}
 		e, err := p.move(tx, a)
@@ -196,7 +196,7 @@ func Stand(topics []uuid.UUID, states []State, now time.Time) subscriber.Conditi
 }
 
 func (p Permission) utc() Permission {
-	p.Since, p.ValidUntil, p.PausedUntil = p.Since.UTC(), utcOf(p.ValidUntil), utcOf(p.PausedUntil)
+	p.Since, p.ValidUntil, p.PausedUntil, p.SaidAt = p.Since.UTC(), utcOf(p.ValidUntil), utcOf(p.PausedUntil), utcOf(p.SaidAt)
 	return p
 }
 

@@ -30,6 +30,7 @@ const (
 	Receipt       Kind = 9  // a consent receipt: the event's id
 	AddressChange Kind = 10 // a change of address to be confirmed: the request's id
 	Invite        Kind = 11 // an invitation by a friend: its id
+	Keep          Kind = 16 // a question whether a permission stands: its id
 )
 
 const (
@@ -125,6 +126,9 @@ func (r *Ring) readMessage(kind Kind, token string) (Message, error) {
 
 // ReadConfirm gives the double opt-in request of a confirm token.
 func (r *Ring) ReadConfirm(token string) (uuid.UUID, error) { return r.readID(Confirm, token) }
+
+// ReadKeep gives the question of a token of Keep.
+func (r *Ring) ReadKeep(token string) (uuid.UUID, error) { return r.readID(Keep, token) }
 
 // ReadReceipt gives the consent event of a receipt token.
 func (r *Ring) ReadReceipt(token string) (uuid.UUID, error) { return r.readID(Receipt, token) }

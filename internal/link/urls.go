@@ -47,6 +47,9 @@ func (u URLs) Pixel(m Message) string { return u.message("/o/", Pixel, m) }
 // Click is the tracked address of the n-th link of a mail; n ≥ 0.
 func (u URLs) Click(m Message, n int) string { return u.at("/l/", u.signClick(m, n)) }
 
+// Keep is the page that asks whether a permission stands.
+func (u URLs) Keep(asking uuid.UUID) string { return u.at("/k/", u.SignIDs(Keep, asking)) }
+
 // Receipt is the receipt of a consent event.
 func (u URLs) Receipt(event uuid.UUID) string { return u.at("/r/", u.SignIDs(Receipt, event)) }
 

@@ -158,6 +158,10 @@ func (s Sheet) ask(tx *store.Tx, set Settings, e entry, who subscriber.Subscribe
 	if err != nil {
 		return false, err
 	}
+	welcome, err := s.single(tx, &r, who, wanted, t, fresh, silent)
+	if err != nil {
+		return false, err
+	}
 	// What is in force is not asked again; the same work is done for it, and taken back.
 	err = attempt(tx, "held", false, func() error {
 		return r.record(tx, s.Brand, topicsOf(held), asked(held), consent.Given, t)
@@ -171,6 +175,8 @@ func (s Sheet) ask(tx *store.Tx, set Settings, e entry, who subscriber.Subscribe
 		template = "already"
 	case waiting != nil:
 		r = *waiting
+	case welcome:
+		template = "welcome"
 	}
 	return fresh, r.mail(tx, set, s.Brand, t, template, part, key)
 }
@@ -285,6 +291,10 @@ func (r Request) mail(tx *store.Tx, set Settings, b brand.Brand, t trace, templa
 		}
 		data["confirm_url"] = set.URLs.Confirm(r.ID)
 		data["not_me_url"] = set.URLs.Confirm(r.ID) + "?answer=notme"
+	}
+	if template == "welcome" {
+		delete(data, "confirm_url")
+		data["preferences_url"] = set.URLs.Preferences(b.ID, r.SubscriberID)
 	}
 	_, fresh, err := delivery.Queue(tx, delivery.Draft{
 		Source: r.ID, Stream: stream, Brand: b.ID, Subscriber: &r.SubscriberID, Part: part,

@@ -26,6 +26,7 @@ type Question struct {
 	Brand      brand.Brand
 	Subscriber subscriber.Subscriber
 	Page       string // where it was asked; empty where that is forgotten
+	Single     bool   // nobody was asked to confirm it
 
 	trace  trace
 	topics map[uuid.UUID]consent.Topic
@@ -86,6 +87,11 @@ func question(tx *store.Tx, r Request) (Question, error) {
 		return q, err
 	}
 	q.Page = q.trace.Page
+	spec, err := SpecOf(tx, r.FormID, r.FormVersion)
+	if err != nil {
+		return q, err
+	}
+	q.Single = spec.Single
 	q.topics, err = r.topics(tx)
 	return q, err
 }

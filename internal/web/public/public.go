@@ -27,9 +27,9 @@ type Deps struct {
 	Recorder *tracking.Recorder
 	// View draws a mail as its reader got it: an HTML page, without pixel and
 	// with its links as they were written.
-	View func(ctx context.Context, m delivery.Message) ([]byte, error)
-	PerIP    int // sign-ups a minute from one address; an IPv6 client counts by its /64
-	PerForm  int // sign-ups a minute at one form
+	View    func(ctx context.Context, m delivery.Message) ([]byte, error)
+	PerIP   int // sign-ups a minute from one address; an IPv6 client counts by its /64
+	PerForm int // sign-ups a minute at one form
 }
 
 // house has the handlers.
@@ -45,7 +45,7 @@ const (
 	formsKnown = 10_000
 )
 
-// Mount puts the public routes on e: /widget.js, /logo, /s, /f, /c, /u, /p, /w, /v, /r, /o, /l, /log and /schema.
+// Mount puts the public routes on e: /widget.js, /logo, /s, /f, /c, /k, /u, /p, /w, /v, /r, /o, /l, /log and /schema.
 func Mount(e *echo.Echo, d Deps) {
 	h := &house{Deps: d, ips: web.NewLimiter(d.PerIP, d.PerIP, remembered), forms: web.NewLimiter(d.PerForm, d.PerForm, formsKnown)}
 	look := []string{http.MethodGet, http.MethodHead}
@@ -62,6 +62,8 @@ func Mount(e *echo.Echo, d Deps) {
 
 	e.Match(look, "/c/:token", h.showQuestion, private)
 	e.POST("/c/:token", h.answerQuestion, private)
+	e.Match(look, "/k/:token", h.showKeep, private)
+	e.POST("/k/:token", h.answerKeep, private)
 	e.Match(look, "/u/:token", h.showLeave, private)
 	e.POST("/u/:token", h.leave, private)
 	e.Match(look, "/p/:token", h.showPreferences, private)

@@ -36,6 +36,9 @@ func (h *house) showQuestion(c echo.Context) error {
 func (h *house) questionPage(c echo.Context, q signup.Question) error {
 	switch q.Stands() {
 	case signup.Confirmed:
+		if c.QueryParam("answer") == "notme" && q.Single {
+			break
+		}
 		return web.Page(c, http.StatusOK, "public/confirm-already", h.confirmed(c, q))
 	case signup.Disowned:
 		return web.Page(c, http.StatusOK, "public/notme-done", NotMe{Frame: frame(c, q.Brand), Email: q.Subscriber.Email})

@@ -129,6 +129,19 @@ type ConfirmDone struct {
 // ReceiptLink leads to the receipt of a topic.
 type ReceiptLink struct{ Topic, URL string }
 
+// Keep is the page public/keep, which asks whether a permission stands and
+// posts answer=yes or no to Action, and public/keep-done after the answer.
+type Keep struct {
+	Frame
+	Action      string
+	Kind        string // renewal, purpose, silent or import
+	Email       string
+	Words       []string
+	Until       time.Time // the last day, where it ends by itself; zero: it does not
+	State       string    // yes, no or over; empty on public/keep
+	Preferences string
+}
+
 // Declined is the page public/declined, after a no.
 type Declined struct {
 	Frame
