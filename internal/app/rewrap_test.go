@@ -71,7 +71,10 @@ func TestTheSecretIsChanged(t *testing.T) {
 				t.Errorf("the second pass: %+v, %v", r, err)
 			}
 		})
-		with(ring(fresh), func(tx *store.Tx) error {
+		with(ring(fresh), func(tx *store.Tx) (err error) {
+			if b, err = brand.Find(tx, b.ID); err != nil {
+				return err
+			}
 			if plain, err := subscriber.Open(tx, who.ID, sealed); err != nil || string(plain) != "words" {
 				t.Errorf("without the old key: %q, %v", plain, err)
 			}
