@@ -200,8 +200,7 @@ func (h *house) theLog(c echo.Context) error {
 			page.SignedAt = *g.SignedAt
 		}
 	}
-	page.File, page.Run = "main.go", "go mod init verify && go mod tidy\ngo run . receipt.json receipt.tlog-proof \""+cmp.Or(page.Key, "…")+"\""
-	page.Audit = "go install github.com/transparency-dev/tessera/cmd/fsck@v1.0.4\ncurl -so log-key.txt " + page.Tool + "key\nfsck --storage_url=" + page.Tool + " --public_key=log-key.txt"
+	page.File, page.Run, page.Audit = receipt.ProgramFile, receipt.Run(page.Key), receipt.Audit(page.Tool)
 	return web.Page(c, http.StatusOK, "public/log", page)
 }
 
