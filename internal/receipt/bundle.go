@@ -26,6 +26,19 @@ import (
 //go:embed testdata/verify/main.go
 var Program string
 
+// ProgramFile is what the program is to be called.
+const ProgramFile = "main.go"
+
+// Run is what to type to check a receipt with the program.
+func Run(key string) string {
+	return "go mod init verify && go mod tidy\ngo run . receipt.json receipt.tlog-proof \"" + key + "\""
+}
+
+// Audit is what to type to check the whole log at an address, which ends with a slash.
+func Audit(log string) string {
+	return "go install github.com/transparency-dev/tessera/cmd/fsck@v1.0.4\ncurl -so log-key.txt " + log + "key\nfsck --storage_url=" + log + " --public_key=log-key.txt"
+}
+
 // folder writes the files of a zip one after the other, all of one time.
 type folder struct {
 	*zip.Writer

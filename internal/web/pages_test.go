@@ -260,7 +260,7 @@ func receiptSamples(lang string) (all []sample) {
 	r := public.Receipt{Frame: f, Action: "/r/token", Number: "5f3a9d1e-2b44-4c1a-9e0d-7f6a5b4c3d2e", State: "given", Tone: "yes", Topic: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), At: asked, Stands: true, Open: true,
 		Email: "sara@example.org", Words: words(lang)[0], WordsLang: lang, WordsDir: i18n.For(lang).Dir(), Promise: in(lang, "At most once a week", "حداکثر هفته‌ای یک بار"), Method: i18n.For(lang).T("public.why.method.double-opt-in"),
 		Basis: i18n.For(lang).T("public.receipt.basis.explicit"), By: i18n.For(lang).T("public.receipt.by.subject"), Page: "https://baharan.example/readers", FormVersion: 3, AskedAt: asked.Add(-2 * time.Minute), AskedIP: "203.0.113.7",
-		ConfirmedAt: asked, ConfirmedIP: "203.0.113.7", Delay: i18n.For(lang).N("public.receipt.minutes", 2), Evidence: []public.Datum{{Name: i18n.For(lang).T("public.receipt.evidence.user_agent"), Value: "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"}},
+		ConfirmedAt: asked, ConfirmedIP: "203.0.113.7", Delay: i18n.For(lang).N("public.receipt.minutes", 2), Evidence: []public.Shown{{Code: true, Name: i18n.For(lang).T("public.receipt.evidence.user_agent"), Value: "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"}},
 		Until: asked.AddDate(2, 0, 0), Postal: in(lang, "12 Enghelab Street\nTehran", "تهران، خیابان انقلاب\nشمارهٔ ۱۲"), Contact: "letters@baharan.example", Jurisdiction: "IR", Logged: true, Origin: "mail.baharan.example/log", Index: 20852100, Size: 20852163, SignedAt: asked.Add(time.Second),
 		Fingerprint: strings.Repeat("9f86d081884c7d65", 4), Checkpoint: root, JSON: "token.json", Proof: "token.tlog-proof", Log: "/log"}
 	fresh := r
@@ -270,7 +270,7 @@ func receiptSamples(lang string) (all []sample) {
 	back.Later = []public.ReceiptStep{{At: asked.AddDate(0, 1, 0), Tone: "yes", State: "renewed", Method: r.Method, URL: "/r/2"}, {At: asked.AddDate(0, 2, 0), Tone: "no", State: "withdrawn", Method: i18n.For(lang).T("public.why.method.one-click"), URL: "/r/3"}}
 	erased := public.Receipt{Frame: f, State: "given", Tone: "yes", Topic: r.Topic, At: asked, Erased: true, Number: r.Number, Words: r.Words, WordsLang: lang, WordsDir: r.WordsDir, Method: r.Method, Basis: r.Basis, By: r.By, Logged: true, Origin: r.Origin, Index: 1, Size: 2, Fingerprint: r.Fingerprint, Checkpoint: root, JSON: r.JSON, Proof: r.Proof, Log: r.Log}
 	all = []sample{{"receipt", "public/receipt", r}, {"receipt-fresh", "public/receipt", fresh}, {"receipt-withdrawn", "public/receipt", back}, {"receipt-erased", "public/receipt", erased},
-		{"log", "public/log", public.LogPage{Frame: public.Frame{Zone: tehran, Languages: f.Languages}, Origin: r.Origin, Key: "mail.baharan.example/log+4d1f2c3b+Ab0123456789abcdefghijklmnopqrstuvwxyzABCDEFG=", Size: r.Size, Began: asked.AddDate(-1, 0, 0), SignedAt: asked, Checkpoint: root, Tool: "https://mail.baharan.example/log/", Program: "package main\n", Ended: []public.EndedLog{{Origin: "mail.baharan.example/log0", Size: 12, At: asked}}}}}
+		{"log", "public/log", public.LogPage{Frame: public.Frame{Zone: tehran, Languages: f.Languages}, Origin: r.Origin, Key: "mail.baharan.example/log+4d1f2c3b+Ab0123456789abcdefghijklmnopqrstuvwxyzABCDEFG=", Size: r.Size, Began: asked.AddDate(-1, 0, 0), SignedAt: asked, Checkpoint: root, Tool: "https://mail.baharan.example/log/", Program: "package main\n", Run: "go run .", Audit: "fsck", File: "main.go", Ended: []public.EndedLog{{Origin: "mail.baharan.example/log0", Size: 12, At: asked}}}}}
 	for _, mark := range []string{"single", "paper", "import", "operator", "implied"} {
 		marked := r
 		marked.Mark = mark
@@ -542,7 +542,7 @@ func TestEveryPage(t *testing.T) {
 func TestWhyKnowsEveryMethod(t *testing.T) {
 	r := renderer(t)
 	for _, method := range []string{consent.MethodForm, consent.MethodDoubleOptIn, consent.MethodPreferences, consent.MethodOneClick, consent.MethodUnsubscribe, consent.MethodComplaint,
-		consent.MethodAPI, consent.MethodImport, consent.MethodOperator, consent.MethodLapse, consent.MethodNotMe, consent.MethodRequestExpired} {
+		consent.MethodReceipt, consent.MethodReconciled, consent.MethodAPI, consent.MethodImport, consent.MethodOperator, consent.MethodLapse, consent.MethodNotMe, consent.MethodRequestExpired} {
 		for _, lang := range i18n.Languages {
 			var b bytes.Buffer
 			if err := r.Render(&b, "public/why", i18n.For(lang), why(lang, method, true)); err != nil {

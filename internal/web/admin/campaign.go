@@ -175,6 +175,9 @@ type CampaignPage struct {
 	Doubtful []ReasonLine
 	See      map[string]string // addresses of the mails in a state; empty: the visitor sees no people
 
+	Proof     string // address that saves who got it, by which consent; empty: the visitor sees no people, or nothing was sent
+	ProofText string
+
 	Brief   campaign.Brief
 	Briefed bool // somebody wrote one
 	Preview Preview
@@ -219,6 +222,9 @@ func (d *desk) drawCampaign(id uuid.UUID, status int, test *Sheet, fault string)
 		page.Acts = d.campaignActs(m)
 		d.paceForm(m, &page)
 		d.draftForms(m, test, &page)
+	}
+	if n := m.Progress.Counts.Sent; n > 0 && d.may(account.Analyst) {
+		page.Proof, page.ProofText = d.to(campaignPath(m.Campaign)+"/proof"), d.l.N("admin.campaign.proof-text", n)
 	}
 	page.Brief, page.Briefed = m.Brief, m.Brief != campaign.Brief{}
 	if page.Preview, err = d.preview(m); err != nil {

@@ -55,6 +55,8 @@ type Person struct {
 	CarerSheet        Sheet
 	Codes             []CodeLine
 	Orders            []OrderLine
+	Receipts          []ReceiptLine
+	Proof             string // address that saves them all
 	Happened          []Happening
 	Requests          []RequestLine
 	Request           string // address where one is opened; empty: the visitor may not
@@ -212,6 +214,7 @@ func (d *desk) tellPermissions(tx *store.Tx, s subscriber.Subscriber, topics []c
 	for _, e := range history {
 		ledger[e.ID] = e
 	}
+	d.tellReceipts(s, topics, history, page)
 	open := 0
 	for _, t := range topics {
 		i := slices.IndexFunc(found, func(p consent.Permission) bool { return p.TopicID == t.ID })

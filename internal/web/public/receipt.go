@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/labstack/echo/v4"
 
@@ -162,7 +163,7 @@ func tellTrail(page *Receipt, l *i18n.Localizer, r receipt.Receipt) {
 			continue
 		}
 		if v := plainValue(r.Evidence.Evidence[name]); v != "" {
-			page.Evidence = append(page.Evidence, Datum{Name: wordOf(l, "public.receipt.evidence.", name), Value: v})
+			page.Evidence = append(page.Evidence, Shown{Name: wordOf(l, "public.receipt.evidence.", name), Value: v, Code: !strings.ContainsFunc(v, isRTL)})
 		}
 	}
 }
@@ -199,6 +200,7 @@ func (h *house) theLog(c echo.Context) error {
 			page.SignedAt = *g.SignedAt
 		}
 	}
+	page.File, page.Run, page.Audit = receipt.ProgramFile, receipt.Run(page.Key), receipt.Audit(page.Tool)
 	return web.Page(c, http.StatusOK, "public/log", page)
 }
 
@@ -213,6 +215,9 @@ func (h *house) schema(c echo.Context) error {
 	header.Set(echo.HeaderCacheControl, "public, max-age=86400")
 	return c.Blob(http.StatusOK, "application/schema+json", body)
 }
+
+// isRTL: a letter of a script that is written from right to left.
+func isRTL(r rune) bool { return unicode.In(r, unicode.Arabic, unicode.Hebrew) }
 
 // plainValue writes a value of the evidence down.
 func plainValue(v any) string {

@@ -459,7 +459,7 @@ type Receipt struct {
 	ConfirmedAt time.Time
 	ConfirmedIP string
 	Delay       string
-	Evidence    []Datum // what else shows it
+	Evidence    []Shown // what else shows it
 	Until       time.Time
 	Postal      string // its lines as they are
 	Contact     string // e-mail
@@ -474,6 +474,12 @@ type Receipt struct {
 	Checkpoint   string
 	JSON, Proof  string // addresses
 	Log          string
+}
+
+// Shown is something that shows how a consent came about.
+type Shown struct {
+	Name, Value string
+	Code        bool // for machines: written from left to right
 }
 
 // ReceiptStep is what came after.
@@ -496,6 +502,8 @@ type LogPage struct {
 	Checkpoint string
 	Tool       string // the log's address, for programs
 	Program    string // that checks a receipt
+	Run, Audit string // what to type
+	File       string // of the program
 	Ended      []EndedLog
 }
 
