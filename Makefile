@@ -5,7 +5,7 @@ SOURCES := cmd configs internal templates
 QUICK   := ./internal ./internal/problem ./internal/link ./internal/config ./internal/i18n ./internal/compose ./templates
 REPORT  := $(GO) run ./internal/testkit/cmd/report
 
-.PHONY: run test race check lint parts bench bench-web bench-send bench-pages chaos faults postfix
+.PHONY: run test race check lint parts bench bench-web bench-send bench-pages chaos faults postfix judge-ledger
 
 run: ## the demo: everything in one process, nothing to install but Go
 	$(GO) run ./cmd/assent demo
@@ -53,6 +53,12 @@ chaos: parts ## kills the program and all it stands on while it sends, and count
 
 faults: parts ## a mail server that misbehaves, people who leave, promises; a table of what came of every mail
 	@$(GO) run ./internal/testkit/cmd/faults
+
+# The judge of the log is other people's: fsck of tessera is built for it.
+FSCK = github.com/transparency-dev/tessera/cmd/fsck@v1.0.4
+judge-ledger: parts ## 100,000 events of fifty writers: is every one in the log, and is every row named that was tampered with?
+	@mkdir -p bin && GOBIN="$$PWD/bin" $(GO) install $(FSCK)
+	@$(GO) run ./internal/testkit/cmd/ledger -fsck "$$PWD/bin/fsck"
 
 # Root only, and Debian: a mail server that runs for the tests alone, and two
 # programs that verify signatures. What is missing is installed, and not started.

@@ -32,6 +32,8 @@ var floors = map[string]int{
 	"internal/delivery": 6,
 	"internal/offer":    6,
 	"internal/importer": 6,
+	"internal/ledger":   6,
+	"internal/privacy":  6,
 
 	"internal/consent": 5,
 	"internal/segment": 5,
@@ -44,7 +46,6 @@ var floors = map[string]int{
 	"internal/alarm":      4,
 	"internal/analytics":  4,
 	"internal/webhook":    4,
-	"internal/privacy":    4,
 
 	"internal/jobs":  3,
 	"internal/brand": 3,
@@ -74,6 +75,7 @@ var kept = map[string][]string{
 	"github.com/emersion/go-smtp":         {"internal/compose", "internal/delivery"},
 	"github.com/yuin/goldmark":            {"internal/web/admin"},
 	"github.com/knadh/koanf":              {"internal/config"},
+	"golang.org/x/mod":                    {"internal/ledger"},
 	"assent/internal/config":              {"internal/app", "cmd"},
 	"github.com/prometheus/client_golang": {"internal/web", "internal/app", "internal/delivery", "internal/jobs"},
 }

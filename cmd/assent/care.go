@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"assent/internal/app"
+	"assent/internal/config"
+	"assent/internal/ledger"
+	"assent/internal/problem"
 	"assent/internal/store"
 )
 
@@ -122,22 +125,39 @@ func (r *restoreCommand) Run(ctx context.Context, c *cli) error {
 	if (r.File == "") != r.Resume {
 		return errors.New("give either a backup to read, or --resume")
 	}
-	db, err := c.database(ctx, false)
+	s, err := c.settings()
+	if err != nil {
+		return err
+	}
+	db, ring, err := app.OpenDB(ctx, s, clock())
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	if r.Resume {
+		if err := ledger.MayResume(ctx, db); err != nil {
+			return err
+		}
 		if err := db.ResumeSending(ctx); err != nil {
 			return err
 		}
 		fmt.Println("Mails go out again.")
 		return nil
 	}
-	return r.read(ctx, db)
+	if err := r.read(ctx, s, db); err != nil {
+		return err
+	}
+	n, err := app.EraseAgain(ctx, db, ring, s)
+	if err != nil {
+		return fmt.Errorf("restored, but those erased since the backup could not be erased again; the service tries it at every start: %w", err)
+	}
+	if n > 0 {
+		fmt.Printf("%d people whom the list of erasures in %s names were erased again.\n", n, s.DataDir)
+	}
+	return nil
 }
 
-func (r *restoreCommand) read(ctx context.Context, db *store.DB) error {
+func (r *restoreCommand) read(ctx context.Context, s config.Settings, db *store.DB) error {
 	if err := db.Migrate(ctx); err != nil {
 		return err
 	}
@@ -151,6 +171,67 @@ func (r *restoreCommand) read(ctx context.Context, db *store.DB) error {
 		return err
 	}
 	fmt.Printf("%s: %d rows of %d tables restored.\n", r.File, sum.Rows(), len(sum.Tables))
-	fmt.Println("Nothing is sent for now. Enter the withdrawals made since the backup, then run: assent restore --resume")
+	outside, err := ledger.OpenOutside(s.DataDir)
+	if err != nil {
+		return err
+	}
+	err = restartLedger(ctx, s, db, outside, "restored from a backup")
+	if problem.Is(err, problem.NotFound) { // the backup is from before there was a log
+		fmt.Println("Nothing is sent for now. Enter the withdrawals made since the backup, then run: assent restore --resume")
+		return nil
+	}
+	return err
+}
+
+type vacuumCommand struct{}
+
+// Run writes the tables anew. On PostgreSQL each is locked meanwhile.
+func (*vacuumCommand) Run(ctx context.Context, c *cli) error {
+	db, err := c.database(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.Vacuum(ctx, true); err != nil {
+		return err
+	}
+	fmt.Println("The tables were written anew: nothing of what was deleted is left in them.")
+	return nil
+}
+
+type secretCommand struct {
+	Rewrap secretRewrap `cmd:"" help:"Bring everything that an older key of ASSENT_SECRET has sealed under the newest. Needs both; may run beside the service on PostgreSQL, and be stopped and begun again."`
+}
+
+type secretRewrap struct{}
+
+// Run does at once what the service does within the hour.
+func (*secretRewrap) Run(ctx context.Context, c *cli) error {
+	s, err := c.settings()
+	if err != nil {
+		return err
+	}
+	db, ring, err := app.OpenDB(ctx, s, clock())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.CheckSchema(ctx); err != nil {
+		return err
+	}
+	if err := app.CheckSecret(ctx, db, ring); err != nil {
+		return err
+	}
+	r, err := app.Rewrap(ctx, db, ring)
+	fmt.Printf("%d values were brought under the newest key.\n", r.Done)
+	if err != nil {
+		return err
+	}
+	if r.Closed > 0 {
+		return fmt.Errorf("%d values open with no key of the ring: keep the older keys, and look for the one that is missing", r.Closed)
+	}
+	if len(s.Secrets) > 1 {
+		fmt.Println("Nothing stored needs the older keys any more. The links in mails that went out under them do, those to leave too: keep an older key behind the newest as long as such mails lie in mailboxes, and take it away at once only if somebody else has it.")
+	}
 	return nil
 }

@@ -35,6 +35,9 @@ type cli struct {
 	Doctor  doctorCommand  `cmd:"" help:"Check the settings and every part they name."`
 	Ready   readyCommand   `cmd:"" help:"Ask the running service on this machine whether it is ready; fails if not."`
 	Backup  backupCommand  `cmd:"" help:"Write the whole database to a file."`
+	Ledger  ledgerCommand  `cmd:"" help:"Check the record of consent against its signed log, and look after the log."`
+	Vacuum  vacuumCommand  `cmd:"" help:"Write the tables anew, so that their files hold nothing of what was deleted or erased."`
+	Secret  secretCommand  `cmd:"" help:"Change the secret without losing what it has sealed."`
 	Restore restoreCommand `cmd:"" help:"Fill an empty database from a backup. Nothing is sent until you say so."`
 }
 

@@ -102,8 +102,15 @@ func Memberships(tx *store.Tx, userID uuid.UUID) ([]Membership, error) {
 
 // InCharge are the people who decide about sending at a brand: its owners and marketers.
 func InCharge(tx *store.Tx, brandID uuid.UUID) ([]User, error) {
+	return who(tx, brandID, Owner, Marketer)
+}
+
+// Owners are those of the brand, by their address.
+func Owners(tx *store.Tx, brandID uuid.UUID) ([]User, error) { return who(tx, brandID, Owner) }
+
+func who(tx *store.Tx, brandID uuid.UUID, roles ...Role) ([]User, error) {
 	var all []User
-	err := tx.Where("id IN (SELECT user_id FROM memberships WHERE brand_id = ? AND role IN (?))", brandID, []Role{Owner, Marketer}).
+	err := tx.Where("id IN (SELECT user_id FROM memberships WHERE brand_id = ? AND role IN (?))", brandID, roles).
 		Order("email").Find(&all).Error
 	if err != nil {
 		return nil, fmt.Errorf("list who is in charge: %w", err)

@@ -20,6 +20,7 @@ import (
 
 	"assent/internal/account"
 	"assent/internal/config"
+	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/delivery/catcher"
 	"assent/internal/delivery/provider"
@@ -27,6 +28,7 @@ import (
 	"assent/internal/delivery/throttle"
 	"assent/internal/dns"
 	"assent/internal/jobs"
+	"assent/internal/ledger"
 	"assent/internal/link"
 	"assent/internal/store"
 	"assent/internal/tracking"
@@ -69,6 +71,7 @@ type App struct {
 	renderer *delivery.Renderer
 	pacing   *provider.Table
 	recorder *tracking.Recorder
+	keeper   *ledger.Keeper
 	mailbox  *catcher.Mailbox
 	registry *prometheus.Registry
 	limits   *throttle.Throttle
@@ -119,6 +122,9 @@ func Open(ctx context.Context, s config.Settings, o Options) (a *App, err error)
 	}
 	a.renderer = delivery.NewRenderer(a.DB, a.URLs)
 	listen(a.DB, a.URLs)
+	if err := a.guard(); err != nil {
+		return nil, err
+	}
 	if err := a.registry.Register(delivery.NewFigures(a.DB)); err != nil {
 		return nil, fmt.Errorf("register the figures of sending: %w", err)
 	}
@@ -139,6 +145,9 @@ func (a *App) checkSchema(ctx context.Context) error {
 // Start begins to serve and to work, by the roles.
 func (a *App) Start(ctx context.Context) error {
 	if err := a.startMailbox(); err != nil {
+		return err
+	}
+	if err := a.eraseAgain(ctx); err != nil {
 		return err
 	}
 	var err error
@@ -207,10 +216,34 @@ func (a *App) startWork(ctx context.Context) (err error) {
 	if a.engine, err = delivery.Start(ctx, o); err != nil {
 		return err
 	}
+	if err := a.keepLedger(ctx); err != nil {
+		return err
+	}
 	a.registry.MustRegister(a.engine.Collectors()...)
 	a.runner = jobs.New(jobs.Options{DB: a.DB, Doorbell: a.doorbell, Kinds: a.work(), Concurrency: concurrency, Sending: sendingLanes, Log: a.Log})
 	delivery.HangBell(a.DB, a.runner.Ring)
 	return a.runner.Start()
+}
+
+// keepLedger begins to give consent events their places in the log.
+func (a *App) keepLedger(ctx context.Context) error {
+	outside, err := ledger.OpenOutside(a.Settings.DataDir)
+	if err != nil {
+		return fmt.Errorf("ASSENT_DATA_DIR: %w", err)
+	}
+	o := ledger.Options{DB: a.DB, Outside: outside, Origin: ledger.OriginOf(a.Settings.PublicURL), Log: a.Log}
+	for _, text := range a.Settings.Witnesses {
+		w, err := ledger.ParseWitness(text)
+		if err != nil {
+			return fmt.Errorf("ASSENT_WITNESSES: %w", err)
+		}
+		o.Witnesses = append(o.Witnesses, w)
+	}
+	if a.keeper, err = ledger.Start(ctx, o); err != nil {
+		return err
+	}
+	consent.HangBell(a.DB, a.keeper.Ring)
+	return nil
 }
 
 // throttle shares its limits with the other nodes through Redis.
@@ -320,5 +353,8 @@ func (a *App) stopWork() {
 	}
 	if a.engine != nil {
 		a.engine.Stop()
+	}
+	if a.keeper != nil {
+		a.keeper.Stop()
 	}
 }

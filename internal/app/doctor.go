@@ -19,6 +19,7 @@ import (
 	"assent/internal/delivery/route"
 	"assent/internal/i18n"
 	"assent/internal/jobs"
+	"assent/internal/ledger"
 	"assent/internal/link"
 	"assent/internal/problem"
 	"assent/internal/store"
@@ -120,7 +121,7 @@ func examineDatabase(ctx context.Context, s config.Settings) []Finding {
 	schema, ready := examineSchema(ctx, db)
 	found := []Finding{schema}
 	if ready {
-		found = append(found, examineSecret(ctx, db, ring), examineSending(ctx, db))
+		found = append(found, examineSecret(ctx, db, ring), examineSending(ctx, db), examineLedger(ctx, s, db))
 	}
 	return append(found, examineDurability(ctx, db), examineClock(ctx, db))
 }
@@ -180,6 +181,30 @@ func examineSending(ctx context.Context, db *store.DB) Finding {
 			fmt.Errorf("the database was restored from a backup of %s, and no mail goes out", since.Format(time.RFC3339)))
 	}
 	return Finding{Part: "sending", Detail: "not held back"}
+}
+
+// examineLedger compares the log with what this machine keeps of it. It does not
+// read the events: assent ledger verify does.
+func examineLedger(ctx context.Context, s config.Settings, db *store.DB) Finding {
+	const fix = "see assent ledger verify, and assent ledger restart --help"
+	var l ledger.Log
+	err := db.Read(ctx, func(tx *store.Tx) (err error) { l, err = ledger.Growing(tx); return err })
+	switch {
+	case problem.Is(err, problem.NotFound):
+		return Finding{Part: "ledger", Detail: "no log yet: the first process with workers begins it"}
+	case err != nil:
+		return ill("ledger", "see the database's own log", err)
+	case l.Stopped != "":
+		return ill("ledger", fix, errors.New(l.Stopped))
+	}
+	kept, err := ledger.KeptIn(s.DataDir)
+	if err != nil {
+		return ill("ledger", "see that the program may read its data folder", err)
+	}
+	if kept == nil && l.ShownSize > 0 {
+		return Finding{Part: "ledger", Warning: true, Detail: "no checkpoint is kept in " + s.DataDir + ", so an older copy of the database would not be noticed here; a process with workers keeps one"}
+	}
+	return Finding{Part: "ledger", Detail: fmt.Sprintf("%s has %d entries", l.Origin, l.Size)}
 }
 
 func examineDurability(ctx context.Context, db *store.DB) Finding {

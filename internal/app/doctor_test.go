@@ -96,11 +96,11 @@ func TestExamineFindsEverythingWell(t *testing.T) {
 		"ASSENT_SMTP_URL="+mail.URL, "ASSENT_PUBLIC_URL=https://mail.example.org")
 	migrate(t, s)
 	found := Examine(t.Context(), s)
-	for part, says := range map[string]string{"settings": s.DataDir, "data": "GB free", "database": "postgres answers, schema", "secret": "is the database's", "sending": "not held back",
+	for part, says := range map[string]string{"settings": s.DataDir, "data": "GB free", "database": "postgres answers, schema", "secret": "is the database's", "sending": "not held back", "ledger": "no log yet",
 		"durability": "synchronous_commit=on", "clock": "agree within", "redis": "noeviction", "smtp": "in clear", "public url": "one-click unsubscribe is on"} {
 		expect(t, found, part, false, says)
 	}
-	if len(found) != 10 {
+	if len(found) != 11 {
 		t.Errorf("%d findings: %+v", len(found), found)
 	}
 	if left, _ := filepath.Glob(filepath.Join(s.DataDir, ".doctor-*")); left != nil {

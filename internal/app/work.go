@@ -73,6 +73,13 @@ func (a *App) work() []jobs.Kind {
 		{Name: "rest-warm-ups", Queue: jobs.QueueService, Every: 24 * time.Hour, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
 			return nil, a.DB.Write(ctx, func(tx *store.Tx) error { return delivery.RestWarmUps(tx, a.pacing.WarmUp.Idle) })
 		}},
+		{Name: "rewrap-secrets", Queue: jobs.QueueService, Every: time.Hour, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
+			return nil, a.rewrap(ctx)
+		}},
+		{Name: "warn-of-requests", Queue: jobs.QueueService, Every: time.Hour, Handle: a.sweep(a.warnOfRequests)},
+		{Name: "clear-erased", Queue: jobs.QueueService, Every: 24 * time.Hour, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
+			return nil, a.clearErased(ctx)
+		}},
 		{Name: "forget-old-keys", Queue: jobs.QueueService, Every: time.Hour, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
 			return nil, a.DB.Write(ctx, func(tx *store.Tx) error {
 				if err := account.Sweep(tx); err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // SystemMails are the names that [System] knows.
-var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "reset", "rise", "trial"}
+var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "request-answer", "request-due", "reset", "rise", "trial"}
 
 // System makes one of the service's own mails in the person's language.
 //
@@ -40,6 +40,12 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //
 //   - invitation, to somebody who is to join the team: by (who invites), role
 //     (in the reader's words), until (a date already written), link_url.
+//
+//   - request-answer, to somebody who asked for something under data-protection
+//     law: kind (in the reader's words), outcome (done, refused, withdrawn, or
+//     extended with due_at, a date already written), answer (some lines), data_url.
+//
+//   - request-due, to somebody of the team: kind, due_at, requests_url.
 //
 //   - reset, to somebody who forgot their password: requested_at, ip, link_url.
 //
@@ -89,7 +95,7 @@ func systemValues(brand Brand, values map[string]any) map[string]any {
 			v[key] = clean(fallback)
 		}
 	}
-	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address", "source", "reason", "role", "until", "link_url", "alarms_url"} {
+	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address", "kind", "due_at", "outcome", "data_url", "requests_url", "source", "reason", "role", "until", "link_url", "alarms_url"} {
 		v[key] = oneLine(text(v, key), maxURL)
 	}
 	v["name"], v["by"] = greetable(text(v, "name")), greetable(text(v, "by"))

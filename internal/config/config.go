@@ -48,6 +48,7 @@ type Settings struct {
 	Providers      string         // a file laid over configs/providers.yaml; empty: none
 	MXPort         int            // of the receivers' servers
 	MXAllow        []netip.Prefix // addresses that are not public, and may be sent to nevertheless
+	Witnesses      []string       // who countersign the log: an address and a public key each, as ledger.ParseWitness reads them
 }
 
 // SQLite is the file of an SQLite database; ok is false for PostgreSQL.

@@ -49,6 +49,7 @@ var table = []setting{
 	{"providers", always(""), parseProviders, func(s Settings) string { return s.Providers }},
 	{"mx_port", always("25"), parseMXPort, func(s Settings) string { return strconv.Itoa(s.MXPort) }},
 	{"mx_allow", always(""), parseMXAllow, func(s Settings) string { return fmt.Sprint(s.MXAllow) }},
+	{"witnesses", always(""), parseWitnesses, func(s Settings) string { return strings.Join(s.Witnesses, " ") }},
 }
 
 func always(text string) func(Settings) string { return func(Settings) string { return text } }
@@ -288,4 +289,17 @@ func redact(text string) string {
 	}
 	u.RawQuery = q.Encode()
 	return u.Redacted()
+}
+
+// parseWitnesses takes pairs of an address and a key; package ledger reads them.
+func parseWitnesses(s *Settings, text string) error {
+	s.Witnesses = nil
+	words := strings.Fields(text)
+	if len(words)%2 != 0 {
+		return wrong("is not pairs of an address and a public key", "give https://witness.example name+hash+key, one after the other")
+	}
+	for pair := range slices.Chunk(words, 2) {
+		s.Witnesses = append(s.Witnesses, strings.Join(pair, " "))
+	}
+	return nil
 }

@@ -1,11 +1,14 @@
 package consent
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/gowebpki/jcs"
 
 	"assent/internal/brand"
 	"assent/internal/problem"
@@ -126,6 +129,27 @@ func (c Change) check() error {
 		}
 	}
 	return p.OrNil()
+}
+
+// CheckChange is CheckLeaf for a change. An entry of the log about itself says
+// what it says.
+func CheckChange(e ChangeEvent) bool {
+	form, err := jcs.Transform(e.Leaf)
+	if err != nil || !bytes.Equal(form, e.Leaf) {
+		return false
+	}
+	if e.SubscriberID == nil {
+		return true
+	}
+	var l changeLeaf
+	return json.Unmarshal(e.Leaf, &l) == nil && e.BrandID != nil && l.Schema == changeSchema && l.EventID == e.ID && l.Subject == *e.SubscriberID &&
+		l.ControllerRef == *e.BrandID && l.Kind == e.Kind && l.CollectionMethod == e.Method && l.EventTime == e.OccurredAt.UTC().Format(timeForm)
+}
+
+// VerifyChange is VerifyEvidence for a change.
+func VerifyChange(e ChangeEvent, salt, private []byte) bool {
+	var l changeLeaf
+	return json.Unmarshal(e.Leaf, &l) == nil && committed(l.EvidenceCommitment, salt, private)
 }
 
 // Changes are a person's, oldest first.

@@ -83,8 +83,9 @@ const (
 	MethodLapse          = "lapse" // time passed
 	MethodNotMe          = "not-me"
 	MethodRequestExpired = "request-expired"
-	MethodFrequency      = "frequency" // how often: see Adjust
-	MethodPause          = "pause"     // until when not: see Adjust
+	MethodReconciled     = "reconciled" // said before, and lost from the database when a backup was restored
+	MethodFrequency      = "frequency"  // how often: see Adjust
+	MethodPause          = "pause"      // until when not: see Adjust
 )
 
 // Who acted.

@@ -186,14 +186,12 @@ func commitment(salt, private []byte) string {
 // salt over the canonical JSON. It needs nothing but its arguments.
 func VerifyEvidence(e Event, salt, private []byte) bool {
 	var l leaf
-	if err := json.Unmarshal(e.Leaf, &l); err != nil || len(salt) != saltSize {
-		return false
-	}
+	return json.Unmarshal(e.Leaf, &l) == nil && committed(l.EvidenceCommitment, salt, private)
+}
+
+func committed(to string, salt, private []byte) bool {
 	form, err := jcs.Transform(private)
-	if err != nil {
-		return false
-	}
-	return hmac.Equal([]byte(commitment(salt, form)), []byte(l.EvidenceCommitment))
+	return err == nil && len(salt) == saltSize && hmac.Equal([]byte(commitment(salt, form)), []byte(to))
 }
 
 // CheckLeaf reports whether the leaf is in canonical form and says the same as
@@ -218,6 +216,7 @@ func CheckLeaf(e Event) bool {
 		l.ControllerRef == e.BrandID && l.RecordID == RecordID(e.SubscriberID, e.TopicID) &&
 		l.EventTime == e.OccurredAt.Format(timeForm) && same(l.ValidUntil, until) && same(l.PreviousEvent, e.PreviousID) &&
 		len(l.Purposes) == 1 && l.Purposes[0].ID == e.TopicID && l.Purposes[0].State == e.State &&
+		l.Notice.Language == e.Language && l.Wording.Locale == e.Language && same(l.Wording.FormID, e.FormID) && same(l.Wording.FormVersion, e.FormVersion) &&
 		l.Purposes[0].PromiseMax == e.PromiseMax && l.Purposes[0].PromiseDays == e.PromiseDays && l.Purposes[0].PausedUntil == paused &&
 		l.wordingHash() == hex.EncodeToString(e.WordingHash) && l.CollectionMethod == e.Method && l.EventType == e.Basis
 }

@@ -395,6 +395,11 @@ func stand(tx *store.Tx, through []*claimed) error {
 // suppressed for their kind.
 func askService(tx *store.Tx, rows, not []*claimed) (through, refused []*claimed, err error) {
 	for _, m := range rows {
+		if m.SubscriberID != nil && m.Email == "" { // erased since it was claimed, and put back
+			m.gate.reason = ReasonErased
+			not = append(not, m)
+			continue
+		}
 		reason, suppressed, err := consent.Suppressed(tx, m.BrandID, m.AddressHash, consent.MailKind(m.Kind))
 		if err != nil {
 			return nil, nil, err

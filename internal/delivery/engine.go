@@ -474,6 +474,7 @@ func (co *courier) carry(ctx context.Context, j job) {
 			return
 		}
 		r, healthy := c.send(ctx, mail, func() error { return e.jour.begin(j.claimed) })
+		r = j.unnamed(r)
 		heeded := false
 		if r.verdict == hungUp {
 			if heeded = e.heed(ctx, j.claimed, r); !heeded {

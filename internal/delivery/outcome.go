@@ -53,6 +53,7 @@ func openBook(db *store.DB, node uuid.UUID, j *journal, h *hand, m *metrics, log
 // holds the senders back. When the process stops and the database is away, what
 // was answered is in the journal, and what was not is found there to be so.
 func (b *book) enter(o outcome) {
+	o.reply = o.unnamed(o.reply)
 	select {
 	case b.in <- o:
 	case <-b.stop:

@@ -48,6 +48,17 @@ func WriteToTeam(tx *store.Tx, m TeamMail) error {
 	return err
 }
 
+// TellTeam queues a mail to somebody of the team in the name of a brand.
+func TellTeam(tx *store.Tx, brandID uuid.UUID, template, to, language string, data map[string]any) error {
+	stream, err := BrandStream(tx, brandID, OriginTest)
+	if err != nil {
+		return err
+	}
+	_, _, err = Queue(tx, Draft{Source: tx.NewID(), Stream: stream, Brand: brandID, Kind: Test, Template: template,
+		Language: language, Recipient: to, Data: data, Due: tx.Now()})
+	return err
+}
+
 // OpenLink is the link that stands sealed in a mail to the team; empty where
 // there is none.
 func OpenLink(ring *link.Ring, m Message) (string, error) {

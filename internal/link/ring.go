@@ -155,6 +155,19 @@ func (r *Ring) Open(label string, sealed, aad []byte) ([]byte, error) {
 	return nil, fmt.Errorf("open %s: %w", label, ErrSealed)
 }
 
+// Newest are the bytes that all begin with which the newest key has sealed.
+func (r *Ring) Newest() []byte { return append([]byte{}, r.keys[0].id[:]...) }
+
+// Reseal brings what an older key of the ring has sealed under the newest. What
+// is under it already comes back as it is; what no key opens is ErrSealed.
+func (r *Ring) Reseal(label string, sealed, aad []byte) ([]byte, error) {
+	plain, err := r.Open(label, sealed, aad)
+	if err != nil || string(sealed[:keyIDSize]) == string(r.keys[0].id[:]) {
+		return sealed, err
+	}
+	return r.Seal(label, plain, aad)
+}
+
 func (k *key) gcm(label string) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(k.expand("seal", label))
 	if err != nil {

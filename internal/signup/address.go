@@ -54,7 +54,10 @@ func ChangeAddress(tx *store.Tx, set Settings, brandID, subscriberID uuid.UUID, 
 	if err != nil {
 		return err
 	}
-	key := addressKey(tx, address.Normal)
+	key, err := addressKey(tx, address.Normal)
+	if err != nil {
+		return err
+	}
 	if err := lockAddress(tx, key); err != nil {
 		return err
 	}

@@ -69,7 +69,10 @@ func Ask(tx *store.Tx, set Settings, form uuid.UUID, in Submission) (Outcome, er
 
 // take does the work of Ask for an entry, and keeps of it what may be kept.
 func (s Sheet) take(tx *store.Tx, set Settings, e entry) (kept Kept, err error) {
-	key := addressKey(tx, e.address.Normal)
+	key, err := addressKey(tx, e.address.Normal)
+	if err != nil {
+		return KeptNothing, err
+	}
 	if err := lockAddress(tx, key); err != nil {
 		return KeptNothing, err
 	}
@@ -310,7 +313,10 @@ func AskAgain(tx *store.Tx, set Settings, id uuid.UUID, seen Seen) error {
 	if err != nil {
 		return err
 	}
-	key := addressKey(tx, address.Normal)
+	key, err := addressKey(tx, address.Normal)
+	if err != nil {
+		return err
+	}
 	if err := lockAddress(tx, key); err != nil {
 		return err
 	}

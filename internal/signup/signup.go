@@ -211,14 +211,17 @@ func (r Request) topics(tx *store.Tx) (map[uuid.UUID]consent.Topic, error) {
 
 // addressKey names an address over all brands, and nobody outside can make it.
 // It begins with a name of the mailbox, so that the addresses of one lie together.
-func addressKey(tx *store.Tx, normal string) []byte {
-	secret := tx.Ring().Derive("confirmation mails")
+func addressKey(tx *store.Tx, normal string) ([]byte, error) {
+	secret, err := tx.LastingKey("confirmation mails")
+	if err != nil {
+		return nil, err
+	}
 	half := func(what, value string) []byte {
 		h := hmac.New(sha256.New, secret)
 		h.Write([]byte(what + "\x00" + value))
 		return h.Sum(nil)[:keyHalf]
 	}
-	return append(half("mailbox", mailbox(normal)), half("address", normal)...)
+	return append(half("mailbox", mailbox(normal)), half("address", normal)...), nil
 }
 
 const keyHalf = 16 // bytes

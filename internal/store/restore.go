@@ -259,11 +259,6 @@ func refusal(err error, table string) error {
 // after which withdrawals may be missing. That of an earlier restore which
 // nobody had settled when the backup was taken goes on.
 func settleRestored(tx *Tx, takenAt time.Time) error {
-	if since, paused, err := sendingPaused(tx); err != nil {
-		return err
-	} else if paused && since.Before(takenAt) {
-		takenAt = since
-	}
 	for _, x := range []struct {
 		sql  string
 		args []any
@@ -277,12 +272,27 @@ func settleRestored(tx *Tx, takenAt time.Time) error {
 		{`DELETE FROM outbox WHERE (source_id, id) IN (SELECT source_id, id FROM messages WHERE state = 'uncertain')`, nil},
 		{`UPDATE outbox SET node_id = NULL WHERE node_id IS NOT NULL`, nil},
 		{`UPDATE nodes SET lost_at = ` + tx.LeaseNow() + ` WHERE lost_at IS NULL`, nil},
-		{`INSERT INTO installation (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
-			[]any{sendingPausedKey, takenAt.Format(time.RFC3339Nano)}},
+		{`UPDATE logs SET stopped = 'restored from a backup' WHERE ended_at IS NULL AND stopped = ''`, nil},
 	} {
 		if _, err := tx.Run(x.sql, x.args...); err != nil {
 			return err
 		}
+	}
+	return tx.PauseSending(takenAt)
+}
+
+// PauseSending holds all sending back until ResumeSending, since withdrawals made
+// after a time may be missing. An earlier time that is there already stays.
+func (tx *Tx) PauseSending(since time.Time) error {
+	if before, paused, err := sendingPaused(tx); err != nil {
+		return err
+	} else if paused && before.Before(since) {
+		return nil
+	}
+	_, err := tx.Run(`INSERT INTO installation (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
+		sendingPausedKey, since.UTC().Format(time.RFC3339Nano))
+	if err != nil {
+		return fmt.Errorf("pause sending: %w", err)
 	}
 	return nil
 }

@@ -54,6 +54,7 @@ type DB struct {
 	close   func() error
 
 	attached map[any]any
+	lasting  lasting
 }
 
 // Open opens url: "sqlite:PATH" or "postgres://…". It does not migrate. A

@@ -73,6 +73,27 @@ func Open(tx *store.Tx, id uuid.UUID, sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
+// OpenAll is Open for many: sealed[i] under the key of ids[i]. What cannot be
+// opened, for its key is destroyed or it was changed, is nil.
+func OpenAll(tx *store.Tx, ids []uuid.UUID, sealed [][]byte) ([][]byte, error) {
+	keys, err := subjectKeys(tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	plain := make([][]byte, len(ids))
+	for i, id := range ids {
+		if keys[id] == nil {
+			continue
+		}
+		gcm, err := sealer(keys[id])
+		if err != nil {
+			return nil, err
+		}
+		plain[i], _ = gcm.Open(nil, nil, sealed[i], id[:]) // nil where it does not open
+	}
+	return plain, nil
+}
+
 func subjectKey(tx *store.Tx, id uuid.UUID) (key []byte, ok bool, err error) {
 	found, err := subjectKeys(tx, []uuid.UUID{id})
 	key, ok = found[id]

@@ -156,7 +156,7 @@ func TagAll(tx *store.Tx, brandID uuid.UUID, ids []uuid.UUID, tags [][]string) (
 		return refused, nil
 	}
 	var people []uuid.UUID
-	if err := tx.Raw("SELECT id FROM subscribers WHERE brand_id = ? AND id IN (?)", brandID, asked).Scan(&people).Error; err != nil {
+	if err := tx.Raw("SELECT id FROM subscribers WHERE brand_id = ? AND id IN (?) AND erased_at IS NULL", brandID, asked).Scan(&people).Error; err != nil {
 		return nil, fmt.Errorf("read subscribers: %w", err)
 	}
 	known := make(map[uuid.UUID]bool, len(people))

@@ -133,6 +133,12 @@ func (s *Service) mustRun(tb testing.TB, args ...string) string {
 	return out
 }
 
+// Set changes a setting, NAME=value, from the next start on.
+func (s *Service) Set(setting string) {
+	s.env = append(s.env, setting)
+	s.Process.env = s.env
+}
+
 // Key makes a key of the installation that may do everything. A SQLite file
 // belongs to one process, so the service is stopped for that moment.
 func (s *Service) Key(tb testing.TB) string {

@@ -165,6 +165,23 @@ func why(lang, method string, given bool) public.Why {
 	return w
 }
 
+func theirRequests(lang string) []public.Asked {
+	l := i18n.For(lang)
+	return []public.Asked{
+		{Kind: l.T("privacy.kind.correction"), At: asked, Due: asked.AddDate(0, 1, 0), State: l.T("privacy.open"), Open: true},
+		{Kind: l.T("privacy.kind.access"), At: asked, Due: asked.AddDate(0, 1, 0), Closed: asked.AddDate(0, 0, 3), State: l.T("privacy.outcome.done")},
+	}
+}
+
+func askForm(lang, wrong string) public.AskForm {
+	l := i18n.For(lang)
+	a := public.AskForm{Frame: frame(lang), Email: "sara@example.org", Action: "request", Data: "data", Text: in(lang, "My name is spelled Sarah.", "نامم را درست بنویسید."), KindError: wrong, TextError: wrong}
+	for _, k := range []string{"correction", "objection", "access", "portability"} {
+		a.Kinds = append(a.Kinds, public.Ask{Value: k, Label: l.T("privacy.kind." + k), Hint: l.T("privacy.kind." + k + ".text"), Selected: wrong == "" && k == "correction"})
+	}
+	return a
+}
+
 // samples are all pages, full, in every state that changes what they say.
 func samples(lang string) []sample {
 	f := frame(lang)
@@ -200,6 +217,14 @@ func samples(lang string) []sample {
 		{"preferences-wrong", "public/preferences", wrongAddress(lang)},
 		{"why", "public/why", why(lang, consent.MethodDoubleOptIn, true)},
 		{"why-unknown", "public/why", why(lang, "", false)},
+		{"data", "public/data", public.PersonalData{Frame: f, Email: confirm.Email, Action: "data", Ask: "request", Forget: "forget", Preferences: "/p/token", Requests: theirRequests(lang)}},
+		{"data-none", "public/data", public.PersonalData{Frame: f, Email: confirm.Email, Action: "data", Ask: "request", Forget: "forget", Preferences: "/p/token"}},
+		{"forget", "public/forget", public.Forget{Frame: f, Email: confirm.Email, Action: "forget", Data: "data", Preferences: "/p/token"}},
+		{"forgotten", "public/forgotten", public.Forgotten{Frame: f}},
+		{"request", "public/request", askForm(lang, "")},
+		{"request-wrong", "public/request", askForm(lang, in(lang, "Please choose one.", "یکی را برگزینید."))},
+		{"request-done", "public/request-done", public.AskDone{Frame: f, Asked: theirRequests(lang)[0], Preferences: "/p/token"}},
+		{"request-objected", "public/request-done", public.AskDone{Frame: f, Asked: theirRequests(lang)[0], Objected: true, Preferences: "/p/token"}},
 		{"view", "public/view", public.View{Frame: f, Subject: in(lang, "Your gift, Sara", "هدیهٔ شما، سارا"), From: f.Brand, At: asked, Body: "/body", Why: "/w/token", Leave: "/u/token", Preferences: "/p/token"}},
 		{"address-confirm", "public/address-confirm", address},
 		{"address-not-me", "public/address-confirm", strange},
@@ -414,6 +439,7 @@ func bare() []sample {
 		{"", "public/leave", public.Leave{}}, {"", "public/leave-done", public.LeaveDone{}},
 		{"", "public/preferences", public.Preferences{}}, {"", "public/often", public.Often{}}, {"", "public/about", public.About{}}, {"", "public/groups", public.Groups{}}, {"", "public/mails", public.Mails{}}, {"", "public/view", public.View{}},
 		{"", "public/why", public.Why{}}, {"", "public/why", public.Why{Given: true, Method: consent.MethodAPI}},
+		{"", "public/data", public.PersonalData{}}, {"", "public/forget", public.Forget{}}, {"", "public/forgotten", public.Forgotten{}}, {"", "public/request", public.AskForm{}}, {"", "public/request-done", public.AskDone{}},
 		{"", "public/address-confirm", public.AddressConfirm{}}, {"", "public/address-done", public.AddressDone{}},
 		{"", "public/error", public.Error{Kind: "internal"}},
 		{"", "admin/signin", admin.SignIn{}}, {"", "admin/dashboard", admin.Dashboard{}},
@@ -421,6 +447,7 @@ func bare() []sample {
 		{"", "admin/mailbox", admin.Mailbox{}}, {"", "admin/mailbox", admin.Mailbox{Search: "x", Selected: &admin.Letter{}}},
 		{"", "admin/mailbox", admin.Mailbox{Selected: &admin.Letter{View: "text"}}},
 		{"", "admin/list", admin.List{Title: "x"}}, {"", "admin/campaign-form", admin.CampaignForm{}}, {"", "admin/campaign", admin.CampaignPage{}}, {"", "admin/campaign-schedule", admin.SchedulePage{}},
+		{"", "admin/requests", admin.Requests{}}, {"", "admin/request-form", admin.RequestForm{}}, {"", "admin/request", admin.RequestPage{}},
 		{"", "admin/people", admin.People{}}, {"", "admin/people-bulk", admin.Bulk{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
 		{"", "admin/setup", admin.Setup{}}, {"", "admin/welcome", admin.Welcome{}}, {"", "admin/forgotten", admin.Forgotten{}}, {"", "admin/reset", admin.Reset{}}, {"", "admin/invitation", admin.InvitationPage{}}, {"", "admin/account", admin.Own{}},
 		{"", "admin/brand-new", admin.BrandForm{}}, {"", "admin/settings", admin.BrandForm{}}, {"", "admin/team", admin.Team{}}, {"", "admin/keys", admin.Keys{}},

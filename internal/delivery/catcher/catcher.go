@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -147,6 +148,20 @@ func (m *Mailbox) Find(id uint64) (Mail, error) {
 		return m.mails[id-m.mails[0].ID], nil
 	}
 	return Mail{}, problem.New(problem.NotFound, "mailbox.unknown")
+}
+
+// Forget takes away what came for, or speaks of, any of the addresses, given in
+// small letters. Their places stay, empty.
+func (m *Mailbox) Forget(addresses []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, mail := range m.mails {
+		source := strings.ToLower(strings.Join(mail.To, "\n") + "\n" + string(mail.Source))
+		if slices.ContainsFunc(addresses, func(a string) bool { return strings.Contains(source, a) }) {
+			m.bytes -= len(mail.Source)
+			m.mails[i] = Mail{ID: mail.ID, At: mail.At, From: mail.From}
+		}
+	}
 }
 
 // Subscribe gives the ids of the mails that come from now on, until cancel. A

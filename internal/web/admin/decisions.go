@@ -26,7 +26,7 @@ type Decision struct {
 
 // matters are all that can wait for a decision, the gravest first. Each says
 // what there is of it at the brand now, at the cost of an index or of a few rows.
-var matters = []func(*desk, *store.Tx, numbers) ([]Decision, error){alarming, stopped, uncertain, pausedCampaigns, quarantined, untried}
+var matters = []func(*desk, *store.Tx, numbers) ([]Decision, error){alarming, askedFor, stopped, uncertain, pausedCampaigns, quarantined, untried}
 
 // decisions are what needs somebody now.
 func (d *desk) decisions(tx *store.Tx, n numbers) (all []Decision, err error) {

@@ -26,6 +26,7 @@ var sections = []section{
 	{"people", "/people", account.Analyst, "people"},
 	{"imports", "/imports", account.Analyst, "people"},
 	{"suppressions", "/suppressions", account.Analyst, "people"},
+	{"requests", "/requests", account.Analyst, "people"},
 	{"campaigns", "/campaigns", account.Reader, "mail"},
 	{"sequences", "/sequences", account.Reader, "mail"},
 	{"offers", "/offers", account.Reader, "mail"},

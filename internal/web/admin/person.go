@@ -15,6 +15,7 @@ import (
 	"assent/internal/consent"
 	"assent/internal/event"
 	"assent/internal/offer"
+	"assent/internal/privacy"
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
@@ -54,6 +55,8 @@ type Person struct {
 	Codes             []CodeLine
 	Orders            []OrderLine
 	Happened          []Happening
+	Requests          []RequestLine
+	Request           string // address where one is opened; empty: the visitor may not
 	First, Next, Back string
 }
 
@@ -134,6 +137,7 @@ func drawPerson(d *desk, s subscriber.Subscriber) func(int, Sheet) error {
 		if s.ErasedAt != nil {
 			page.Title = d.l.T("admin.person.erased")
 		} else if d.may(account.Marketer) {
+			page.Request = d.to("/requests/new", "person", s.ID.String())
 			page.Entrust, page.Pick = d.to(here+"/carer"), d.to("/pick/team")
 			page.Tag, page.Untag, page.Withdraw, page.WithdrawAll = d.to(here+"/tags"), d.to(here+"/tags/remove"), d.to(here+"/withdraw"), d.to(here+"/withdraw-all")
 		}
@@ -174,6 +178,13 @@ func (d *desk) tellPerson(tx *store.Tx, s subscriber.Subscriber, page *Person) (
 		page.Tags = append(page.Tags, TagLine{tag, store.NewID(tx.Now())})
 	}
 	if err := d.tellNotes(tx, s, page); err != nil {
+		return err
+	}
+	asked, err := privacy.Of(tx, d.brand.ID, s.ID)
+	if err != nil {
+		return err
+	}
+	if page.Requests, err = d.requestLines(tx, asked); err != nil {
 		return err
 	}
 	if err := d.tellCustomer(tx, s, page); err != nil {

@@ -62,7 +62,7 @@ func Mount(e *echo.Echo, d Deps) error {
 	h.api = humaecho.NewWithGroup(e, group, h.config())
 	h.api.UseMiddleware(h.admit)
 	for _, mount := range []func(){
-		h.brands, h.dkimKeys, h.domainCheck, h.topics, h.forms, h.subscribers, h.batches, h.consents, h.sequences, h.offers, h.orders,
+		h.brands, h.dkimKeys, h.domainCheck, h.topics, h.forms, h.subscribers, h.privacy, h.batches, h.consents, h.sequences, h.offers, h.orders,
 		h.campaigns, h.messages, h.events, h.suppressions, h.keys, h.nodes, h.streams, h.limits,
 	} {
 		mount()

@@ -47,7 +47,7 @@ const (
 	formsKnown = 10_000
 )
 
-// Mount puts the public routes on e: /widget.js, /logo, /s, /f, /c, /u, /p, /w, /v, /o and /l.
+// Mount puts the public routes on e: /widget.js, /logo, /s, /f, /c, /u, /p, /w, /v, /o, /l and /log.
 func Mount(e *echo.Echo, d Deps) {
 	h := &house{Deps: d, ips: web.NewLimiter(d.PerIP, d.PerIP, remembered), forms: web.NewLimiter(d.PerForm, d.PerForm, formsKnown)}
 	look := []string{http.MethodGet, http.MethodHead}
@@ -58,6 +58,8 @@ func Mount(e *echo.Echo, d Deps) {
 	e.POST("/f/:form", h.sendForm)
 	e.OPTIONS("/f/:form", h.preflight)
 
+	e.Match(look, "/log/*", h.log)
+
 	e.Match(look, "/c/:token", h.showQuestion, private)
 	e.POST("/c/:token", h.answerQuestion, private)
 	e.Match(look, "/u/:token", h.showLeave, private)
@@ -65,6 +67,12 @@ func Mount(e *echo.Echo, d Deps) {
 	e.Match(look, "/p/:token", h.showPreferences, private)
 	e.POST("/p/:token", h.setPreferences, private)
 	h.mountCentre(e, look)
+	e.Match(look, "/p/:token/data", h.showData, private)
+	e.POST("/p/:token/data", h.giveData, private)
+	e.Match(look, "/p/:token/forget", h.showForget, private)
+	e.POST("/p/:token/forget", h.forget, private)
+	e.Match(look, "/p/:token/request", h.showAsk, private)
+	e.POST("/p/:token/request", h.ask, private)
 	e.Match(look, "/w/:token", h.why, private)
 	e.Match(look, "/v/:token", h.view, private)
 	e.Match(look, "/o/:token", h.pixel, private)

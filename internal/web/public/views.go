@@ -354,6 +354,62 @@ type AddressDone struct {
 	Preferences string
 }
 
+// Asked is something that a person asked for under data-protection law.
+type Asked struct {
+	Kind    string
+	At, Due time.Time
+	Closed  time.Time // zero: open
+	State   string
+	Open    bool
+}
+
+// PersonalData is the page public/data: what is kept, and how to have it. It
+// posts to Action, which answers with a file.
+type PersonalData struct {
+	Frame
+	Email       string
+	Action      string
+	Ask, Forget string
+	Requests    []Asked
+	Preferences string
+}
+
+// Forget is the page public/forget. It posts do=forget to Action.
+type Forget struct {
+	Frame
+	Email       string
+	Action      string
+	Data        string
+	Preferences string
+}
+
+// Forgotten is the page public/forgotten: nothing of them is left.
+type Forgotten struct{ Frame }
+
+// Ask is something that can be asked for.
+type Ask struct {
+	Value, Label, Hint string
+	Selected           bool
+}
+
+// AskForm is the page public/request. It posts kind and text to Action.
+type AskForm struct {
+	Frame
+	Email                string
+	Action, Data         string
+	Kinds                []Ask
+	Text                 string
+	KindError, TextError string
+}
+
+// AskDone is the page public/request-done.
+type AskDone struct {
+	Frame
+	Asked       Asked
+	Objected    bool
+	Preferences string
+}
+
 // Error is the page public/error: a failure, told as a person would.
 type Error struct {
 	Frame            // may be empty: then nobody's name stands above it

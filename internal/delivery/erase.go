@@ -1,0 +1,108 @@
+package delivery
+
+import (
+	"fmt"
+	"strings"
+
+	"assent/internal/store"
+	"assent/internal/subscriber"
+)
+
+// ReasonErased is why what was queued to somebody erased is skipped.
+const ReasonErased = "erased"
+
+// Erase skips what is queued to somebody and takes from all that they were sent
+// what is personal: the values used, the address where it was another one, and
+// the servers' words. What a node has in hand already is let go at its next
+// question, or ends in this same second; its row holds nothing of them then
+// either. Mails to the team that speak of their address lose their values.
+//
+// Cost: the person's rows, by messages_person, and those of the brand's mails to
+// its team, by messages_stream.
+func Erase(tx *store.Tx, f subscriber.Forgotten) error {
+	const theirs = " WHERE subscriber_id = ? AND brand_id = ?"
+	for _, x := range []struct {
+		sql  string
+		args []any
+	}{
+		{`DELETE FROM outbox WHERE node_id IS NULL AND (stream_id, due_at, id) IN (
+			SELECT stream_id, due_at, id FROM messages` + theirs + ` AND state = 'queued')`, []any{f.ID, f.BrandID}},
+		{`UPDATE messages SET state = 'skipped', reason = ?, settled_at = ?` + theirs + ` AND state = 'queued' AND NOT EXISTS (
+			SELECT 1 FROM outbox o WHERE o.stream_id = messages.stream_id AND o.due_at = messages.due_at AND o.id = messages.id)`,
+			[]any{ReasonErased, tx.Now(), f.ID, f.BrandID}},
+		{`UPDATE messages SET data = '{}', recipient = '', smtp_reply = ''` + theirs, []any{f.ID, f.BrandID}},
+		{"DELETE FROM slots WHERE subscriber_id = ?", []any{f.ID}},
+	} {
+		if _, err := tx.Run(x.sql, x.args...); err != nil {
+			return fmt.Errorf("erase the mails to a person: %w", err)
+		}
+	}
+	return eraseOfTeam(tx, f)
+}
+
+func eraseOfTeam(tx *store.Tx, f subscriber.Forgotten) error {
+	stream, err := BrandStream(tx, f.BrandID, OriginTest)
+	if err != nil {
+		return err
+	}
+	where, args := f.Stands(tx, "data")
+	_, err = tx.Run("UPDATE messages SET data = '{}' WHERE stream_id = ? AND state <> 'queued' AND "+where, append([]any{stream}, args...)...)
+	if err != nil {
+		return fmt.Errorf("erase a person from mails to the team: %w", err)
+	}
+	return nil
+}
+
+// AddressesOf are those that somebody's mails went to beside the one they have.
+func AddressesOf(tx *store.Tx, s subscriber.Subscriber) (all []string, err error) {
+	err = tx.Raw("SELECT DISTINCT recipient FROM messages WHERE subscriber_id = ? AND brand_id = ? AND recipient <> ''", s.ID, s.BrandID).Scan(&all).Error
+	if err != nil {
+		return nil, fmt.Errorf("look for a person's addresses: %w", err)
+	}
+	return all, nil
+}
+
+// recipientMark stands for the address in a server's words.
+const recipientMark = "<recipient>"
+
+// unnamed takes the recipient's address, and the part before its @, out of a
+// server's words: they are kept in the journal, in facts and in the log, where
+// nothing of a person may stand that cannot be erased. Words that tell what the
+// answer means stay, though somebody be called so.
+func (m *claimed) unnamed(r reply) reply {
+	for _, address := range []string{m.Recipient, m.Email} {
+		local, _, ok := strings.Cut(address, "@")
+		if !ok || !strings.Contains(strings.ToLower(r.text), strings.ToLower(local)) {
+			continue
+		}
+		r.text = withoutWord(r.text, address)
+		if a, err := subscriber.ParseAddress(address); err == nil {
+			r.text = withoutWord(r.text, a.Normal)
+		}
+		short := r
+		short.text = withoutWord(r.text, local)
+		if len(local) > 2 && short.hard() == r.hard() && short.policy() == r.policy() {
+			r = short
+		}
+	}
+	return r
+}
+
+// withoutWord puts the mark in place of a word, in letters of either case.
+func withoutWord(text, word string) string {
+	lower, small := strings.ToLower(text), strings.ToLower(word)
+	if len(lower) != len(text) || len(small) != len(word) {
+		return strings.ReplaceAll(text, word, recipientMark) // letters whose capitals have another length
+	}
+	var b strings.Builder
+	for {
+		i := strings.Index(lower, small)
+		if i < 0 {
+			b.WriteString(text)
+			return b.String()
+		}
+		b.WriteString(text[:i])
+		b.WriteString(recipientMark)
+		text, lower = text[i+len(word):], lower[i+len(small):]
+	}
+}

@@ -1,0 +1,250 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"assent/internal/problem"
+	"assent/internal/store"
+)
+
+// Options for Start.
+type Options struct {
+	DB        *store.DB
+	Outside   Outside
+	Origin    string    // of the first log, see OriginOf
+	Witnesses []Witness // who countersign; may be none
+	Log       *slog.Logger
+}
+
+// Keeper grows the log for as long as the process lives. Any number of processes
+// may have one.
+type Keeper struct {
+	Options
+	bell chan struct{}
+	stop context.CancelFunc
+	done sync.WaitGroup
+	told string // the reason that was last logged
+}
+
+const (
+	// pace is how often a process looks for what others left to the log: half of
+	// what a person's act may wait for its checkpoint, and more.
+	pace = 250 * time.Millisecond
+	// gather is how long acts are gathered into one checkpoint.
+	gather = 50 * time.Millisecond
+	// retry is the pause after a failure.
+	retry = time.Second
+)
+
+// Start begins the first log, where there is none, and keeps it growing. It fails
+// when the folder outside cannot be written.
+func Start(ctx context.Context, o Options) (*Keeper, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if err := o.Outside.forget(o.DB.Now().Add(-withdrawalsKept)); err != nil {
+		return nil, err
+	}
+	if err := o.DB.Write(ctx, func(tx *store.Tx) error { return Begin(tx, o.Origin) }); err != nil {
+		return nil, err
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	k := &Keeper{Options: o, bell: make(chan struct{}, 1), stop: stop}
+	k.done.Go(func() { k.run(running) })
+	if len(o.Witnesses) > 0 {
+		k.done.Go(func() { k.countersign(running) })
+	}
+	return k, nil
+}
+
+// Ring says that there is something for the log.
+func (k *Keeper) Ring() {
+	select {
+	case k.bell <- struct{}{}:
+	default:
+	}
+}
+
+// Stop ends it. What is pending waits in the database.
+func (k *Keeper) Stop() {
+	k.stop()
+	k.done.Wait()
+}
+
+func (k *Keeper) run(ctx context.Context) {
+	for {
+		pause := pace
+		if err := k.Step(ctx); err != nil && ctx.Err() == nil {
+			k.Log.Warn("the log does not grow", "err", err)
+			pause = retry
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		case <-k.bell:
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(gather):
+			}
+		}
+	}
+}
+
+// Step gives what is pending its places, until nothing is, and keeps and shows
+// the checkpoint of it. It also keeps what another process has shown.
+func (k *Keeper) Step(ctx context.Context) error {
+	for {
+		idle, err := k.idle(ctx)
+		if err != nil || idle {
+			return err
+		}
+		n, err := k.grow(ctx)
+		if err != nil || n < growMost {
+			return errors.Join(err, k.keepShown(ctx))
+		}
+	}
+}
+
+// idle reports whether there is nothing to do: nothing pending, and the folder
+// has the newest checkpoint. It is what an idle process asks, again and again.
+func (k *Keeper) idle(ctx context.Context) (yes bool, err error) {
+	kept, err := k.Outside.Kept()
+	if err != nil {
+		return false, err
+	}
+	err = k.DB.Read(ctx, func(tx *store.Tx) error {
+		l, err := Growing(tx)
+		if err != nil {
+			return err
+		}
+		var waiting bool
+		if err := tx.Raw("SELECT EXISTS (SELECT 1 FROM log_pending)").Scan(&waiting).Error; err != nil {
+			return fmt.Errorf("look what the log is to take: %w", err)
+		}
+		same := l.Size == 0 && kept == nil || kept != nil && kept.Origin == l.Origin && kept.Size == l.Size
+		yes = l.Stopped != "" || !waiting && same && l.ShownSize == l.Size
+		k.tell(l)
+		return nil
+	})
+	return yes, err
+}
+
+// tell logs once why the log is stopped.
+func (k *Keeper) tell(l Log) {
+	if l.Stopped != k.told {
+		k.told = l.Stopped
+		if l.Stopped != "" {
+			k.Log.Error("the log is stopped and nothing is sent; see `assent ledger restart --help`", "why", l.Stopped)
+		}
+	}
+}
+
+func (k *Keeper) grow(ctx context.Context) (n int, err error) {
+	var l Log
+	var kept *Head
+	err = k.DB.Write(ctx, func(tx *store.Tx) error {
+		if kept, err = k.kept(tx); err != nil {
+			return err
+		}
+		l, n, err = grow(tx, kept)
+		return err
+	})
+	if errors.Is(err, errStopped) {
+		why := strings.TrimPrefix(err.Error(), errStopped.Error()+": ")
+		return 0, k.DB.Write(ctx, func(tx *store.Tx) error { return stop(tx, l, why) })
+	}
+	if problem.Is(err, problem.NotFound) { // another process holds it
+		return 0, nil
+	}
+	return n, err
+}
+
+// kept is the head that the growing log has to follow: none where what is kept
+// is of a log that was ended by a person's will.
+func (k *Keeper) kept(tx *store.Tx) (*Head, error) {
+	h, err := k.Outside.Kept()
+	if err != nil || h == nil {
+		return nil, err
+	}
+	all, err := All(tx)
+	if err != nil {
+		return nil, err
+	}
+	ended := slices.ContainsFunc(all, func(l Log) bool { return l.Origin == h.Origin && l.EndedAt != nil })
+	if ended {
+		return nil, nil
+	}
+	return h, nil
+}
+
+// keepShown keeps the newest checkpoint outside the database, and only then lets
+// the world see it.
+func (k *Keeper) keepShown(ctx context.Context) error {
+	var l Log
+	var took []Withdrawal
+	var differs error
+	err := k.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		if l, err = Growing(tx); err != nil || l.Checkpoint == "" || l.Stopped != "" {
+			return err
+		}
+		kept, err := k.kept(tx)
+		if err != nil {
+			return err
+		}
+		from := int64(0)
+		if kept != nil {
+			if differs = tilesOf(tx, l.Number).follows(l, *kept); differs != nil {
+				return nil
+			}
+			from = kept.Size
+		}
+		took, err = withdrawalsOf(tx, l, from)
+		return err
+	})
+	if err == nil && differs != nil {
+		return k.DB.Write(ctx, func(tx *store.Tx) error { return stop(tx, l, differs.Error()) })
+	}
+	if err != nil || l.Checkpoint == "" || l.Stopped != "" {
+		return err
+	}
+	if err := k.Outside.keep(l, took); err != nil {
+		return err
+	}
+	if l.ShownSize == l.Size {
+		return nil
+	}
+	return k.DB.Write(ctx, func(tx *store.Tx) error { return show(tx, l) })
+}
+
+// withdrawalsOf are those that stand in the log from a place on. It reads the
+// key of log_entries.
+func withdrawalsOf(tx *store.Tx, l Log, from int64) ([]Withdrawal, error) {
+	var rows []struct {
+		ID, BrandID, SubscriberID, TopicID uuid.UUID
+		State, Method                      string
+		OccurredAt                         time.Time
+	}
+	err := tx.Raw(`SELECT c.id, c.brand_id, c.subscriber_id, c.topic_id, c.state, c.method, c.occurred_at FROM log_entries e
+		JOIN consent_events c ON c.id = e.event_id
+		WHERE e.log = ? AND e.place >= ? AND e.place < ? AND c.state IN ('withdrawn', 'refused', 'invalidated') ORDER BY e.place`,
+		l.Number, from, l.Size).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("read the withdrawals of the log: %w", err)
+	}
+	all := make([]Withdrawal, len(rows))
+	for i, r := range rows {
+		all[i] = Withdrawal{r.ID, r.BrandID, r.SubscriberID, r.TopicID, r.State, r.Method, r.OccurredAt.UTC()}
+	}
+	return all, nil
+}
