@@ -87,8 +87,16 @@ func TestOneMailAWeekAgainstFiveCampaigns(t *testing.T) {
 			j.service.Pass(j, 9*time.Hour)
 		}
 		j.smtp.StaysAt(j, 2, time.Second) // our question, and one letter
+		res, err := client.PostForm(j.service.Base+"/admin/sign-in", url.Values{"email": {"mina@baharan.example"}, "password": {testkit.Password}})
+		if err != nil { // two days have passed since she was seen
+			t.Fatal(err)
+		}
+		res.Body.Close()
 		for i, id := range campaigns {
 			page := j.body(client, "/admin/b/baharan/campaigns/"+id)
+			if !strings.Contains(page, fmt.Sprintf("News %d", i+1)) {
+				t.Fatalf("this is not the page of campaign %d: %.2000s", i+1, page)
+			}
 			if refused := strings.Contains(page, "had as many mails as were promised"); refused != (i > 0) {
 				t.Errorf("the page of campaign %d says that the promise was used up: %t", i+1, refused)
 			}
