@@ -187,6 +187,14 @@ func TestAnObjectionStandsUntilThePersonAgreesAnew(t *testing.T) {
 			w.Errorf("after a shop's word: %+v", got)
 		}
 		w.write(func(tx *store.Tx) error {
+			var eligible int
+			err := tx.Raw("SELECT count(*) FROM permissions p JOIN subscribers s ON s.id = p.subscriber_id WHERE s.id = ? AND "+consent.EligibleSQL, ana.ID, tx.Now()).Scan(&eligible).Error
+			if eligible != 0 {
+				w.Error("a set takes in who objected")
+			}
+			return err
+		})
+		w.write(func(tx *store.Tx) error {
 			opens, _, err := consent.TrackingTopics(tx, w.brand.ID)
 			w.must(err)
 			a := w.act(ana, consent.Given)

@@ -113,7 +113,7 @@ func centre(lang string) []sample {
 			{Name: "topic:letter", Title: letter, Now: "x", Paused: asked.AddDate(0, 1, 0), Rates: []public.Option{{Value: "1/7", Label: in(lang, "As promised: Once a week at most", "همان که قول داده شده: حداکثر هفته‌ای یک بار"), Selected: true}, {Value: "1/30", Label: in(lang, "Once a month at most", "حداکثر ماهی یک بار")}}},
 			{Name: "topic:offers", Title: offers, Rates: []public.Option{{Value: "0/0", Label: l.T("public.often.promised", "Promise", l.T("public.often.open")), Selected: true}}}},
 		Presets: []public.Option{{Value: "7", Label: l.T("public.often.for.7", "Until", l.Date(asked, tehran))}, {Value: "30", Label: l.T("public.often.for.30", "Until", l.Date(asked, tehran))}},
-		Soonest: l.Day(asked, tehran), Latest: l.Day(asked.AddDate(1, 0, 0), tehran), TypedDay: lang == "fa"}
+		Soonest: l.Day(asked, tehran), Latest: l.Day(asked.AddDate(1, 0, 0), tehran)}
 	wrong := often
 	wrong.Saved, wrong.Wrong, wrong.For, wrong.Until, wrong.UntilError = "", l.T("consent.promise-more"), "day", "13", l.T("consent.pause")
 	about := public.About{Frame: f, Action: "about", Back: back, Groups: "groups", Email: email, Contact: "letters@baharan.example", Tags: 2,

@@ -207,7 +207,7 @@ func changeOften(c echo.Context, values url.Values, l *i18n.Localizer, brandID, 
 func oftenPage(_ *house, c echo.Context, tx *store.Tx, p signup.Preferences, in inRoom) (string, any, error) {
 	l, zone := web.Localizer(c), p.Subscriber.Location(p.Brand)
 	page := Often{Frame: frame(c, p.Brand), Action: beside(c, "often"), Back: back(c), Email: p.Subscriber.Email, Saved: in.saved, Answer: answer(l, p, p.Brand.In(l.Lang()).Name),
-		Until: in.values.Get("until"), UntilError: in.wrong["until"], For: in.values.Get("for"), TypedDay: l.Lang() == "fa"}
+		Until: in.values.Get("until"), UntilError: in.wrong["until"], For: in.values.Get("for")}
 	for _, field := range []string{"promise", "topic", ""} {
 		if page.Wrong == "" {
 			page.Wrong = in.wrong[field]

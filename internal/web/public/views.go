@@ -244,7 +244,6 @@ type Often struct {
 	Until           string   // as typed, when it was wrong
 	UntilError      string
 	Soonest, Latest string // days that a pause may end on, as a field takes them
-	TypedDay        bool   // days are typed, in the calendar of the page's language
 }
 
 // OftenTopic is a topic that somebody allows.
