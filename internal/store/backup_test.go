@@ -78,7 +78,7 @@ func everything() []record {
 		{"installation", row{"key": "secret-fingerprint", "value": awkward}},
 		{"brands", row{"id": brand, "slug": "b", "name": persian, "postal_address": awkward, "sender_name": "", "sender_email": "a@b.example", "language": "fa",
 			"languages": `["fa","en"]`, "texts": deep, "time_zone": "Asia/Tehran", "address_key": allBytes,
-			"cap_max": math.MaxInt32, "cap_days": 7, "quiet_from": "22:00", "quiet_until": "07:30", "rate_per_hour": 5000, "warm_up_from": hundred, "logo_hash": "0f", "logo_width": 480, "logo_height": 160, "created_at": early, "updated_at": late}},
+			"cap_max": math.MaxInt32, "cap_days": 7, "quiet_from": "22:00", "quiet_until": "07:30", "rate_per_hour": 5000, "warm_up_from": hundred, "logo_hash": "0f", "logo_width": 480, "logo_height": 160, "last_open_only": true, "anonymous_counts": true, "created_at": early, "updated_at": late}},
 		{"brands", row{"id": id(53), "slug": "c", "name": "", "postal_address": "", "sender_name": "", "sender_email": "c@b.example", "language": "en",
 			"languages": `[]`, "texts": `{}`, "time_zone": "UTC", "address_key": []byte{}, "warm_up_from": nil, "created_at": early, "updated_at": late}},
 		{"logos", row{"brand_id": brand, "hash": "0f", "png": allBytes, "used_at": hundred}},
@@ -177,6 +177,9 @@ func everything() []record {
 		{"links", row{"content_id": content, "language": "fa", "n": 0, "url": "https://b.example/?a=1&b=%D8%B3"}},
 		{"hits", row{"id": id(45), "at": early, "brand_id": brand, "subscriber_id": person, "source_id": source, "message_id": id(46), "kind": "click", "link": 1, "user_agent": awkward, "network": "192.0.2.0/24"}},
 		{"hits", row{"id": id(47), "at": time.Now().Truncate(time.Microsecond), "brand_id": brand, "subscriber_id": person, "source_id": source, "message_id": id(46), "kind": "open", "user_agent": "", "network": ""}},
+		{"last_opens", row{"subscriber_id": person, "brand_id": brand, "day": time.Date(2026, 3, 20, 0, 0, 0, 0, time.UTC)}},
+		{"anonymous_hits", row{"stream_id": stream, "brand_id": brand, "at": usual, "kind": "click", "n": int64(math.MaxInt64), "machines": 3}},
+		{"tracking_questions", row{"subscriber_id": person, "topic_id": topic, "brand_id": brand, "asked_at": hundred}},
 		{"events", row{"id": id(48), "at": early, "brand_id": brand, "subscriber_id": person, "kind": "mail.sent", "source_id": source, "message_id": id(46), "data": deep}},
 		{"events", row{"id": id(49), "at": hundred, "brand_id": brand, "subscriber_id": nil, "kind": "k", "source_id": nil, "message_id": nil, "data": `"text"`}},
 	}
