@@ -115,6 +115,7 @@ type trace struct {
 	Page      string         `json:"page,omitempty"`
 	IP        string         `json:"ip,omitempty"`
 	UserAgent string         `json:"user_agent,omitempty"`
+	Unticked  []Asked        `json:"unticked,omitempty"` // boxes of tracking that were shown and left empty
 }
 
 func (t trace) evidence(r Request) map[string]any {

@@ -133,6 +133,15 @@ func samples(lang string) []sample {
 	notMe, bare := confirm, confirm
 	notMe.NotMe, bare.Name, bare.Page = true, "", ""
 	done := public.ConfirmDone{Frame: f, Name: confirm.Name, Email: confirm.Email, At: asked, Words: words(lang), Preferences: "/p/token"}
+	l := i18n.For(lang)
+	var tracks []public.TrackingChoice
+	for _, slug := range []string{"opens", "clicks"} {
+		tracks = append(tracks, public.TrackingChoice{Slug: slug, Title: l.T("consent." + slug + ".name"), Description: l.T("consent."+slug+".description", "Brand", f.Brand), Wording: l.T("consent."+slug+".wording", "Brand", f.Brand)})
+	}
+	ask := public.TrackingAsk{Action: "/p/token/tracking", Words: lang + ":00", Asked: tracks}
+	askedDone, stand := done, slices.Clone(tracks)
+	askedDone.Ask = ask
+	stand[0].On, stand[0].Since, stand[1].No = true, asked, true
 	leave := public.Leave{Frame: f, Action: "/u/token", Email: confirm.Email, Topic: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), Promise: in(lang, "At most once a week", "حداکثر هفته‌ای یک بار"), On: true, Preferences: "/p/token"}
 	off := leave
 	off.On = false
@@ -148,6 +157,10 @@ func samples(lang string) []sample {
 		{"confirm-bare", "public/confirm", bare},
 		{"confirm-not-me", "public/confirm", notMe},
 		{"confirm-done", "public/confirm-done", done},
+		{"confirm-done-asked", "public/confirm-done", askedDone},
+		{"tracking", "public/tracking", public.Tracking{Frame: f, Email: confirm.Email, Ask: ask, Stand: ask.Asked, Preferences: "/p/token"}},
+		{"tracking-later", "public/tracking", public.Tracking{Frame: f, Email: confirm.Email, Ask: ask, Later: true, Stand: stand, Preferences: "/p/token"}},
+		{"tracking-saved", "public/tracking", public.Tracking{Frame: f, Email: confirm.Email, Ask: ask, Saved: true, Stand: stand, Preferences: "/p/token"}},
 		{"confirm-already", "public/confirm-already", done},
 		{"declined", "public/declined", public.Declined{Frame: f, Again: "/c/token", Until: asked.AddDate(0, 0, 3)}},
 		{"notme-done", "public/notme-done", public.NotMe{Frame: f, Email: confirm.Email}},
@@ -369,6 +382,7 @@ func bare() []sample {
 		{"", "public/form", public.Form{Title: "x"}}, {"", "public/form-done", public.FormDone{}},
 		{"", "public/confirm", public.Confirm{}}, {"", "public/confirm", public.Confirm{NotMe: true}},
 		{"", "public/confirm-done", public.ConfirmDone{}}, {"", "public/confirm-already", public.ConfirmDone{}},
+		{"", "public/tracking", public.Tracking{}},
 		{"", "public/declined", public.Declined{}}, {"", "public/declined", public.Declined{Again: "/c/x"}},
 		{"", "public/notme-done", public.NotMe{}}, {"", "public/confirm-expired", public.Expired{}},
 		{"", "public/leave", public.Leave{}}, {"", "public/leave-done", public.LeaveDone{}},

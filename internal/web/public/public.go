@@ -62,6 +62,8 @@ func Mount(e *echo.Echo, d Deps) {
 	e.POST("/u/:token", h.leave, private)
 	e.Match(look, "/p/:token", h.showPreferences, private)
 	e.POST("/p/:token", h.setPreferences, private)
+	e.Match(look, "/p/:token/tracking", h.showTracking, private)
+	e.POST("/p/:token/tracking", h.answerTracking, private)
 	e.Match(look, "/w/:token", h.why, private)
 	e.Match(look, "/v/:token", h.view, private)
 	e.Match(look, "/o/:token", h.pixel, private)

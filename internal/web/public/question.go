@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"assent/internal/link"
 	"assent/internal/problem"
 	"assent/internal/signup"
 	"assent/internal/store"
@@ -54,6 +55,9 @@ func (h *house) confirmed(c echo.Context, q signup.Question) ConfirmDone {
 	}
 	if q.Request.AnsweredAt != nil {
 		d.At = *q.Request.AnsweredAt
+	}
+	if q.Tracking != nil {
+		d.Ask = h.trackingAsk(c, *q.Tracking, "../p/"+h.URLs.SignIDs(link.Preferences, q.Brand.ID, q.Subscriber.ID)+"/tracking")
 	}
 	return d
 }

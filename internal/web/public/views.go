@@ -122,6 +122,35 @@ type ConfirmDone struct {
 	At          time.Time // when it was confirmed
 	Words       []string
 	Preferences string
+	Ask         TrackingAsk // of confirm-done; may be empty
+}
+
+// TrackingAsk asks whether opens and clicks may be seen, each by itself. It posts
+// tracking=SLUG:yes, SLUG:no or later to Action.
+type TrackingAsk struct {
+	Action string
+	Words  string // goes back as the input "words"
+	Asked  []TrackingChoice
+}
+
+// TrackingChoice is one of the two.
+type TrackingChoice struct {
+	Slug, Title, Description, Wording string
+	On                                bool
+	Since                             time.Time // when it was given; zero: it is not
+	No                                bool      // they said no
+}
+
+// Tracking is the page public/tracking: where a person stands with being
+// observed, and what is still asked.
+type Tracking struct {
+	Frame
+	Email       string
+	Ask         TrackingAsk
+	Stand       []TrackingChoice
+	Later       bool // the question was left for later just now
+	Saved       bool
+	Preferences string
 }
 
 // Declined is the page public/declined, after a no.
