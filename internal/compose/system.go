@@ -11,7 +11,7 @@ import (
 )
 
 // SystemMails are the names that [System] knows.
-var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "reset", "rise", "trial"}
+var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "reset", "rise", "trial", "invite", "idea-opened"}
 
 // System makes one of the service's own mails in the person's language.
 //
@@ -49,6 +49,12 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //
 //   - trial, to somebody of the team who tries whether mail leaves: source (the
 //     way it went), requested_at.
+//
+//   - invite, the double opt-in of somebody whom a friend invited: by (the friend's
+//     name), wordings, confirm_url, not_me_url.
+//
+//   - idea-opened, to somebody who wished for a topic that is there now: wish,
+//     source (the topic's name), preferences_url.
 //
 // A value that is missing leaves out its line. They are auto-submitted
 // (RFC 3834), have no pixel, no rewritten link, no one-click header, and link
@@ -89,7 +95,7 @@ func systemValues(brand Brand, values map[string]any) map[string]any {
 			v[key] = clean(fallback)
 		}
 	}
-	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address", "source", "reason", "role", "until", "link_url", "alarms_url"} {
+	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address", "source", "wish", "reason", "role", "until", "link_url", "alarms_url"} {
 		v[key] = oneLine(text(v, key), maxURL)
 	}
 	v["name"], v["by"] = greetable(text(v, "name")), greetable(text(v, "by"))

@@ -45,6 +45,9 @@ func (q Question) Name() string {
 	return q.trace.Name
 }
 
+// Inviter is who invited the person, as they call themselves; empty: nobody did.
+func (q Question) Inviter() string { return q.trace.Inviter }
+
 // Stands is the state of the request now: a pending one whose time is over is Expired.
 func (q Question) Stands() State {
 	if q.Request.State == Pending && !q.now.Before(q.Request.ExpiresAt) {

@@ -133,8 +133,9 @@ func TestTheQuestionIsPutOnceInSixMonths(t *testing.T) {
 		if got := w.again("sara@example.org", "offers"); len(got) != 0 {
 			w.Errorf("asked %q after five months", got)
 		}
+		sara := w.person("sara@example.org")
 		w.write(func(tx *store.Tx) error {
-			_, err := consent.Withdraw(tx, w.brand, w.person("sara@example.org").ID, topicIDs(w, tx, "offers"), consent.MethodPreferences, nil)
+			_, err := consent.Withdraw(tx, w.brand, sara.ID, topicIDs(w, tx, "offers"), consent.MethodPreferences, nil)
 			return err
 		})
 		w.pass(40 * 24 * time.Hour)

@@ -44,7 +44,7 @@ func (h *house) questionPage(c echo.Context, q signup.Question) error {
 	}
 	return web.Page(c, http.StatusOK, "public/confirm", Confirm{
 		Frame: frame(c, q.Brand), Action: here(c, "token"), Name: q.Name(), Email: q.Subscriber.Email, At: q.Request.CreatedAt,
-		Page: q.Page, Words: q.Words(), Until: q.Request.ExpiresAt, NotMe: c.QueryParam("answer") == "notme",
+		Page: q.Page, Words: q.Words(), Until: q.Request.ExpiresAt, NotMe: c.QueryParam("answer") == "notme", By: q.Inviter(),
 	})
 }
 

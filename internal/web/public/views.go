@@ -111,6 +111,7 @@ type Confirm struct {
 	Words  []string  // of each ticked box; a promise stands on a line of its own
 	Until  time.Time // when the question lapses
 	NotMe  bool      // the link was "it wasn't me": that answer comes first
+	By     string    // who invited them; empty: they asked themselves
 }
 
 // ConfirmDone is the page public/confirm-done, after a yes. With Already it is
@@ -228,6 +229,7 @@ type Preferences struct {
 	NewEmail   string   // as typed, when it was wrong
 	EmailError string
 	Waiting    string // a new address that is not confirmed yet; may be empty
+	Community  CommunityLinks
 	Stopped    string // why nothing is sent whatever is ticked: "hard-bounce", "complaint", "not-me", "manual", or empty
 }
 
