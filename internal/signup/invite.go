@@ -225,7 +225,7 @@ func (p InvitePage) mayInvite(tx *store.Tx, set Settings, a subscriber.Address, 
 
 // ask writes the request and queues the mail.
 func (p InvitePage) ask(tx *store.Tx, set Settings, a subscriber.Address, name string, boxes []Box, limits, ever []byte) error {
-	if _, err := tx.Run("INSERT INTO invited_addresses (address_key, invited_at) VALUES (?, ?) ON CONFLICT DO NOTHING", ever, tx.Now()); err != nil {
+	if _, err := tx.Run("INSERT INTO invited_addresses (invited_at, address_key) VALUES (?, ?) ON CONFLICT DO NOTHING", tx.Now(), ever); err != nil { // in this order: see countMail
 		return fmt.Errorf("note that an address was invited: %w", err)
 	}
 	who, _, err := subscriber.Ensure(tx, p.Brand, subscriber.New{Address: a, Language: p.sheet.Language})

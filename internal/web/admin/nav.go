@@ -24,6 +24,7 @@ var sections = []section{
 	{"topics", "/topics", account.Reader, "permission"},
 	{"forms", "/forms", account.Reader, "permission"},
 	{"tracking", "/tracking", account.Reader, "permission"},
+	{"ideas", "/ideas", account.Reader, "people"},
 	{"people", "/people", account.Analyst, "people"},
 	{"imports", "/imports", account.Analyst, "people"},
 	{"suppressions", "/suppressions", account.Analyst, "people"},
