@@ -47,6 +47,7 @@ func (w *world) propose(who subscriber.Subscriber, title string) (i Idea, err er
 }
 
 func (w *world) second(who subscriber.Subscriber, i Idea, yes bool) error {
+	w.pass(time.Second)
 	return w.try(func(tx *store.Tx) error { return Second(tx, w.brand.ID, who.ID, i.ID, yes, Seen{}) })
 }
 
@@ -167,7 +168,10 @@ func TestIdeasHaveTheirBounds(t *testing.T) {
 		if err := w.try(func(tx *store.Tx) error { _, err := AnswerIdea(tx, w.brand, first.ID, ""); return err }); !problem.Is(err, problem.Invalid) {
 			w.Errorf("no without a reason: %v", err)
 		}
-		w.write(func(tx *store.Tx) error { _, err := AnswerIdea(tx, w.brand, first.ID, "We know too little of it."); return err })
+		w.write(func(tx *store.Tx) error {
+			_, err := AnswerIdea(tx, w.brand, first.ID, "We know too little of it.")
+			return err
+		})
 		if _, err := w.propose(sara, "A fourth"); err != nil {
 			w.Errorf("after an answer there is room: %v", err)
 		}
@@ -210,7 +214,9 @@ func TestAFriendIsAskedOnce(t *testing.T) {
 		sara, ali := w.reader("sara@example.org"), w.reader("ali@example.org")
 		w.ask("left@example.org", "news")
 		w.confirm("left@example.org")
-		w.write(func(tx *store.Tx) error { return LeaveAll(tx, w.brand.ID, w.personIn(tx, "left@example.org").ID, Seen{}) })
+		w.write(func(tx *store.Tx) error {
+			return LeaveAll(tx, w.brand.ID, w.personIn(tx, "left@example.org").ID, Seen{})
+		})
 		w.pass(40 * 24 * time.Hour)
 		if _, err := w.invite(sara, "friend@example.org", "Sara", "news"); err != nil {
 			w.Fatal(err)
@@ -317,7 +323,9 @@ func TestInvitationsHaveTheirBounds(t *testing.T) {
 		if kept, err := w.invite(ali, "x@busy.example", "Ali", "news"); err != nil || kept != KeptNothing || len(w.mails("invite")) != 6 {
 			w.Errorf("%v, %v, %d mails", kept, err, len(w.mails("invite")))
 		}
-		w.write(func(tx *store.Tx) error { return SaveCommunity(tx, w.brand, Community{Ideas: true, FormID: &w.form.ID}) })
+		w.write(func(tx *store.Tx) error {
+			return SaveCommunity(tx, w.brand, Community{Ideas: true, FormID: &w.form.ID})
+		})
 		if _, err := w.invite(ali, "y@example.org", "Ali", "news"); !problem.Is(err, problem.NotFound) {
 			w.Errorf("where nobody may: %v", err)
 		}
