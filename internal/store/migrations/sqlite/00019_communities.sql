@@ -21,7 +21,7 @@ CREATE TABLE ideas (
   title         text NOT NULL,
   reason        text NOT NULL,
   state         text NOT NULL CHECK (state IN ('proposed', 'shared', 'opened', 'answered')),
-  answer        text NOT NULL DEFAULT '',    -- why not, for those who proposed and seconded it
+  answer        text NOT NULL DEFAULT '',    -- why not, for whoever proposed it
   topic_id      text REFERENCES topics (id), -- that it became
   created_at    datetime NOT NULL,
   decided_at    datetime,
