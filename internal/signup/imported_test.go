@@ -45,7 +45,7 @@ func (w *world) bring(name string, addresses ...string) importer.Import {
 // where the law allows it each address is asked, by however many workers, once.
 func TestAListIsAskedOnceForEver(t *testing.T) {
 	each(t, func(w *world) {
-		left := w.reader("left@example.org")
+		left := w.allowing("left@example.org")
 		w.write(func(tx *store.Tx) error {
 			_, err := consent.WithdrawAll(tx, w.brand, left.ID, consent.MethodPreferences, nil)
 			return err

@@ -13,7 +13,7 @@ import (
 	"assent/internal/subscriber"
 )
 
-func (w *world) reader(email string) (s subscriber.Subscriber) {
+func (w *world) allowing(email string) (s subscriber.Subscriber) {
 	w.Helper()
 	a, err := subscriber.ParseAddress(email)
 	if err != nil {
@@ -84,7 +84,7 @@ func TestARenewalIsAskedOnce(t *testing.T) {
 	each(t, func(w *world) {
 		months := 12
 		w.changeTopic(consent.TopicChange{ValidMonths: &months})
-		ana, ben, cem := w.reader("ana@example.org"), w.reader("ben@example.org"), w.reader("cem@example.org")
+		ana, ben, cem := w.allowing("ana@example.org"), w.allowing("ben@example.org"), w.allowing("cem@example.org")
 		end := consent.After(start, 12, w.brand.Location())
 		w.clock.Store(end.AddDate(0, 0, -14).Add(-time.Minute).UnixMicro())
 		if n := w.askDue(); n != 0 {
@@ -144,7 +144,7 @@ func TestARenewalIsAskedOnce(t *testing.T) {
 
 func TestAChangedPurposeIsAskedOnce(t *testing.T) {
 	each(t, func(w *world) {
-		ana, ben := w.reader("ana@example.org"), w.reader("ben@example.org")
+		ana, ben := w.allowing("ana@example.org"), w.allowing("ben@example.org")
 		w.pass(time.Hour)
 		texts := map[string]consent.TopicText{"en": {Name: "News", Wording: "Send me the news and what partners say."}}
 		w.changeTopic(consent.TopicChange{Texts: &texts})
@@ -172,7 +172,7 @@ func TestAChangedPurposeIsAskedOnce(t *testing.T) {
 // TestWhoIsSilentIsAskedAndSomeEnd: of whom nothing can be known, nothing ends.
 func TestWhoIsSilentIsAskedAndSomeEnd(t *testing.T) {
 	each(t, func(w *world) {
-		ana, ben, cem := w.reader("ana@example.org"), w.reader("ben@example.org"), w.reader("cem@example.org")
+		ana, ben, cem := w.allowing("ana@example.org"), w.allowing("ben@example.org"), w.allowing("cem@example.org")
 		walk := func() {
 			for range 3 {
 				w.write(func(tx *store.Tx) error { _, err := AskTheSilent(tx, w.set, 2); return err })
@@ -254,7 +254,7 @@ func TestASingleOptIn(t *testing.T) {
 			w.pass(time.Minute)
 			w.write(func(tx *store.Tx) error { _, err := Ask(tx, w.set, w.form.ID, in); return err })
 		}
-		left := w.reader("left@example.org")
+		left := w.allowing("left@example.org")
 		w.write(func(tx *store.Tx) error {
 			_, err := consent.WithdrawAll(tx, w.brand, left.ID, consent.MethodPreferences, nil)
 			return err

@@ -152,6 +152,9 @@ func (c *Choice) stand(tx *store.Tx, p consent.Permission) error {
 
 func choice(b brand.Brand, t consent.Topic, lang string) Choice {
 	text := t.In(b, lang)
+	if b.AnonymousCounts && t.Purpose != consent.Marketing { // not nothing is seen without the permission
+		text.Description = i18n.For(lang).T("consent."+t.Purpose+".description-anonymous", "Brand", b.In(lang).Name)
+	}
 	return Choice{
 		Box:  Box{Topic: t, Label: text.Wording, Note: Promise(i18n.For(lang), t)},
 		Name: text.Name, Description: text.Description,

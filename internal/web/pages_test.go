@@ -190,6 +190,19 @@ func samples(lang string) []sample {
 	notMe.NotMe, bare.Name, bare.Page = true, "", ""
 	done := public.ConfirmDone{Frame: f, Name: confirm.Name, Email: confirm.Email, At: asked, Words: words(lang), Preferences: "/p/token",
 		Receipts: []public.ReceiptLink{{Topic: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), URL: "/r/token"}}}
+	l := i18n.For(lang)
+	var tracks []public.TrackingChoice
+	for _, slug := range []string{"opens", "clicks"} {
+		tracks = append(tracks, public.TrackingChoice{Slug: slug, Title: l.T("consent." + slug + ".name"), Description: l.T("consent."+slug+".description", "Brand", f.Brand), Wording: l.T("consent."+slug+".wording", "Brand", f.Brand)})
+	}
+	ask := public.TrackingAsk{Action: "/p/token/tracking", Words: lang + ":00", Asked: tracks}
+	invited := confirm
+	invited.By, invited.Page = in(lang, "Mina", "مینا"), ""
+	ideas := []public.IdeaLine{{ID: "1", Title: in(lang, "Letters from translators", "نامه‌های مترجمان"), Reason: in(lang, "They know both sides.", "هر دو سو را می‌شناسند."), State: "shared", Tone: "ask", Seconds: 12, Own: true, Seconded: true},
+		{ID: "2", Title: in(lang, "Poetry", "شعر"), Reason: in(lang, "There is none.", "هیچ نیست."), State: "answered", Tone: "no", Answer: in(lang, "We know too little of it.", "از آن کم می‌دانیم."), Seconds: 1}}
+	askedDone, stand := done, slices.Clone(tracks)
+	askedDone.Ask = ask
+	stand[0].On, stand[0].Since, stand[1].No = true, asked, true
 	leave := public.Leave{Frame: f, Action: "/u/token", Email: confirm.Email, Topic: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), Promise: in(lang, "At most once a week", "حداکثر هفته‌ای یک بار"), On: true, Preferences: "/p/token"}
 	off := leave
 	off.On = false
@@ -205,6 +218,10 @@ func samples(lang string) []sample {
 		{"confirm-bare", "public/confirm", bare},
 		{"confirm-not-me", "public/confirm", notMe},
 		{"confirm-done", "public/confirm-done", done},
+		{"confirm-done-asked", "public/confirm-done", askedDone},
+		{"tracking", "public/tracking", public.Tracking{Frame: f, Email: confirm.Email, Ask: ask, Stand: ask.Asked, Preferences: "/p/token"}},
+		{"tracking-later", "public/tracking", public.Tracking{Frame: f, Email: confirm.Email, Ask: ask, Later: true, Stand: stand, Preferences: "/p/token"}},
+		{"tracking-saved", "public/tracking", public.Tracking{Frame: f, Email: confirm.Email, Ask: ask, Saved: true, Stand: stand, Preferences: "/p/token"}},
 		{"confirm-already", "public/confirm-already", done},
 		{"keep", "public/keep", public.Keep{Frame: f, Action: "/k/token", Kind: "renewal", Email: confirm.Email, Words: confirm.Words, Until: asked.AddDate(0, 0, 14), Preferences: "/p/token"}},
 		{"keep-changed", "public/keep", public.Keep{Frame: f, Action: "/k/token", Kind: "purpose", Email: confirm.Email, Words: confirm.Words, Preferences: "/p/token"}},
@@ -212,6 +229,11 @@ func samples(lang string) []sample {
 		{"keep-yes", "public/keep-done", public.Keep{Frame: f, State: "yes", Words: confirm.Words, Preferences: "/p/token"}},
 		{"keep-no", "public/keep-done", public.Keep{Frame: f, State: "no", Preferences: "/p/token"}},
 		{"keep-over", "public/keep-done", public.Keep{Frame: f, State: "over", Preferences: "/p/token"}},
+		{"confirm-invited", "public/confirm", invited},
+		{"ideas", "public/ideas", public.Ideas{Frame: f, Action: "ideas", Email: confirm.Email, Intro: in(lang, "Tell us what is missing.", "بگویید چه کم است."), Member: true, Left: 2, Shared: ideas, Mine: ideas, Preferences: "/p/token"}},
+		{"ideas-wrong", "public/ideas", public.Ideas{Frame: f, Action: "ideas", Email: confirm.Email, Member: true, Left: 2, TitleError: l.T("problem.field.required"), Fault: l.T("problem.invalid"), Preferences: "/p/token"}},
+		{"invite", "public/invite", public.Invite{Frame: f, Action: "invite", Email: confirm.Email, Member: true, Left: 4, Topics: []public.Box{{Name: "topic:news", Wording: words(lang)[0]}}, Preferences: "/p/token"}},
+		{"invite-sent", "public/invite", public.Invite{Frame: f, Action: "invite", Email: confirm.Email, Member: true, Saved: l.T("public.invite.sent"), Preferences: "/p/token"}},
 		{"declined", "public/declined", public.Declined{Frame: f, Again: "/c/token", Until: asked.AddDate(0, 0, 3)}},
 		{"notme-done", "public/notme-done", public.NotMe{Frame: f, Email: confirm.Email}},
 		{"confirm-expired", "public/confirm-expired", public.Expired{Frame: f, Action: "/c/token"}},
@@ -291,6 +313,7 @@ func deskSamples(lang string) []sample {
 	for _, lang := range i18n.Languages {
 		f.Languages = append(f.Languages, admin.Language{Code: lang, Name: i18n.For(lang).T("admin.language"), URL: "?lang=" + lang, Current: lang == l.Lang()})
 	}
+	idea := admin.IdeaLine{URL: "/admin/b/baharan/ideas/1", Title: in(lang, "Letters from translators", "نامه‌های مترجمان"), Reason: in(lang, "They know both sides.", "هر دو سو را می‌شناسند."), Seconds: 12, State: l.T("admin.ideas.state.shared"), Tone: "ask", At: asked}
 	dashboard := admin.Dashboard{Frame: f, Brand: in(lang, "Baharan Books", "کتاب بهاران"), Now: asked, People: 48210, Writable: 41388, New: 612, Left: 74,
 		Messages: admin.States{Queued: 320, Claimed: 100, Sent: 118204, Failed: 81, Skipped: 940, Uncertain: 2},
 		Topics:   []admin.Topic{{Name: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), Promise: in(lang, "At most once a week", "حداکثر هفته‌ای یک بار"), Given: 41388, Asked: 214, Withdrawn: 2040}, {Name: in(lang, "Special offers", "پیشنهادهای ویژه"), Given: 9120, Asked: 80, Withdrawn: 311}},
@@ -360,6 +383,11 @@ func deskSamples(lang string) []sample {
 		{"account", "admin/account", admin.Own{Frame: f, Email: "mina@baharan.example", Sheet: slip, Password: admin.Sheet{Action: "/admin/account/password", Values: url.Values{}}, Choices: spoken, MayBrands: "/admin/brands/new",
 			Brands: []admin.NavItem{{Label: dashboard.Brand, URL: "/admin/b/baharan", Heading: in(lang, "Owner", "صاحب")}}}},
 		{"brand-new", "admin/brand-new", admin.BrandForm{Frame: f, Sheet: slip, Texts: languages, Choices: spoken, Zones: []string{"Asia/Tehran"}, Back: "/admin"}},
+		{"tracking", "admin/tracking", admin.TrackingPage{Frame: f, Sheet: slip, Topics: []admin.Topic{{Name: in(lang, "Seeing that a mail was opened", "دانستن اینکه نامه باز شده است"), Given: 412}}, May: true, Back: "/admin/b/baharan/topics"}},
+		{"tracking-reader", "admin/tracking", admin.TrackingPage{Frame: f, Sheet: slip}},
+		{"ideas", "admin/ideas", admin.Ideas{Frame: f, On: true, Settings: "/admin/b/baharan/ideas/settings", Views: []admin.Tab{{View: l.T("admin.ideas.view.proposed"), URL: "/x", Current: true}, {View: l.T("admin.ideas.view.shared"), URL: "/y"}}, Lines: []admin.IdeaLine{idea}}},
+		{"idea", "admin/idea", admin.IdeaPage{Frame: f, Idea: idea, Sheet: slip, Texts: languages, Answer: slip, Share: "/share", Open: true, Back: "/ideas"}},
+		{"community", "admin/community", admin.CommunityPage{Frame: f, Sheet: slip, Texts: languages, Forms: spoken, Back: "/ideas"}},
 		{"settings", "admin/settings", admin.BrandForm{Frame: f, Sheet: slip, Texts: languages, Choices: spoken, Zones: []string{"Asia/Tehran"}, Slug: "baharan", Domain: "baharan.example", Another: "/admin/brands/new", Most: 1}},
 		{"settings-logo", "admin/settings", admin.BrandForm{Frame: f, Sheet: admin.Sheet{Action: "/settings", Files: true, Faults: []admin.Fault{{Name: "logo", Text: in(lang, "This is no picture.", "این تصویر نیست.")}}}, Texts: languages, Choices: spoken, Slug: "baharan", Domain: "baharan.example", Another: "/admin/brands/new", Logo: someLogo, Name: dashboard.Brand, Most: 1}},
 		{"team", "admin/team", admin.Team{Frame: f, Sheet: slip, Choices: spoken, Roles: []admin.Choice{{Value: "owner", Label: in(lang, "Owner", "صاحب"), Hint: in(lang, "Everything.", "همه کار.")}},
@@ -476,6 +504,8 @@ func bare() []sample {
 		{"", "public/confirm", public.Confirm{}}, {"", "public/confirm", public.Confirm{NotMe: true}},
 		{"", "public/confirm-done", public.ConfirmDone{}}, {"", "public/confirm-already", public.ConfirmDone{}},
 		{"", "public/keep", public.Keep{}}, {"", "public/keep-done", public.Keep{State: "no"}}, {"", "public/declined", public.Declined{}}, {"", "public/declined", public.Declined{Again: "/c/x"}},
+		{"", "public/tracking", public.Tracking{}},
+		{"", "public/declined", public.Declined{}}, {"", "public/declined", public.Declined{Again: "/c/x"}},
 		{"", "public/notme-done", public.NotMe{}}, {"", "public/confirm-expired", public.Expired{}},
 		{"", "public/leave", public.Leave{}}, {"", "public/leave-done", public.LeaveDone{}},
 		{"", "public/preferences", public.Preferences{}}, {"", "public/often", public.Often{}}, {"", "public/about", public.About{}}, {"", "public/groups", public.Groups{}}, {"", "public/mails", public.Mails{}}, {"", "public/view", public.View{}},
@@ -484,7 +514,8 @@ func bare() []sample {
 		{"", "public/address-confirm", public.AddressConfirm{}}, {"", "public/address-done", public.AddressDone{}},
 		{"", "public/error", public.Error{Kind: "internal"}}, {"", "public/receipt", public.Receipt{}}, {"", "public/log", public.LogPage{}},
 		{"", "admin/signin", admin.SignIn{}}, {"", "admin/dashboard", admin.Dashboard{}},
-		{"", "admin/topics", admin.Topics{}}, {"", "admin/topic", admin.TopicForm{}}, {"", "admin/log", admin.AuditLog{}}, {"", "admin/parts", admin.Parts{}},
+		{"", "admin/tracking", admin.TrackingPage{}}, {"", "admin/ideas", admin.Ideas{}}, {"", "admin/idea", admin.IdeaPage{}}, {"", "admin/community", admin.CommunityPage{}},
+		{"", "public/ideas", public.Ideas{}}, {"", "public/invite", public.Invite{}}, {"", "admin/topics", admin.Topics{}}, {"", "admin/topic", admin.TopicForm{}}, {"", "admin/log", admin.AuditLog{}}, {"", "admin/parts", admin.Parts{}},
 		{"", "admin/mailbox", admin.Mailbox{}}, {"", "admin/mailbox", admin.Mailbox{Search: "x", Selected: &admin.Letter{}}},
 		{"", "admin/mailbox", admin.Mailbox{Selected: &admin.Letter{View: "text"}}},
 		{"", "admin/list", admin.List{Title: "x"}}, {"", "admin/campaign-form", admin.CampaignForm{}}, {"", "admin/campaign", admin.CampaignPage{}}, {"", "admin/campaign-schedule", admin.SchedulePage{}},

@@ -146,6 +146,10 @@ func (h *house) preferencesPage(c echo.Context, status int, p signup.Preferences
 			page.Speaks = append(page.Speaks, Option{Value: lang, Label: i18n.For(lang).T("signup.language"), Selected: lang == p.Subscriber.Language})
 		}
 	}
+	var err error
+	if page.Community, err = h.communityLinks(c, p.Brand.ID); err != nil {
+		return err
+	}
 	if change != nil {
 		change(&page)
 	}

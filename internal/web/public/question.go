@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"assent/internal/consent"
+	"assent/internal/link"
 	"assent/internal/problem"
 	"assent/internal/signup"
 	"assent/internal/store"
@@ -47,7 +48,7 @@ func (h *house) questionPage(c echo.Context, q signup.Question) error {
 	}
 	return web.Page(c, http.StatusOK, "public/confirm", Confirm{
 		Frame: frame(c, q.Brand), Action: here(c, "token"), Name: q.Name(), Email: q.Subscriber.Email, At: q.Request.CreatedAt,
-		Page: q.Page, Words: q.Words(), Until: q.Request.ExpiresAt, NotMe: c.QueryParam("answer") == "notme",
+		Page: q.Page, Words: q.Words(), Until: q.Request.ExpiresAt, NotMe: c.QueryParam("answer") == "notme", By: q.Inviter(),
 	})
 }
 
@@ -59,6 +60,9 @@ func (h *house) confirmed(c echo.Context, q signup.Question) ConfirmDone {
 	d.Receipts = h.receiptsOf(c, q)
 	if q.Request.AnsweredAt != nil {
 		d.At = *q.Request.AnsweredAt
+	}
+	if q.Tracking != nil {
+		d.Ask = h.trackingAsk(c, *q.Tracking, "../p/"+h.URLs.SignIDs(link.Preferences, q.Brand.ID, q.Subscriber.ID)+"/tracking")
 	}
 	return d
 }

@@ -112,6 +112,7 @@ type Confirm struct {
 	Words  []string  // of each ticked box; a promise stands on a line of its own
 	Until  time.Time // when the question lapses
 	NotMe  bool      // the link was "it wasn't me": that answer comes first
+	By     string    // who invited them; empty: they asked themselves
 }
 
 // ConfirmDone is the page public/confirm-done, after a yes. With Already it is
@@ -124,6 +125,7 @@ type ConfirmDone struct {
 	Words       []string
 	Receipts    []ReceiptLink
 	Preferences string
+	Ask         TrackingAsk // of confirm-done; may be empty
 }
 
 // ReceiptLink leads to the receipt of a topic.
@@ -139,6 +141,34 @@ type Keep struct {
 	Words       []string
 	Until       time.Time // the last day, where it ends by itself; zero: it does not
 	State       string    // yes, no or over; empty on public/keep
+	Preferences string
+}
+
+// TrackingAsk asks whether opens and clicks may be seen, each by itself. It posts
+// tracking=SLUG:yes, SLUG:no or later to Action.
+type TrackingAsk struct {
+	Action string
+	Words  string // goes back as the input "words"
+	Asked  []TrackingChoice
+}
+
+// TrackingChoice is one of the two.
+type TrackingChoice struct {
+	Slug, Title, Description, Wording string
+	On                                bool
+	Since                             time.Time // when it was given; zero: it is not
+	No                                bool      // they said no
+}
+
+// Tracking is the page public/tracking: where a person stands with being
+// observed, and what is still asked.
+type Tracking struct {
+	Frame
+	Email       string
+	Ask         TrackingAsk
+	Stand       []TrackingChoice
+	Later       bool // the question was left for later just now
+	Saved       bool
 	Preferences string
 }
 
@@ -226,6 +256,7 @@ type Preferences struct {
 	NewEmail   string   // as typed, when it was wrong
 	EmailError string
 	Waiting    string // a new address that is not confirmed yet; may be empty
+	Community  CommunityLinks
 	Stopped    string // why nothing is sent whatever is ticked: "hard-bounce", "complaint", "not-me", "manual", or empty
 }
 
