@@ -96,6 +96,7 @@ type Request struct {
 	CreatedAt    time.Time
 	ExpiresAt    time.Time
 	AnsweredAt   *time.Time
+	DoubtedAt    *time.Time // the button was pressed as programs press it; see Judge
 }
 
 // TableName implements gorm's Tabler.
@@ -115,6 +116,8 @@ type trace struct {
 	Page      string         `json:"page,omitempty"`
 	IP        string         `json:"ip,omitempty"`
 	UserAgent string         `json:"user_agent,omitempty"`
+	Signs     []string       `json:"signs,omitempty"` // that it may have been a program
+	Proof     string         `json:"proof,omitempty"` // what was proved for it
 }
 
 func (t trace) evidence(r Request) map[string]any {
@@ -127,6 +130,12 @@ func (t trace) evidence(r Request) map[string]any {
 	}
 	if t.Name != "" {
 		e["name"] = t.Name
+	}
+	if len(t.Signs) > 0 {
+		e["signup_signs"] = t.Signs
+	}
+	if t.Proof != "" {
+		e["signup_proof"] = t.Proof
 	}
 	for name, value := range t.Fields {
 		e["field:"+name] = value
@@ -320,5 +329,5 @@ func Sweep(tx *store.Tx, set Settings, limit int) (int, error) {
 	if _, err := tx.Run("DELETE FROM confirmation_mails WHERE sent_at <= ?", tx.Now().Add(-set.longest())); err != nil {
 		return 0, fmt.Errorf("forget old confirmation mails: %w", err)
 	}
-	return len(late), nil
+	return len(late), SweepProofs(tx)
 }
