@@ -11,7 +11,7 @@ import (
 )
 
 // SystemMails are the names that [System] knows.
-var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "reset", "rise", "trial"}
+var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "paused", "reset", "rise", "trial"}
 
 // System makes one of the service's own mails in the person's language.
 //

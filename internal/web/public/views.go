@@ -9,6 +9,7 @@ package public
 import (
 	"time"
 
+	"assent/internal/signup"
 	"assent/internal/web"
 )
 
@@ -81,6 +82,7 @@ type Form struct {
 	Tracking    []Box
 	TopicsError string
 	Faults      []Fault // in the order of the page
+	Prove       *Prove  // nil: nothing is asked for
 }
 
 // FormWidget is the page public/form-widget: a page as somebody else may have
@@ -111,6 +113,16 @@ type Confirm struct {
 	Words  []string  // of each ticked box; a promise stands on a line of its own
 	Until  time.Time // when the question lapses
 	NotMe  bool      // the link was "it wasn't me": that answer comes first
+}
+
+// ConfirmSecond is the page public/confirm-second, after a yes that programs
+// give: one more press, of what it is about. It posts answer=yes with "topic" to
+// Action.
+type ConfirmSecond struct {
+	Frame
+	Action string
+	Email  string
+	Topics []signup.Named
 }
 
 // ConfirmDone is the page public/confirm-done, after a yes. With Already it is

@@ -143,6 +143,7 @@ func (w *world) write(f func(tx *store.Tx) error) {
 func (w *world) do(method, path, body string, headers ...string) *httptest.ResponseRecorder {
 	w.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Accept-Language", "en")
 	if body != "" {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -172,7 +173,7 @@ func (w *world) token() string {
 }
 
 func filled(token, email string, slugs ...string) string {
-	v := url.Values{"token": {token}, "email": {email}, "name": {"Sara"}, "page": {"https://shop.example/readers"}}
+	v := url.Values{"token": {token}, "email": {email}, "name": {"Sara"}, "page": {"https://shop.example/readers"}, "website": {""}}
 	for _, s := range slugs {
 		v.Set("topic:"+s, "on")
 	}
