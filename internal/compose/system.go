@@ -41,6 +41,9 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //   - invitation, to somebody who is to join the team: by (who invites), role
 //     (in the reader's words), until (a date already written), link_url.
 //
+//   - paused, to somebody of the team about a form: source (its name), asked and
+//     answered (of the last hour), link_url.
+//
 //   - reset, to somebody who forgot their password: requested_at, ip, link_url.
 //
 //   - rise, to somebody of the team: reason (complaints, leavers or failures),

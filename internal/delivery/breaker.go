@@ -222,7 +222,7 @@ func AlarmOfRise(tx *store.Tx, e event.Event, to, language, page string) error {
 // AlarmOfForm queues a mail to somebody of the team about a form that was paused;
 // page is where it can be resumed.
 func AlarmOfForm(tx *store.Tx, e event.Event, to, language, name, page string) error {
-	return toTeam(tx, e, "paused", to, language, map[string]any{"name": name, "form_url": page})
+	return toTeam(tx, e, "paused", to, language, map[string]any{"source": name, "link_url": page})
 }
 
 // toTeam queues a mail about a fact.

@@ -170,7 +170,7 @@ type kept struct {
 }
 
 const (
-	keptSeal = "from the widget to the hosted page"
+	keptSeal = "widget-to-page"
 	keptLife = 15 * time.Minute
 	keptMost = 1200 // bytes of what was typed; of more only the address goes along
 )

@@ -47,7 +47,7 @@ type house struct {
 
 // Mount puts the public routes on e: /widget.js, /logo, /s, /f, /c, /u, /p, /w, /v, /o and /l.
 func Mount(e *echo.Echo, d Deps) {
-	h := &house{Deps: d, gate: web.NewGate(d.Redis, d.URLs.Ring.Derive("limits of sign-ups"))}
+	h := &house{Deps: d, gate: web.NewGate(d.Redis, d.URLs.Ring.Derive("signup-limits"))}
 	look := []string{http.MethodGet, http.MethodHead}
 	e.Match(look, "/widget.js", h.widget)
 	e.Match(look, "/logo/:hash", h.logo)

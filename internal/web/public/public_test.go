@@ -447,7 +447,7 @@ func TestChangedWordsAreReadBeforeTheyAreAgreedTo(t *testing.T) {
 
 func TestTheHostedPageIsNamedInTheEvidence(t *testing.T) {
 	each(t, func(w *world) {
-		v := url.Values{"token": {w.token()}, "email": {"sara@example.org"}, "topic:news": {"on"}}
+		v := url.Values{"token": {w.token()}, "email": {"sara@example.org"}, "topic:news": {"on"}, signup.Honeypot: {""}}
 		if rec := w.do("POST", "/f/"+w.form.ID.String(), v.Encode()); rec.Code != 200 {
 			w.Fatalf("%d %s", rec.Code, rec.Body)
 		}
@@ -607,7 +607,8 @@ func TestSignUpLimits(t *testing.T) {
 			w.Errorf("a minute later: %v", got)
 		}
 		sara := path(w.urls.Preferences(w.brand.ID, w.request().SubscriberID))
-		w.http = w.strict(1, 100)
+		d := w.deps(1, 100)
+		w.http = w.serve(d)
 		if rec := w.do("POST", sara, "do=address&email=one@example.org"); rec.Code != 200 {
 			w.Errorf("a change of address: %d", rec.Code)
 		}

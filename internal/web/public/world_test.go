@@ -86,14 +86,23 @@ func newWorld(t testing.TB, database string) *world {
 // strict serves the world with limits for sign-ups.
 func (w *world) strict(perIP, perForm int) http.Handler {
 	w.Helper()
+	return w.serve(w.deps(perIP, perForm))
+}
+
+func (w *world) deps(perIP, perForm int) Deps {
+	return Deps{DB: w.db, URLs: w.urls, Signup: signup.Defaults(w.urls), Recorder: w.recorder, PerIP: perIP, PerForm: perForm,
+		View: func(context.Context, delivery.Message) ([]byte, error) {
+			return []byte("<!doctype html><title>Tea &amp; books</title><p>Hello<script>alert(1)</script>"), nil
+		}}
+}
+
+func (w *world) serve(d Deps) http.Handler {
+	w.Helper()
 	e, err := web.New(web.Options{URLs: w.urls, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), ErrorPage: ErrorPage})
 	if err != nil {
 		w.Fatal(err)
 	}
-	Mount(e, Deps{DB: w.db, URLs: w.urls, Signup: signup.Defaults(w.urls), Recorder: w.recorder, PerIP: perIP, PerForm: perForm,
-		View: func(context.Context, delivery.Message) ([]byte, error) {
-			return []byte("<!doctype html><title>Tea &amp; books</title><p>Hello<script>alert(1)</script>"), nil
-		}})
+	Mount(e, d)
 	return e
 }
 
