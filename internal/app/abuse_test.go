@@ -16,7 +16,6 @@ import (
 
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/chromedp"
-	"github.com/google/uuid"
 
 	"assent/internal/brand"
 	"assent/internal/consent"
@@ -58,6 +57,13 @@ func newTown(t *testing.T, environ ...string) *town {
 func (w *town) count(sql string, args ...any) (n int) {
 	read(w.T, w.App, func(tx *store.Tx) error { return tx.Raw(sql, args...).Scan(&n).Error })
 	return n
+}
+
+func (w *town) requests() (all []signup.Request) {
+	read(w.T, w.App, func(tx *store.Tx) error {
+		return tx.Where("form_id = ?", w.form.ID).Order("created_at, id").Find(&all).Error
+	})
+	return all
 }
 
 func (w *town) token() string {
@@ -144,11 +150,7 @@ func TestTheBrowserDoesTheWork(t *testing.T) {
 			t.Errorf("the policy refuses: %s", s)
 		}
 	}
-	var id uuid.UUID
-	read(t, w.App, func(tx *store.Tx) error {
-		return tx.Raw("SELECT id FROM signup_requests WHERE form_id = ? LIMIT 1", w.form.ID).Scan(&id).Error
-	})
-	if err := chromedp.Do(tab, chromedp.Navigate(w.URLs.Confirm(id)), chromedp.WaitVisible(`button[value=yes]`), chromedp.Sleep(3*time.Second)); err != nil {
+	if err := chromedp.Do(tab, chromedp.Navigate(w.URLs.Confirm(w.requests()[0].ID)), chromedp.WaitVisible(`button[value=yes]`), chromedp.Sleep(3*time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if n := w.count("SELECT count(*) FROM signup_requests WHERE form_id = ? AND state = 'confirmed'", w.form.ID); n != 0 {
@@ -190,18 +192,14 @@ func TestAbuse(t *testing.T) {
 			})
 		}
 		work.Wait()
-		mails := w.count("SELECT count(*) FROM confirmation_mails") // the demo's are past
-		var asked []uuid.UUID
-		read(t, w.App, func(tx *store.Tx) error {
-			return tx.Raw("SELECT id FROM signup_requests WHERE form_id = ?", w.form.ID).Scan(&asked).Error
-		})
-		mails = w.count("SELECT count(*) FROM messages WHERE source_id = ?", asked[0])
+		asked := w.requests()
+		mails := w.count("SELECT count(*) FROM messages WHERE subscriber_id = ?", asked[0].SubscriberID)
 		if len(asked) != 1 || mails != 1 {
 			t.Errorf("%d sign-ups for one address: %d requests, %d mails", bomb, len(asked), mails)
 		}
 
 		for i := range scans {
-			r, _ := http.NewRequestWithContext(t.Context(), []string{"GET", "HEAD", "OPTIONS"}[i%3], w.URLs.Confirm(asked[0]), nil)
+			r, _ := http.NewRequestWithContext(t.Context(), []string{"GET", "HEAD", "OPTIONS"}[i%3], w.URLs.Confirm(asked[0].ID), nil)
 			if answer, err := client.Do(r); err != nil {
 				t.Fatal(err)
 			} else {
@@ -249,11 +247,11 @@ func (w *town) timings(client *http.Client, samples int) map[string][]float64 {
 				if err != nil {
 					return err
 				}
-				var id uuid.UUID
-				if err := tx.Raw("SELECT id FROM signup_requests WHERE subscriber_id = ?", s.ID).Scan(&id).Error; err != nil {
+				var r signup.Request
+				if err := tx.Where("subscriber_id = ?", s.ID).Take(&r).Error; err != nil {
 					return err
 				}
-				if _, err := signup.Confirm(tx, id, signup.Seen{}); err != nil {
+				if _, err := signup.Confirm(tx, r.ID, signup.Seen{}); err != nil {
 					return err
 				}
 				if who == "suppressed" {
