@@ -169,7 +169,7 @@ func abuseSizes() (scans, bomb, samples int) {
 	if os.Getenv("ASSENT_JUDGE_ABUSE") != "" {
 		return 1000, 10_000, 400
 	}
-	return 90, 200, 60
+	return 60, 40, 30
 }
 
 // TestAbuse is what is shown of a form under abuse, in the running program: what
@@ -233,7 +233,9 @@ func (w *town) timings(client *http.Client, samples int) map[string][]float64 {
 	token := w.token()
 	for i := range samples {
 		for _, who := range people[1:] {
-			w.sign(client, token, fmt.Sprintf("%s%d@time.example", who, i), "")
+			if _, status := w.sign(client, token, fmt.Sprintf("%s%d@time.example", who, i), ""); status != http.StatusOK {
+				w.Fatalf("%s%d: %d", who, i, status)
+			}
 		}
 	}
 	err := w.DB.Write(w.Context(), func(tx *store.Tx) error {
