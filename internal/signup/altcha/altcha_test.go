@@ -2,6 +2,7 @@ package altcha
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"os"
@@ -84,6 +85,13 @@ func TestNothingOfAChallengeCanBeExchanged(t *testing.T) {
 		"counter":   func(_ *Challenge, s *Solution) { s.Counter++ },
 		"key":       func(_ *Challenge, s *Solution) { s.DerivedKey = otherS.DerivedKey },
 		"half key":  func(_ *Challenge, s *Solution) { s.DerivedKey = s.DerivedKey[:32] },
+		"no work": func(c *Challenge, s *Solution) { // the right key of a number that is not the one
+			key, err := c.Parameters.derive(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Counter, s.DerivedKey = 0, hex.EncodeToString(key)
+		},
 	} {
 		c, s := c, s
 		change(&c, &s)
