@@ -5,7 +5,7 @@ SOURCES := cmd configs internal templates
 QUICK   := ./internal ./internal/problem ./internal/link ./internal/config ./internal/i18n ./internal/compose ./templates
 REPORT  := $(GO) run ./internal/testkit/cmd/report
 
-.PHONY: run test race check lint parts bench bench-web bench-send bench-pages chaos faults postfix judge-ledger
+.PHONY: run test race check lint parts bench bench-web bench-send bench-pages chaos faults judge-abuse postfix judge-ledger
 
 run: ## the demo: everything in one process, nothing to install but Go
 	$(GO) run ./cmd/assent demo
@@ -50,6 +50,9 @@ bench-pages: parts ## the team's pages, of a brand of 200,000 people and a milli
 
 chaos: parts ## kills the program and all it stands on while it sends, and counts at the mail server
 	@$(GO) run ./internal/testkit/cmd/chaos
+
+judge-abuse: parts ## 1,000 scanners, 10,000 sign-ups for one address, 1,600 answers timed; a line for each database
+	@ASSENT_JUDGE_ABUSE=1 $(GO) test -count=1 -timeout 60m -run '^TestAbuse$$' -v ./internal/app | grep -E '^(database=|--- |FAIL|ok|    [a-z_]+\.go)'
 
 faults: parts ## a mail server that misbehaves, people who leave, promises; a table of what came of every mail
 	@$(GO) run ./internal/testkit/cmd/faults

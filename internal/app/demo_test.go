@@ -35,7 +35,7 @@ import (
 func startApp(t *testing.T, environ ...string) *App {
 	t.Helper()
 	address := freeAddress(t) // the links in mails name it
-	s := settingsOf(t, append([]string{"ASSENT_LISTEN=" + address, "ASSENT_PUBLIC_URL=http://" + address}, environ...)...)
+	s := settingsOf(t, append([]string{"ASSENT_LISTEN=" + address, "ASSENT_PUBLIC_URL=http://" + address, "ASSENT_SIGNUP_PROOF=off"}, environ...)...)
 	if _, sqlite := s.SQLite(); !sqlite {
 		migrate(t, s)
 	}

@@ -24,7 +24,8 @@ func (a *App) handler() (http.Handler, error) {
 	}
 	a.recorder = tracking.NewRecorder(a.DB, tracking.Options{})
 	public.Mount(e, public.Deps{DB: a.DB, URLs: a.URLs, Signup: a.signupSettings(), Recorder: a.recorder, View: a.renderer.View,
-		PerIP: a.Settings.SignupPerIP, PerForm: a.Settings.SignupPerForm})
+		PerIP: a.Settings.SignupPerIP, PerForm: a.Settings.SignupPerForm,
+		PerNetwork: a.Settings.SignupPerNetwork, PerDomain: a.Settings.SignupPerDomain, Prove: a.Settings.SignupProof, Redis: a.doorbell.Shared()})
 	look, checks := checker(a.Settings, a.DB.Now), web.DomainChecks()
 	if err := api.Mount(e, api.Deps{DB: a.DB, URLs: a.URLs, GenerateKey: compose.GenerateKey, Held: a.limits.Held, Checker: look, Checks: checks}); err != nil {
 		return nil, err

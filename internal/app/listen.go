@@ -34,6 +34,7 @@ func listen(db *store.DB, urls link.URLs) {
 	event.Listen(db, event.SendingPaused, tellInCharge)
 	event.Listen(db, event.SendingWarned, tellInCharge)
 	event.Listen(db, event.AlarmRaised, func(tx *store.Tx, e event.Event) error { return tellOfRise(tx, urls, e) })
+	event.Listen(db, event.FormPaused, func(tx *store.Tx, e event.Event) error { return tellOfForm(tx, urls, e) })
 }
 
 // forgetOpens takes the day of the last open away with the permission that it
@@ -58,6 +59,30 @@ func tellOfRise(tx *store.Tx, urls link.URLs, e event.Event) error {
 	}
 	for _, u := range people {
 		if err := delivery.AlarmOfRise(tx, e, u.Email, u.Language, urls.Base.JoinPath("admin", "b", b.Slug, "alarms").String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellOfForm writes to the owners and marketers of the brand that a form was
+// paused, in the transaction that pauses it.
+func tellOfForm(tx *store.Tx, urls link.URLs, e event.Event) error {
+	b, err := brand.Find(tx, e.BrandID)
+	if err != nil {
+		return err
+	}
+	f, err := signup.Find(tx, e.BrandID, *e.SourceID)
+	if err != nil {
+		return err
+	}
+	people, err := account.InCharge(tx, e.BrandID)
+	if err != nil {
+		return err
+	}
+	page := urls.Base.JoinPath("admin", "b", b.Slug, "forms", f.ID.String()).String()
+	for _, u := range people {
+		if err := delivery.AlarmOfForm(tx, e, u.Email, u.Language, f.Name, page); err != nil {
 			return err
 		}
 	}

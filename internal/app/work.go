@@ -77,6 +77,9 @@ func (a *App) work() []jobs.Kind {
 		{Name: "tell-of-ideas", Queue: jobs.QueueService, Every: time.Minute, Handle: a.sweep(func(tx *store.Tx, limit int) (int, error) {
 			return signup.TellIdeas(tx, a.signupSettings(), limit)
 		})},
+		{Name: "guard-forms", Queue: jobs.QueueService, Every: time.Minute, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
+			return nil, a.DB.Write(ctx, signup.WatchForms)
+		}},
 		{Name: "fold-counts", Queue: jobs.QueueService, Every: 5 * time.Minute, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
 			return nil, event.Fold(ctx, a.DB, tracking.Fold)
 		}},

@@ -11,7 +11,7 @@ import (
 )
 
 // SystemMails are the names that [System] knows.
-var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "request-answer", "request-due", "reset", "rise", "trial", "renewal", "purpose", "silent", "permission", "welcome", "invite", "idea-opened"}
+var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "paused", "request-answer", "request-due", "reset", "rise", "trial", "renewal", "purpose", "silent", "permission", "welcome", "invite", "idea-opened"}
 
 // System makes one of the service's own mails in the person's language.
 //
@@ -47,6 +47,9 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //     extended with due_at, a date already written), answer (some lines), data_url.
 //
 //   - request-due, to somebody of the team: kind, due_at, requests_url.
+//
+//   - paused, to somebody of the team about a form: source (its name), asked and
+//     answered (of the last hour), link_url.
 //
 //   - reset, to somebody who forgot their password: requested_at, ip, link_url.
 //

@@ -42,13 +42,18 @@ type Settings struct {
 	Metrics        string         // who may read /metrics: local, direct, open or off
 	SignupPerIP    int            // sign-ups a minute from one address; an IPv6 client counts by its /64
 	SignupPerForm  int            // sign-ups a minute at one form
-	SignupMinFill  time.Duration  // a form that comes back sooner was filled by a machine
-	NodeLostAfter  time.Duration  // silence after which a node's unreported claims become uncertain
-	DNS            string         // host:port of a name server; empty: those of the system
-	Providers      string         // a file laid over configs/providers.yaml; empty: none
-	MXPort         int            // of the receivers' servers
-	MXAllow        []netip.Prefix // addresses that are not public, and may be sent to nevertheless
-	Witnesses      []string       // who countersign the log: an address and a public key each, as ledger.ParseWitness reads them
+
+	SignupPerNetwork int    // sign-ups a minute from a /24 of IPv4 or a /48 of IPv6
+	SignupPerDomain  int    // sign-ups a minute for addresses of one domain; large mailbox providers get fifty times that
+	SignupProof      string // when visitors prove work: "suspicion", "always" or "off"
+
+	SignupMinFill time.Duration  // a form that comes back sooner was filled by a machine
+	NodeLostAfter time.Duration  // silence after which a node's unreported claims become uncertain
+	DNS           string         // host:port of a name server; empty: those of the system
+	Providers     string         // a file laid over configs/providers.yaml; empty: none
+	MXPort        int            // of the receivers' servers
+	MXAllow       []netip.Prefix // addresses that are not public, and may be sent to nevertheless
+	Witnesses     []string       // who countersign the log: an address and a public key each, as ledger.ParseWitness reads them
 }
 
 // SQLite is the file of an SQLite database; ok is false for PostgreSQL.

@@ -52,7 +52,7 @@ func TestNothingSetRunsEmbedded(t *testing.T) {
 		DatabaseURL: "sqlite:data/assent.db", RedisURL: "embedded", SMTPURLs: []string{"catcher"},
 		SMTP:   []SMTP{{Scheme: "catcher", Connections: 10, StartTLS: None, Weight: 1}},
 		Listen: ":8080", DataDir: "./data", Log: "text", Metrics: "local",
-		SignupPerIP: 10, SignupPerForm: 600, SignupMinFill: 2 * time.Second, NodeLostAfter: 24 * time.Hour, MXPort: 25,
+		SignupPerIP: 10, SignupPerForm: 600, SignupPerNetwork: 60, SignupPerDomain: 30, SignupProof: "suspicion", SignupMinFill: 2 * time.Second, NodeLostAfter: 24 * time.Hour, MXPort: 25,
 	}
 	if !reflect.DeepEqual(s, want) || public.String() != "http://localhost:8080" {
 		t.Errorf("got  %v %v\nwant %v", s, public, want)

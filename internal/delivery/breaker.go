@@ -219,6 +219,12 @@ func AlarmOfRise(tx *store.Tx, e event.Event, to, language, page string) error {
 	return toTeam(tx, e, "rise", to, language, map[string]any{"alarms_url": page})
 }
 
+// AlarmOfForm queues a mail to somebody of the team about a form that was paused;
+// page is where it can be resumed.
+func AlarmOfForm(tx *store.Tx, e event.Event, to, language, name, page string) error {
+	return toTeam(tx, e, "paused", to, language, map[string]any{"source": name, "link_url": page})
+}
+
 // toTeam queues a mail about a fact.
 func toTeam(tx *store.Tx, e event.Event, template, to, language string, data map[string]any) error {
 	stream, err := BrandStream(tx, e.BrandID, OriginTest)

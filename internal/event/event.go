@@ -53,6 +53,10 @@ const (
 	AlarmRaised = "alarm.raised"
 	AlarmEnded  = "alarm.ended"
 
+	FormGuarded = "form.guarded" // visitors prove work first
+	FormPaused  = "form.paused"
+	FormResumed = "form.resumed"
+
 	OrderPlaced   = "order.placed"
 	OfferIssued   = "offer.issued"
 	OfferRedeemed = "offer.redeemed"

@@ -152,7 +152,7 @@ func (s Sheet) ask(tx *store.Tx, set Settings, e entry, who subscriber.Subscribe
 	if err != nil {
 		return false, err
 	}
-	t := trace{Email: e.address.Typed, Name: e.name, Fields: e.fields, Page: e.page, IP: e.ip, UserAgent: e.agent, Unticked: s.unticked(e)}
+	t := trace{Email: e.address.Typed, Name: e.name, Fields: e.fields, Page: e.page, IP: e.ip, UserAgent: e.agent, Unticked: s.unticked(e), Signs: e.signs, Proof: e.proof}
 	fresh = len(wanted) > 0 && waiting == nil
 	err = attempt(tx, "request", fresh, func() error { return r.write(tx, s.Brand, topicsOf(wanted), t) })
 	if err != nil {

@@ -18,6 +18,11 @@ import (
 type Seen struct {
 	IP        string
 	UserAgent string
+
+	Scripted bool          // the page's script ran, and tells the following, which anybody can claim
+	Dwell    time.Duration // the page was open before the button was pressed
+	Touched  bool          // a pointer moved or a key was pressed meanwhile
+	Second   string        // id of the topic whose name was pressed on the second page; empty: this is the first
 }
 
 // Question is a request as the confirmation page puts it to the person.
@@ -26,6 +31,7 @@ type Question struct {
 	Brand      brand.Brand
 	Subscriber subscriber.Subscriber
 	Page       string // where it was asked; empty where that is forgotten
+	Second     bool   // the button was pressed as programs press it: the second step is to be shown
 	Single     bool   // nobody was asked to confirm it
 
 	Tracking *TrackingQuestion // to be put with the thanks for a confirmation; nil: there is none
@@ -105,7 +111,9 @@ func question(tx *store.Tx, r Request) (Question, error) {
 // ends: when and where it was asked and confirmed, and the time between. The
 // name and the fields that were typed become the subscriber's now. It is
 // repeatable: a second confirmation of the same request changes nothing, not
-// even after the person has left. It fails with problem.Gone "signup.expired"
+// even after the person has left. Pressed within ten seconds of the mail's
+// delivery, from another network than the sign-up's, it does not count yet: the
+// Question is Second then, and the request stays as it was. It fails with problem.Gone "signup.expired"
 // when the request's time is over (72 h by default), "signup.moved" when the
 // person has another address since, and with problem.Conflict
 // "signup.disowned" after "not me".
@@ -131,8 +139,13 @@ func Confirm(tx *store.Tx, id uuid.UUID, seen Seen) (Question, error) {
 	if same, err := q.sameAddress(tx); err != nil || !same {
 		return q, firstOf(err, problem.New(problem.Gone, "signup.moved"))
 	}
+	human, counts, err := q.settle(tx, seen)
+	if err != nil || !counts {
+		return q, err
+	}
 	r := &q.Request
 	evidence := q.evidence(tx, seen)
+	human.write(q, evidence)
 	for _, a := range byTopic(r.Boxes) {
 		topic, ok := q.topics[a.Topic]
 		if !ok {

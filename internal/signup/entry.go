@@ -25,6 +25,8 @@ type Submission struct {
 	Via       string            // how the visitor found it; see Via
 	IP        string
 	UserAgent string
+	Signs     []string // that it may be a program; for the evidence
+	Proof     string   // what was proved for it; for the evidence
 }
 
 // entry is a submission that was understood.
@@ -37,13 +39,15 @@ type entry struct {
 	via     string
 	ip      string
 	agent   string
+	signs   []string
+	proof   string
 }
 
 // read checks what was typed and reports everything that is wrong at once.
 // What is wrong never depends on who the address belongs to.
 func (s Sheet) read(in Submission) (entry, error) {
 	p := problem.New(problem.Invalid, "problem.invalid")
-	e := entry{fields: map[string]any{}, page: pageOf(in.Page), via: Via(in.Via), ip: in.IP, agent: clip(in.UserAgent, valueMax)}
+	e := entry{fields: map[string]any{}, page: pageOf(in.Page), via: Via(in.Via), ip: in.IP, agent: clip(in.UserAgent, valueMax), signs: in.Signs, proof: in.Proof}
 	var err error
 	if e.address, err = subscriber.ParseAddress(in.Values["email"]); err != nil {
 		wrong, ok := problem.Of(err)

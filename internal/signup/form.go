@@ -21,6 +21,8 @@ type Form struct {
 	Version   int    // the newest, which visitors see
 	Code      string // digits: the end of its short address; see ByCode
 	ClosedAt  *time.Time
+	Guard     Guard
+	GuardAt   *time.Time // when the guard last moved; nil: never
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }

@@ -51,7 +51,8 @@ func (b Box) Wording() string {
 }
 
 // Show makes the form's sheet for a visitor who would like the language. An
-// unknown form is problem.NotFound, a closed one problem.Gone "signup.form.closed".
+// unknown form is problem.NotFound, a closed one problem.Gone "signup.form.closed",
+// a paused one problem.Unavailable "signup.form.resting".
 func Show(tx *store.Tx, form uuid.UUID, lang string) (Sheet, error) {
 	f, b, err := public(tx, form)
 	if err != nil {
@@ -72,6 +73,9 @@ func public(tx *store.Tx, form uuid.UUID) (Form, brand.Brand, error) {
 	}
 	if f.ClosedAt != nil {
 		return f, b, problem.New(problem.Gone, "signup.form.closed", "Brand", b.In(b.Language).Name)
+	}
+	if f.Guard == GuardedPause {
+		return f, b, resting(b.In(b.Language).Name)
 	}
 	return f, b, nil
 }

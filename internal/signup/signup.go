@@ -96,6 +96,7 @@ type Request struct {
 	CreatedAt    time.Time
 	ExpiresAt    time.Time
 	AnsweredAt   *time.Time
+	DoubtedAt    *time.Time // the button was pressed as programs press it; see Judge
 }
 
 // TableName implements gorm's Tabler.
@@ -117,6 +118,8 @@ type trace struct {
 	UserAgent string         `json:"user_agent,omitempty"`
 	Inviter   string         `json:"inviter,omitempty"`  // who invited them, as they are called; then nobody has asked for themselves
 	Unticked  []Asked        `json:"unticked,omitempty"` // boxes of tracking that were shown and left empty
+	Signs     []string       `json:"signs,omitempty"`    // that it may have been a program
+	Proof     string         `json:"proof,omitempty"`    // what was proved for it
 }
 
 func (t trace) evidence(r Request) map[string]any {
@@ -132,6 +135,12 @@ func (t trace) evidence(r Request) map[string]any {
 	}
 	if t.Name != "" {
 		e["name"] = t.Name
+	}
+	if len(t.Signs) > 0 {
+		e["signup_signs"] = t.Signs
+	}
+	if t.Proof != "" {
+		e["signup_proof"] = t.Proof
 	}
 	for name, value := range t.Fields {
 		e["field:"+name] = value
@@ -328,5 +337,5 @@ func Sweep(tx *store.Tx, set Settings, limit int) (int, error) {
 	if _, err := tx.Run("DELETE FROM confirmation_mails WHERE sent_at <= ?", tx.Now().Add(-set.longest())); err != nil {
 		return 0, fmt.Errorf("forget old confirmation mails: %w", err)
 	}
-	return len(late), nil
+	return len(late), SweepProofs(tx)
 }

@@ -81,6 +81,7 @@ func PrepareService(tb testing.TB, o ServiceOptions) *Service {
 	s.env = append(os.Environ(), "ASSENT_DATABASE_URL="+o.Database, "ASSENT_REDIS_URL="+o.Redis, "ASSENT_SMTP_URL="+o.SMTP,
 		"ASSENT_LISTEN="+addr, "ASSENT_PUBLIC_URL="+o.PublicURL, "ASSENT_DATA_DIR="+s.Dir, "ASSENT_SECRET="+serviceSecret,
 		"ASSENT_TEST_CLOCK="+s.clock)
+	s.env = append(s.env, "ASSENT_SIGNUP_PROOF=off") // tests are programs
 	s.env = append(s.env, o.Env...)
 	s.Process = &Process{
 		name: "assent", dir: own, sysproc: dieWithUs(false), stopWith: syscall.SIGTERM, env: s.env,

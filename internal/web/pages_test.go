@@ -16,6 +16,7 @@ import (
 	"assent/internal/i18n"
 	"assent/internal/importer"
 	"assent/internal/problem"
+	"assent/internal/signup"
 	"assent/internal/web"
 	"assent/internal/web/admin"
 	"assent/internal/web/admin/help"
@@ -87,6 +88,19 @@ func wrongForm(lang string) public.Form {
 	f.TopicsError = in(lang, "Please choose at least one.", "لطفاً دست‌کم یکی را برگزینید.")
 	f.Tracking[1].Checked = true
 	f.Faults = []public.Fault{{Field: "email", Text: f.Fields[0].Error}, {Field: "name", Text: f.Fields[1].Error}, {Field: "topics", Text: f.TopicsError}}
+	return f
+}
+
+func proveForm(lang string) public.Form {
+	f := form(lang)
+	f.Prove = &public.Prove{Challenge: "{}", Settings: `{"strings":{},"language":"en"}`}
+	return f
+}
+
+func waitForm(lang string) public.Form {
+	f, l := form(lang), i18n.For(lang)
+	f.Prove = &public.Prove{Wait: "abc", Seconds: 20, Note: l.T("public.prove.wait-more"),
+		Question: l.T("public.prove.question", "A", l.T("public.prove.number.3"), "B", l.T("public.prove.number.4"))}
 	return f
 }
 
@@ -213,6 +227,10 @@ func samples(lang string) []sample {
 	all := []sample{
 		{"form", "public/form", form(lang)},
 		{"form-wrong", "public/form", wrongForm(lang)},
+		{"form-prove", "public/form", proveForm(lang)},
+		{"form-wait", "public/form", waitForm(lang)},
+		{"confirm-second", "public/confirm-second", public.ConfirmSecond{Frame: frame(lang), Action: "/c/token", Email: "sara@example.org",
+			Topics: []signup.Named{{Name: in(lang, "Readers’ letter", "نامهٔ خوانندگان")}, {Name: in(lang, "Special offers", "پیشنهادهای ویژه")}}}},
 		{"form-done", "public/form-done", public.FormDone{Frame: f, Form: "/f/token"}},
 		{"confirm", "public/confirm", confirm},
 		{"confirm-bare", "public/confirm", bare},
@@ -500,7 +518,7 @@ func helpStart(f admin.Frame, lang string) admin.Help {
 // bare are all pages with nothing in them but what they cannot be without.
 func bare() []sample {
 	return []sample{
-		{"", "public/form", public.Form{Title: "x"}}, {"", "public/form-done", public.FormDone{}},
+		{"", "public/form", public.Form{Title: "x"}}, {"", "public/form-done", public.FormDone{}}, {"", "public/form", public.Form{Prove: &public.Prove{Done: "x"}}}, {"", "public/confirm-second", public.ConfirmSecond{}},
 		{"", "public/confirm", public.Confirm{}}, {"", "public/confirm", public.Confirm{NotMe: true}},
 		{"", "public/confirm-done", public.ConfirmDone{}}, {"", "public/confirm-already", public.ConfirmDone{}},
 		{"", "public/keep", public.Keep{}}, {"", "public/keep-done", public.Keep{State: "no"}}, {"", "public/declined", public.Declined{}}, {"", "public/declined", public.Declined{Again: "/c/x"}},

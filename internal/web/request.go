@@ -178,6 +178,21 @@ func ClientPlace(c echo.Context) string {
 	return ip.String()
 }
 
+// ClientNetwork is the network around a client: the /24 of IPv4, the /48 of
+// IPv6, which is what one customer or one site mostly has.
+func ClientNetwork(c echo.Context) string {
+	ip := ClientIP(c).WithZone("")
+	bits := 48
+	if ip.Is4() {
+		bits = 24
+	}
+	p, err := ip.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return p.String()
+}
+
 // SeeOther answers a form post with the address to look at next.
 func SeeOther(c echo.Context, path string) error { return c.Redirect(http.StatusSeeOther, path) }
 

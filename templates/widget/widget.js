@@ -272,8 +272,19 @@
     if (said.stale === true) form = await redraw(widget, form);
     widget.sending = false;
     widget.status.textContent = '';
+    const open = said.open && web(said.open, widget.base);
+    if (open) return leadOn(widget, form, said.title, open);
     const errors = Array.isArray(said.errors) ? said.errors.filter((error) => error && error.message) : [];
     showWrong(form, errors, (status >= 400 && status < 500 && said.title) || spec.texts.error);
+    widget.emit('error');
+  }
+
+  /** The server would rather see this visitor on its own page: what was typed waits there. */
+  function leadOn(widget, form, title, open) {
+    const link = el('a', { class: 'act', href: open, rel: 'noreferrer' }, title || widget.spec.button);
+    form.notice.textContent = '';
+    form.button.replaceWith(link);
+    link.focus();
     widget.emit('error');
   }
 

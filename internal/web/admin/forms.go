@@ -34,6 +34,7 @@ func formActions() []action {
 		act("/forms/:id/edit/preview", account.Marketer, previewEdit),
 		act("/forms/:id/close", account.Marketer, closeForm),
 		act("/forms/:id/open", account.Marketer, openForm),
+		act("/forms/:id/resume", account.Marketer, resumeForm),
 	}
 }
 
@@ -176,6 +177,9 @@ type FormPage struct {
 	Frame
 	Title    string
 	Closed   *time.Time
+	Guard    signup.Guard
+	Guarded  time.Time // since when
+	Resume   string    // address; empty: there is no guard, or the visitor may not
 	Asked    int64
 	Pending  int64
 	Topics   []string
@@ -206,6 +210,12 @@ func showForm(d *desk) error {
 	}
 	page := FormPage{Frame: d.frame("forms"), Title: f.Name, Closed: f.ClosedAt, Hosted: d.h.URLs.Form(f.ID), Sheet: Sheet{Once: store.NewID(d.h.DB.Now())}}
 	page.Preview = d.look(formPath(f)+"/preview", d.c.QueryParam)
+	if page.Guard = f.Guard; f.Guard != signup.Unguarded && f.GuardAt != nil {
+		page.Guarded = *f.GuardAt
+		if d.may(account.Marketer) {
+			page.Resume = d.to(formPath(f) + "/resume")
+		}
+	}
 	err = d.read(func(tx *store.Tx) error {
 		spec, err := signup.SpecOf(tx, f.ID, f.Version)
 		if err != nil {
@@ -333,6 +343,9 @@ func switchForm(what string, do func(tx *store.Tx, brandID, id uuid.UUID) (signu
 var (
 	closeForm = switchForm("form.close", signup.Close)
 	openForm  = switchForm("form.open", signup.Open)
+
+	// resumeForm lifts what list bombing has brought upon a form.
+	resumeForm = switchForm("form.resume", signup.Resume)
 )
 
 // Look is how a form is looked at: what can be chosen, what is, and where it is drawn.

@@ -173,8 +173,8 @@ func (h *house) sendInvite(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if wait, ok := h.ips.Allow(web.ClientPlace(c), h.DB.Now()); !ok { // it writes to somebody, like a sign-up
-		return web.TooMany(c, wait)
+	if p := h.one(c); !p.OK { // it writes to somebody, like a sign-up
+		return web.TooMany(c, p.Wait)
 	}
 	in := signup.Invitation{Email: values.Get("email"), Name: values.Get("name")}
 	for name := range values {

@@ -44,14 +44,21 @@ func (h *house) showForm(c echo.Context) error {
 		return c.JSON(http.StatusOK, describe(sheet, sheet.Token(h.URLs.Ring, h.DB.Now()), h.URLs.Form(sheet.Form.ID)))
 	}
 	speak(c, sheet.Language)
-	return h.formPage(c, http.StatusOK, sheet, nil, nil)
+	values := h.takeOver(id, c.QueryParam("kept"))
+	if values == nil && sheet.Form.Guard == signup.Unguarded {
+		return h.formPage(c, http.StatusOK, sheet, nil, nil, nil)
+	}
+	if values == nil {
+		values = url.Values{}
+	}
+	return h.prove(c, sheet, values, signup.Suspect(signup.SignForm).Level, "")
 }
 
 // short leads from the address that people type or scan from paper to the form,
 // which learns that they came that way.
 func (h *house) short(c echo.Context) error {
-	if wait, ok := h.ips.Allow(web.ClientPlace(c), h.DB.Now()); !ok {
-		return web.TooMany(c, wait) // nobody reads all the numbers there are
+	if p := h.one(c); !p.OK {
+		return web.TooMany(c, p.Wait) // nobody reads all the numbers there are
 	}
 	var f signup.Form
 	err := h.read(c, func(tx *store.Tx) (err error) { f, err = signup.ByCode(tx, c.Param("code")); return err })
@@ -84,9 +91,10 @@ func (h *house) sendForm(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if wait, ok := h.allow(c, id); !ok {
+	pass := h.allow(c, id)
+	if !pass.OK {
 		open(c)
-		return web.TooMany(c, wait)
+		return web.TooMany(c, pass.Wait)
 	}
 	values, err := web.Form(c)
 	if err != nil {
@@ -105,16 +113,44 @@ func (h *house) sendForm(c echo.Context) error {
 		return err
 	}
 	if values.Get("token") == "" && !web.IsAPI(c.Request()) {
-		return h.formPage(c, http.StatusOK, sheet, unticked(values), nil)
+		return h.formPage(c, http.StatusOK, sheet, unticked(values), nil, nil)
 	}
+	if p := h.allowDomain(c, values.Get("email")); !p.OK {
+		return web.TooMany(c, p.Wait)
+	}
+	suspicion := h.suspect(c, sheet.Form, values, pass.Used)
+	var proof signup.Proof
+	if values.Get("way") == "wait" {
+		return h.prove(c, sheet, values, suspicion.Level, "")
+	}
+	if suspicion.Level > 0 && values.Get(signup.Honeypot) == "" {
+		p, note, ok := h.proof(c, id, values, suspicion.Level)
+		if !ok {
+			return h.prove(c, sheet, values, suspicion.Level, note)
+		}
+		proof = p
+	}
+	in := h.submission(c, id, values)
+	in.Signs, in.Proof = suspicion.Signs, proof.By
 	var done signup.Outcome
 	begun := time.Now()
 	err = h.write(c, func(tx *store.Tx) (err error) {
-		done, err = signup.Ask(tx, h.Signup, id, h.submission(c, id, values))
+		if proof.By != "" {
+			if err := signup.Spend(tx, proof); err != nil {
+				return err
+			}
+		}
+		done, err = signup.Ask(tx, h.Signup, id, in)
 		return err
 	})
+	if p, ok := problem.Of(err); ok && p.Key == "signup.proof.spent" {
+		for _, name := range []string{"altcha", "wait", "answer"} {
+			values.Del(name)
+		}
+		return h.prove(c, sheet, values, suspicion.Level, "")
+	}
 	if err != nil {
-		return h.formFailed(c, sheet, values, err)
+		return h.formFailed(c, sheet, values, err, proof)
 	}
 	h.pace.keep(c.Request().Context(), begun, done.Kept)
 	return h.formDone(c, sheet, done)
@@ -173,7 +209,7 @@ func (h *house) formDone(c echo.Context, sheet signup.Sheet, done signup.Outcome
 // token that is still good stays, so that its time goes on. Where the words are
 // not those that were shown, no tick is carried over to them, and the widget is
 // given no token but told to fetch the form anew.
-func (h *house) formFailed(c echo.Context, sheet signup.Sheet, values url.Values, err error) error {
+func (h *house) formFailed(c echo.Context, sheet signup.Sheet, values url.Values, err error, proof signup.Proof) error {
 	p, ok := problem.Of(err)
 	if !ok {
 		return err
@@ -192,7 +228,16 @@ func (h *house) formFailed(c echo.Context, sheet signup.Sheet, values url.Values
 		values = unticked(values)
 	}
 	values.Set("token", token)
-	return h.formPage(c, web.Classify(err).Status, sheet, values, p)
+	var keep *Prove
+	switch proof.By { // it was not used up, and is good for the next try
+	case signup.ByWork:
+		keep = &Prove{Done: values.Get("altcha")}
+	case signup.ByPatience:
+		if keep, err = h.ask(web.Localizer(c), sheet, values, 1, ""); err != nil {
+			return err
+		}
+	}
+	return h.formPage(c, web.Classify(p).Status, sheet, values, p, keep)
 }
 
 // document is a problem document with what the widget reads besides: a message
@@ -202,6 +247,7 @@ type document struct {
 	web.Document
 	Errors []fieldMessage `json:"errors,omitempty"`
 	Token  string         `json:"token,omitempty"`
+	Open   string         `json:"open,omitempty"` // the hosted page, where to go on
 	Stale  bool           `json:"stale,omitempty"`
 }
 
@@ -223,15 +269,16 @@ func (h *house) formProblem(c echo.Context, err error, d document) error {
 	return c.JSON(f.Status, d)
 }
 
-// formPage draws the hosted form with what was typed and what was wrong.
-func (h *house) formPage(c echo.Context, status int, sheet signup.Sheet, values url.Values, wrong *problem.Error) error {
+// formPage draws the hosted form with what was typed, what was wrong, and what is
+// to be proved.
+func (h *house) formPage(c echo.Context, status int, sheet signup.Sheet, values url.Values, wrong *problem.Error, prove *Prove) error {
 	l := web.Localizer(c)
 	token := values.Get("token")
 	if token == "" {
 		token = sheet.Token(h.URLs.Ring, h.DB.Now())
 	}
 	page := formView(l, sheet, values)
-	page.Frame, page.Action, page.Token = frame(c, sheet.Brand), hereVia(c), token
+	page.Frame, page.Action, page.Token, page.Prove = frame(c, sheet.Brand), hereVia(c), token, prove
 	if via := signup.Via(c.QueryParam("via")); via != "" {
 		for i := range page.Languages {
 			page.Languages[i].URL += "&" + url.Values{"via": {via}}.Encode()
@@ -323,13 +370,38 @@ func fields(l *i18n.Localizer, s signup.Sheet, values url.Values) []Field {
 	return all
 }
 
-// allow counts a sign-up against the limits of its client and its form.
-func (h *house) allow(c echo.Context, form uuid.UUID) (wait time.Duration, ok bool) {
-	now := h.DB.Now()
-	if wait, ok := h.ips.Allow(web.ClientPlace(c), now); !ok {
-		return wait, false
+// allow counts a sign-up against the limits of its client, the network around
+// it, and its form.
+func (h *house) allow(c echo.Context, form uuid.UUID) web.Pass {
+	return h.gate.Take(c.Request().Context(), h.DB.Now(), h.ip(c),
+		web.Bucket{Key: "network/" + web.ClientNetwork(c), N: h.PerNetwork, Per: time.Minute},
+		web.Bucket{Key: "form/" + form.String(), N: h.PerForm, Per: time.Minute})
+}
+
+func (h *house) ip(c echo.Context) web.Bucket {
+	return web.Bucket{Key: "ip/" + web.ClientPlace(c), N: h.PerIP, Per: time.Minute}
+}
+
+// one counts something else that a client does against its limit.
+func (h *house) one(c echo.Context) web.Pass {
+	return h.gate.Take(c.Request().Context(), h.DB.Now(), h.ip(c))
+}
+
+// wider is how many times more sign-ups a large mailbox provider may get.
+const wider = 50
+
+// allowDomain counts a sign-up against the limit of the domain that its mail
+// goes to, before anybody looks whose address it is.
+func (h *house) allowDomain(c echo.Context, email string) web.Pass {
+	domain, wide := signup.TargetDomain(email)
+	b := web.Bucket{Key: "domain/" + domain, N: h.PerDomain, Per: time.Minute}
+	if wide {
+		b.N *= wider
 	}
-	return h.forms.Allow(form.String(), now)
+	if domain == "" {
+		return web.Pass{OK: true}
+	}
+	return h.gate.Take(c.Request().Context(), h.DB.Now(), b)
 }
 
 // cors lets the pages of the form's allowed origins read the answer, and

@@ -2,6 +2,7 @@ package public
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -9,46 +10,52 @@ import (
 	"assent/internal/signup"
 )
 
-// pace hides what a sign-up cost. The work of Ask is the same for everybody,
-// but what is taken back needs no disk; so an answer that kept less waits for
-// as long as such answers were lately the quicker ones, by their medians. New
-// people, who are the many, wait for nothing. Programs that took the bait are
-// not among those measured: their quick answers would make the others wait.
+// pace hides what a sign-up cost. The work of Ask is the same for everybody, but
+// what is taken back needs no disk. So all answers leave on a beat that is the
+// same for everybody: as many beats after they came as their work took, begun
+// ones counted whole, and a random part of a beat later. The beat is longer than
+// nearly all answers lately took, whosever they were, so nearly all leave after
+// one: what they took is not to be seen in it. Those that take longer, because a
+// machine stumbles, leave one or two beats later, and whoever is new, waiting,
+// confirmed or suppressed stumbles alike. Programs that took the bait leave at
+// once and are not measured.
 type pace struct {
-	mu     sync.Mutex
-	recent map[signup.Kept]*ring
+	mu   sync.Mutex
+	took [256]time.Duration // the latest, before any wait
+	n    int                // ever noted
 }
 
-// ring holds the latest durations, before any wait.
-type ring struct {
-	took [32]time.Duration
-	n    int // ever noted
-}
+const (
+	beatLeast = 12 * time.Millisecond
+	beatMost  = 500 * time.Millisecond
+	beatFirst = 64 * time.Millisecond // while nothing is known
+	beatRoom  = 1.5                   // times what nearly all took
+)
 
-func (r *ring) median() time.Duration {
-	if r == nil || r.n == 0 {
-		return 0
-	}
-	sorted := slices.Clone(r.took[:min(r.n, len(r.took))])
-	slices.Sort(sorted)
-	return sorted[len(sorted)/2]
-}
-
-// note keeps how long an answer took, and tells how long it is to wait.
-func (p *pace) note(kept signup.Kept, took time.Duration) time.Duration {
+// note keeps how long the work of an answer took, and gives the beat.
+func (p *pace) note(took time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.recent == nil {
-		p.recent = map[signup.Kept]*ring{}
+	p.took[p.n%len(p.took)] = took
+	p.n++
+	if p.n < 16 {
+		return max(beatFirst, p.beat())
 	}
-	r := p.recent[kept]
-	if r == nil {
-		r = &ring{}
-		p.recent[kept] = r
-	}
-	r.took[r.n%len(r.took)] = took
-	r.n++
-	return p.recent[signup.KeptAll].median() - r.median()
+	return p.beat()
+}
+
+// beat is longer than 49 in 50 answers of late.
+func (p *pace) beat() time.Duration {
+	sorted := slices.Clone(p.took[:min(p.n, len(p.took))])
+	slices.Sort(sorted)
+	nearly := sorted[len(sorted)*49/50]
+	return min(max(time.Duration(beatRoom*float64(nearly)), beatLeast), beatMost)
+}
+
+// wait is how long an answer whose work took so long still waits on a beat.
+func wait(took, beat time.Duration) time.Duration {
+	beats := took/beat + 1
+	return beats*beat - took + rand.N(beat/2)
 }
 
 // keep holds an answer whose work began at begun.
@@ -56,11 +63,8 @@ func (p *pace) keep(ctx context.Context, begun time.Time, kept signup.Kept) {
 	if kept == signup.KeptBait {
 		return
 	}
-	wait := p.note(kept, time.Since(begun))
-	if wait <= 0 {
-		return
-	}
-	timer := time.NewTimer(wait)
+	took := time.Since(begun)
+	timer := time.NewTimer(wait(took, p.note(took)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

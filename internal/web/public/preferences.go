@@ -45,8 +45,8 @@ func (h *house) setPreferences(c echo.Context) error {
 		return err
 	}
 	if values.Get("do") == "address" { // it writes to somebody, like a sign-up
-		if wait, ok := h.ips.Allow(web.ClientPlace(c), h.DB.Now()); !ok {
-			return web.TooMany(c, wait)
+		if p := h.one(c); !p.OK {
+			return web.TooMany(c, p.Wait)
 		}
 	}
 	saved, do := h.wish(c, values, brandID, personID)

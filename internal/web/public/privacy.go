@@ -78,8 +78,8 @@ func (h *house) giveData(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if wait, ok := h.ips.Allow(web.ClientPlace(c), h.DB.Now()); !ok {
-		return web.TooMany(c, wait)
+	if p := h.one(c); !p.OK {
+		return web.TooMany(c, p.Wait)
 	}
 	var x privacy.Export
 	err = h.write(c, func(tx *store.Tx) (err error) {
@@ -171,8 +171,8 @@ func (h *house) askPage(c echo.Context, status int, kind, text string, wrong map
 	return web.Page(c, status, "public/request", page)
 }
 
-// ask opens a request.
-func (h *house) ask(c echo.Context) error {
+// openRequest opens a request.
+func (h *house) openRequest(c echo.Context) error {
 	p, l, err := h.theirs(c)
 	if err != nil {
 		return err
@@ -181,8 +181,8 @@ func (h *house) ask(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if wait, ok := h.ips.Allow(web.ClientPlace(c), h.DB.Now()); !ok {
-		return web.TooMany(c, wait)
+	if p := h.one(c); !p.OK {
+		return web.TooMany(c, p.Wait)
 	}
 	var r privacy.Request
 	err = h.write(c, func(tx *store.Tx) (err error) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/redis/go-redis/v9"
 
 	"assent/internal/brand"
 	"assent/internal/delivery"
@@ -30,24 +31,23 @@ type Deps struct {
 	View    func(ctx context.Context, m delivery.Message) ([]byte, error)
 	PerIP   int // sign-ups a minute from one address; an IPv6 client counts by its /64
 	PerForm int // sign-ups a minute at one form
+
+	PerNetwork int                   // sign-ups a minute from a /24 of IPv4 or a /48 of IPv6; 0: no limit
+	PerDomain  int                   // sign-ups a minute for addresses of one domain; 0: no limit
+	Redis      redis.UniversalClient // shares the limits with other processes; nil: there are none
+	Prove      string                // when visitors prove work: ProveSuspicious, ProveAlways or ProveNever
 }
 
 // house has the handlers.
 type house struct {
 	Deps
-	ips   *web.Limiter
-	forms *web.Limiter
-	pace  pace
+	gate *web.Gate
+	pace pace
 }
-
-const (
-	remembered = 100_000 // clients whose sign-ups are counted at a time
-	formsKnown = 10_000
-)
 
 // Mount puts the public routes on e: /widget.js, /logo, /s, /f, /c, /k, /u, /p, /w, /v, /r, /o, /l, /log and /schema.
 func Mount(e *echo.Echo, d Deps) {
-	h := &house{Deps: d, ips: web.NewLimiter(d.PerIP, d.PerIP, remembered), forms: web.NewLimiter(d.PerForm, d.PerForm, formsKnown)}
+	h := &house{Deps: d, gate: web.NewGate(d.Redis, d.URLs.Ring.Derive("signup-limits"))}
 	look := []string{http.MethodGet, http.MethodHead}
 	e.Match(look, "/widget.js", h.widget)
 	e.Match(look, "/logo/:hash", h.logo)
@@ -74,7 +74,7 @@ func Mount(e *echo.Echo, d Deps) {
 	e.Match(look, "/p/:token/forget", h.showForget, private)
 	e.POST("/p/:token/forget", h.forget, private)
 	e.Match(look, "/p/:token/request", h.showAsk, private)
-	e.POST("/p/:token/request", h.ask, private)
+	e.POST("/p/:token/request", h.openRequest, private)
 	e.Match(look, "/p/:token/tracking", h.showTracking, private)
 	e.POST("/p/:token/tracking", h.answerTracking, private)
 	e.Match(look, "/p/:token/ideas", h.showIdeas, private)

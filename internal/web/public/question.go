@@ -2,6 +2,9 @@ package public
 
 import (
 	"net/http"
+	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -121,7 +124,7 @@ func (h *house) answerQuestion(c echo.Context) error {
 	}
 	var q signup.Question
 	err = h.write(c, func(tx *store.Tx) (err error) {
-		q, err = answer(tx, id, seen(c))
+		q, err = answer(tx, id, evidence(c, values))
 		return err
 	})
 	if q.Brand.ID != uuid.Nil {
@@ -136,6 +139,20 @@ func (h *house) answerQuestion(c echo.Context) error {
 	return h.answered(c, q, values.Get("answer"))
 }
 
+// evidence is what the page tells of whoever presses its button. Its script adds
+// how long it was open and whether anybody touched it; without scripts nothing is
+// missing but that.
+func evidence(c echo.Context, values url.Values) signup.Seen {
+	s := seen(c)
+	if ms, err := strconv.Atoi(values.Get("dwell")); err == nil && ms >= 0 && ms <= dwellMost {
+		s.Scripted, s.Dwell, s.Touched = true, time.Duration(ms)*time.Millisecond, values.Get("touched") != ""
+	}
+	s.Second = values.Get("topic")
+	return s
+}
+
+const dwellMost = 7 * 24 * 3600 * 1000 // milliseconds; a page is open no longer
+
 func (h *house) askAgain(tx *store.Tx, id uuid.UUID, s signup.Seen) (signup.Question, error) {
 	if err := signup.AskAgain(tx, h.Signup, id, s); err != nil {
 		return signup.Question{}, err
@@ -146,6 +163,10 @@ func (h *house) askAgain(tx *store.Tx, id uuid.UUID, s signup.Seen) (signup.Ques
 func (h *house) answered(c echo.Context, q signup.Question, answer string) error {
 	switch answer {
 	case "yes":
+		if q.Second {
+			return web.Page(c, http.StatusOK, "public/confirm-second", ConfirmSecond{Frame: frame(c, q.Brand), Action: here(c, "token"),
+				Email: q.Subscriber.Email, Topics: q.Named()})
+		}
 		return web.Page(c, http.StatusOK, "public/confirm-done", h.confirmed(c, q))
 	case "no":
 		d := Declined{Frame: frame(c, q.Brand), Until: q.Request.ExpiresAt}

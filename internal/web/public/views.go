@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"assent/internal/delivery"
+	"assent/internal/signup"
 	"assent/internal/web"
 )
 
@@ -82,6 +83,7 @@ type Form struct {
 	Tracking    []Box
 	TopicsError string
 	Faults      []Fault // in the order of the page
+	Prove       *Prove  // nil: nothing is asked for
 }
 
 // FormWidget is the page public/form-widget: a page as somebody else may have
@@ -113,6 +115,16 @@ type Confirm struct {
 	Until  time.Time // when the question lapses
 	NotMe  bool      // the link was "it wasn't me": that answer comes first
 	By     string    // who invited them; empty: they asked themselves
+}
+
+// ConfirmSecond is the page public/confirm-second, after a yes that programs
+// give: one more press, of what it is about. It posts answer=yes with "topic" to
+// Action.
+type ConfirmSecond struct {
+	Frame
+	Action string
+	Email  string
+	Topics []signup.Named
 }
 
 // ConfirmDone is the page public/confirm-done, after a yes. With Already it is

@@ -86,14 +86,23 @@ func newWorld(t testing.TB, database string) *world {
 // strict serves the world with limits for sign-ups.
 func (w *world) strict(perIP, perForm int) http.Handler {
 	w.Helper()
+	return w.serve(w.deps(perIP, perForm))
+}
+
+func (w *world) deps(perIP, perForm int) Deps {
+	return Deps{DB: w.db, URLs: w.urls, Signup: signup.Defaults(w.urls), Recorder: w.recorder, PerIP: perIP, PerForm: perForm,
+		View: func(context.Context, delivery.Message) ([]byte, error) {
+			return []byte("<!doctype html><title>Tea &amp; books</title><p>Hello<script>alert(1)</script>"), nil
+		}}
+}
+
+func (w *world) serve(d Deps) http.Handler {
+	w.Helper()
 	e, err := web.New(web.Options{URLs: w.urls, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), ErrorPage: ErrorPage})
 	if err != nil {
 		w.Fatal(err)
 	}
-	Mount(e, Deps{DB: w.db, URLs: w.urls, Signup: signup.Defaults(w.urls), Recorder: w.recorder, PerIP: perIP, PerForm: perForm,
-		View: func(context.Context, delivery.Message) ([]byte, error) {
-			return []byte("<!doctype html><title>Tea &amp; books</title><p>Hello<script>alert(1)</script>"), nil
-		}})
+	Mount(e, d)
 	return e
 }
 
@@ -143,6 +152,7 @@ func (w *world) write(f func(tx *store.Tx) error) {
 func (w *world) do(method, path, body string, headers ...string) *httptest.ResponseRecorder {
 	w.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Accept-Language", "en")
 	if body != "" {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -172,7 +182,7 @@ func (w *world) token() string {
 }
 
 func filled(token, email string, slugs ...string) string {
-	v := url.Values{"token": {token}, "email": {email}, "name": {"Sara"}, "page": {"https://shop.example/readers"}}
+	v := url.Values{"token": {token}, "email": {email}, "name": {"Sara"}, "page": {"https://shop.example/readers"}, "website": {""}}
 	for _, s := range slugs {
 		v.Set("topic:"+s, "on")
 	}

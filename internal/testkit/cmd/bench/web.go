@@ -34,7 +34,7 @@ const (
 func (b *webBench) measure(tb testing.TB) string {
 	b.mail = testkit.SMTP(tb)
 	b.place = settle(tb, b.pair, testkit.ServiceOptions{SMTP: b.mail.URL,
-		Env: []string{"ASSENT_SIGNUP_PER_IP=10000000", "ASSENT_SIGNUP_PER_FORM=10000000", "ASSENT_SIGNUP_MIN_FILL=0s"}})
+		Env: []string{"ASSENT_SIGNUP_PER_IP=10000000", "ASSENT_SIGNUP_PER_FORM=10000000", "ASSENT_SIGNUP_PER_NETWORK=10000000", "ASSENT_SIGNUP_PER_DOMAIN=10000000", "ASSENT_SIGNUP_PROOF=off", "ASSENT_SIGNUP_MIN_FILL=0s"}})
 	var form struct{ ID string }
 	b.must("/forms", map[string]any{"name": "Footer", "topics": []string{topic}, "fields": []map[string]any{{"name": "name", "type": "text"}}}, &form)
 	b.invite(b.people, func(int) bool { return true }, nil)

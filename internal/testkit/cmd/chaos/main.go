@@ -114,7 +114,7 @@ func newParts(tb testing.TB, disk *testkit.SmallDisk, connections, services int)
 func (p *parts) serve(o testkit.ServiceOptions) {
 	o.SMTP = fmt.Sprintf("%s&connections=%d", p.sink.URL, p.connections)
 	o.TestClock = true
-	o.Env = []string{"ASSENT_SIGNUP_PER_IP=100000", "ASSENT_SIGNUP_PER_FORM=100000", "ASSENT_SIGNUP_MIN_FILL=0s"}
+	o.Env = []string{"ASSENT_SIGNUP_PER_IP=100000", "ASSENT_SIGNUP_PER_FORM=100000", "ASSENT_SIGNUP_PER_NETWORK=100000", "ASSENT_SIGNUP_PER_DOMAIN=100000", "ASSENT_SIGNUP_PROOF=off", "ASSENT_SIGNUP_MIN_FILL=0s"}
 	p.services = append(p.services, testkit.NewService(p, o))
 }
 

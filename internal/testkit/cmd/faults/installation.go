@@ -52,7 +52,7 @@ func install(tb testing.TB, set setting) *installation {
 		server = testkit.CutAtData(tb, i.sink.Addr, set.atData).URL
 	}
 	i.options = testkit.ServiceOptions{Database: pg.URL, Redis: redis.URL, SMTP: fmt.Sprintf("%s&connections=%d", server, connections), TestClock: true,
-		PublicURL: "https://mail.faults.example", Env: append(set.direct, "ASSENT_SIGNUP_PER_IP=100000", "ASSENT_SIGNUP_PER_FORM=100000", "ASSENT_SIGNUP_MIN_FILL=0s")}
+		PublicURL: "https://mail.faults.example", Env: append(set.direct, "ASSENT_SIGNUP_PER_IP=100000", "ASSENT_SIGNUP_PER_FORM=100000", "ASSENT_SIGNUP_PER_NETWORK=100000", "ASSENT_SIGNUP_PER_DOMAIN=100000", "ASSENT_SIGNUP_PROOF=off", "ASSENT_SIGNUP_MIN_FILL=0s")}
 	i.services = []*testkit.Service{testkit.NewService(tb, i.options)}
 	i.api = testkit.API{Base: i.services[0].Base, Key: i.services[0].Key(tb)}
 	i.must("/brands", map[string]any{"slug": "faults", "name": "Faults", "postal_address": "1 Street", "sender_email": "post@faults.example", "signed_by": "relay",
