@@ -518,7 +518,7 @@ func helpStart(f admin.Frame, lang string) admin.Help {
 // bare are all pages with nothing in them but what they cannot be without.
 func bare() []sample {
 	return []sample{
-		{"", "public/form", public.Form{Title: "x"}}, {"", "public/form-done", public.FormDone{}}, {"", "public/form", public.Form{Prove: &public.Prove{Done: "x"}}}, {"", "public/confirm-second", public.ConfirmSecond{}},
+		{"", "public/form", public.Form{Title: "x"}}, {"", "public/form-done", public.FormDone{}}, {"", "public/form", public.Form{Title: "x", Prove: &public.Prove{Done: "x"}}}, {"", "public/confirm-second", public.ConfirmSecond{}},
 		{"", "public/confirm", public.Confirm{}}, {"", "public/confirm", public.Confirm{NotMe: true}},
 		{"", "public/confirm-done", public.ConfirmDone{}}, {"", "public/confirm-already", public.ConfirmDone{}},
 		{"", "public/keep", public.Keep{}}, {"", "public/keep-done", public.Keep{State: "no"}}, {"", "public/declined", public.Declined{}}, {"", "public/declined", public.Declined{Again: "/c/x"}},
