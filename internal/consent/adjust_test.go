@@ -205,6 +205,7 @@ func TestAnObjectionStandsUntilThePersonAgreesAnew(t *testing.T) {
 		if got := w.may(ana); got.Reason != consent.ReasonObjected {
 			w.Errorf("after allowing to be counted only: %+v", got)
 		}
+		w.pass(time.Second)
 		yes := w.act(ana, consent.Given)
 		yes.Method = consent.MethodDoubleOptIn
 		w.mustRecord(yes)
