@@ -28,6 +28,7 @@ var floors = map[string]int{
 	"internal/signup":   7,
 	"internal/campaign": 7,
 	"internal/sequence": 7,
+	"internal/receipt":  7,
 
 	"internal/delivery": 6,
 	"internal/offer":    6,

@@ -5,7 +5,7 @@ package templates
 
 import "embed"
 
-// FS has the folders help, mail, pages and static, and the script of the widget.
+// FS has the folders help, mail, pages, schema and static, and the script of the widget.
 //
-//go:embed help mail all:pages static widget/widget.js
+//go:embed help mail all:pages schema static widget/widget.js
 var FS embed.FS

@@ -357,7 +357,14 @@ func Look(tx *store.Tx, brandID uuid.UUID) (map[Kind]map[Span]Figures, error) {
 	if err != nil {
 		return nil, err
 	}
+	b, err := brand.Find(tx, brandID)
+	if err != nil {
+		return nil, err
+	}
 	for _, k := range []Kind{Opens, Clicks} {
+		if k == Opens && b.LastOpenOnly {
+			continue // opens are not counted any more: that they fall silent says nothing
+		}
 		if folded.Before(tx.Now().Add(-foldedWithin)) {
 			break // what people did in the meantime is not counted in yet
 		}

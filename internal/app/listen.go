@@ -4,19 +4,28 @@ import (
 	"assent/internal/account"
 	"assent/internal/brand"
 	"assent/internal/campaign"
+	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/event"
 	"assent/internal/link"
 	"assent/internal/offer"
 	"assent/internal/problem"
 	"assent/internal/sequence"
+	"assent/internal/signup"
 	"assent/internal/store"
+	"assent/internal/tracking"
 )
 
 // listen joins those who act on a fact to it, within the fact's transaction.
 func listen(db *store.DB, urls link.URLs) {
 	for _, kind := range []string{event.ConsentGiven, event.ConsentRenewed, event.ConsentRefused, event.ConsentWithdrawn, event.ConsentExpired, event.ConsentInvalidated} {
 		event.ListenAll(db, kind, sequence.OnConsent)
+		if kind != event.ConsentGiven {
+			event.ListenAll(db, kind, signup.OnConsent)
+		}
+	}
+	for _, kind := range []string{event.ConsentWithdrawn, event.ConsentExpired, event.ConsentInvalidated} {
+		event.Listen(db, kind, forgetOpens)
 	}
 	event.Listen(db, event.MailSkipped, sequence.OnMessage)
 	event.Listen(db, event.ConsentRenewed, delivery.OnRenewed)
@@ -25,6 +34,15 @@ func listen(db *store.DB, urls link.URLs) {
 	event.Listen(db, event.SendingPaused, tellInCharge)
 	event.Listen(db, event.SendingWarned, tellInCharge)
 	event.Listen(db, event.AlarmRaised, func(tx *store.Tx, e event.Event) error { return tellOfRise(tx, urls, e) })
+}
+
+// forgetOpens takes the day of the last open away with the permission that it
+// stood on.
+func forgetOpens(tx *store.Tx, e event.Event) error {
+	if e.SubscriberID == nil || e.Data["topic"] != consent.OpensSlug {
+		return nil
+	}
+	return tracking.ForgetLastOpen(tx, e.BrandID, *e.SubscriberID)
 }
 
 // tellOfRise writes to the owners and marketers of the brand about an alarm: in

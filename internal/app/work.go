@@ -54,9 +54,28 @@ func (a *App) work() []jobs.Kind {
 		{Name: "forget-imports", Queue: jobs.QueueService, Every: time.Hour, Handle: a.sweep(importer.Sweep)},
 		{Name: offer.JobKind, Queue: jobs.QueueBulk, Handle: a.issue},
 		{Name: "expire-consents", Queue: jobs.QueueService, Every: time.Minute, Handle: a.sweep(consent.ExpireDue)},
+		{Name: "ask-to-renew", Queue: jobs.QueueService, Every: time.Minute, Handle: a.some(func(tx *store.Tx) error {
+			_, err := signup.AskDue(tx, a.signupSettings(), sweepAtOnce)
+			return err
+		})},
+		{Name: "ask-the-silent", Queue: jobs.QueueService, Every: time.Minute, Handle: a.some(func(tx *store.Tx) error {
+			_, err := signup.AskTheSilent(tx, a.signupSettings(), sweepAtOnce)
+			return err
+		})},
+		{Name: "ask-imported", Queue: jobs.QueueService, Every: time.Minute, Handle: a.sweep(func(tx *store.Tx, limit int) (int, error) {
+			more, err := signup.AskImported(tx, a.signupSettings())
+			if more {
+				return limit, err // there may be another import
+			}
+			return 0, err
+		})},
+		{Name: "end-questions", Queue: jobs.QueueService, Every: 10 * time.Minute, Handle: a.sweep(signup.SweepAskings)},
 		{Name: "forget-slots", Queue: jobs.QueueService, Every: time.Hour, Handle: a.sweep(delivery.SweepSlots)},
 		{Name: "expire-requests", Queue: jobs.QueueService, Every: 10 * time.Minute, Handle: a.sweep(func(tx *store.Tx, limit int) (int, error) {
 			return signup.Sweep(tx, a.signupSettings(), limit)
+		})},
+		{Name: "tell-of-ideas", Queue: jobs.QueueService, Every: time.Minute, Handle: a.sweep(func(tx *store.Tx, limit int) (int, error) {
+			return signup.TellIdeas(tx, a.signupSettings(), limit)
 		})},
 		{Name: "fold-counts", Queue: jobs.QueueService, Every: 5 * time.Minute, Handle: func(ctx context.Context, _ string) (*time.Time, error) {
 			return nil, event.Fold(ctx, a.DB, tracking.Fold)
@@ -101,6 +120,12 @@ func sendingLanesOfAll(tx *store.Tx) (int, error) {
 func (a *App) now() *time.Time {
 	now := a.DB.Now()
 	return &now
+}
+
+// some does a bounded piece of what need not be done at once: a mailbox is asked
+// in its turn, and other mails find room between.
+func (a *App) some(do func(*store.Tx) error) func(context.Context, string) (*time.Time, error) {
+	return func(ctx context.Context, _ string) (*time.Time, error) { return nil, a.DB.Write(ctx, do) }
 }
 
 // sweep repeats a bounded transaction until it has nothing left to do.

@@ -34,33 +34,37 @@ type Text struct {
 
 // Brand is one controller (GDPR art. 4(7)).
 type Brand struct {
-	ID            uuid.UUID
-	Slug          string
-	Name          string
-	PostalAddress string // lines separated by \n
-	SenderName    string
-	SenderEmail   string
-	ReplyTo       string // empty: the sender
-	Website       string
-	PrivacyURL    string
-	Language      string          // the default, one of Languages
-	Languages     []string        `gorm:"serializer:json"` // offered
-	Texts         map[string]Text `gorm:"serializer:json"` // language → what differs from the fields above
-	TimeZone      string          // IANA name
-	Jurisdiction  string          // ISO 3166 code, or empty
-	SignedBy      string          // SignedByUs or SignedByRelay
-	AddressKey    []byte          // sealed; see AddressHash
-	CapMax        int             // marketing mails to one person …
-	CapDays       int             // … in so many days, over all topics; 0 is no cap
-	QuietFrom     string          // HH:MM in the person's zone; empty: no quiet hours
-	QuietUntil    string
-	RatePerHour   int        // mails, all its campaigns and sequences together; 0 is no limit
-	WarmUpFrom    *time.Time // when it began to send as an unknown; nil: it is known
-	LogoHash      string     // names its logo; empty: it has none. See LogoPNG
-	LogoWidth     int        // pixels
-	LogoHeight    int
-	CreatedAt     time.Time
-	UpdatedAt     time.Time
+	ID              uuid.UUID
+	Slug            string
+	Name            string
+	PostalAddress   string // lines separated by \n
+	SenderName      string
+	SenderEmail     string
+	ReplyTo         string // empty: the sender
+	Website         string
+	PrivacyURL      string
+	Language        string          // the default, one of Languages
+	Languages       []string        `gorm:"serializer:json"` // offered
+	Texts           map[string]Text `gorm:"serializer:json"` // language → what differs from the fields above
+	TimeZone        string          // IANA name
+	Jurisdiction    string          // ISO 3166 code, or empty
+	SignedBy        string          // SignedByUs or SignedByRelay
+	AddressKey      []byte          // sealed; see AddressHash
+	CapMax          int             // marketing mails to one person …
+	CapDays         int             // … in so many days, over all topics; 0 is no cap
+	QuietFrom       string          // HH:MM in the person's zone; empty: no quiet hours
+	QuietUntil      string
+	SilentMonths    int        // people are asked after so many months of silence; 0: never
+	SilentDays      int        // … and have so many days to answer
+	RatePerHour     int        // mails, all its campaigns and sequences together; 0 is no limit
+	WarmUpFrom      *time.Time // when it began to send as an unknown; nil: it is known
+	LogoHash        string     // names its logo; empty: it has none. See LogoPNG
+	LogoWidth       int        // pixels
+	LogoHeight      int
+	LastOpenOnly    bool // of an open only the day of the last is kept (CNIL 2026-042)
+	AnonymousCounts bool // mails of campaigns to people who allow no tracking carry what counts without telling anybody apart
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
 }
 
 // New is what a brand is made from. Empty SenderName is Name; empty Languages is
@@ -92,7 +96,11 @@ type Change struct {
 	SignedBy                *string
 	CapMax, CapDays         *int
 	QuietFrom, QuietUntil   *string
+	SilentMonths            *int
+	SilentDays              *int
 	RatePerHour             *int
+	LastOpenOnly            *bool
+	AnonymousCounts         *bool
 	WarmUpFrom              *time.Time // the zero time: it is known
 }
 
@@ -110,7 +118,7 @@ func Create(tx *store.Tx, n New) (Brand, error) {
 		SenderName: n.SenderName, SenderEmail: n.SenderEmail, ReplyTo: n.ReplyTo,
 		Website: n.Website, PrivacyURL: n.PrivacyURL,
 		Language: n.Language, Languages: n.Languages, Texts: n.Texts,
-		TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction, SignedBy: first(n.SignedBy, SignedByUs),
+		TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction, SignedBy: first(n.SignedBy, SignedByUs), SilentDays: 30,
 		CreatedAt: tx.Now(), UpdatedAt: tx.Now(),
 	}
 	if err := b.check(); err != nil {
@@ -216,7 +224,11 @@ func Update(tx *store.Tx, id uuid.UUID, c Change) (Brand, error) {
 	set(&b.CapDays, c.CapDays)
 	set(&b.QuietFrom, c.QuietFrom)
 	set(&b.QuietUntil, c.QuietUntil)
+	set(&b.SilentMonths, c.SilentMonths)
+	set(&b.SilentDays, c.SilentDays)
 	set(&b.RatePerHour, c.RatePerHour)
+	set(&b.LastOpenOnly, c.LastOpenOnly)
+	set(&b.AnonymousCounts, c.AnonymousCounts)
 	if err := b.check(); err != nil {
 		return Brand{}, err
 	}

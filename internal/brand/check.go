@@ -60,6 +60,9 @@ func (b *Brand) check() error {
 	if (b.QuietFrom == "") != (b.QuietUntil == "") || b.QuietFrom != "" && (!isClock(b.QuietFrom) || !isClock(b.QuietUntil) || b.QuietFrom == b.QuietUntil) {
 		p.Field("quiet_from", "brand.quiet")
 	}
+	if b.SilentMonths < 0 || b.SilentMonths > silentMonthsMost || b.SilentDays < 7 || b.SilentDays > silentDaysMost {
+		p.Field("silent_months", "brand.silent", "Months", silentMonthsMost, "Days", silentDaysMost)
+	}
 	if b.RatePerHour < 0 || b.RatePerHour > RateMost {
 		p.Field("rate_per_hour", "problem.field.rate", "Max", RateMost)
 	}
@@ -74,6 +77,9 @@ const RateMost = 100_000_000
 const (
 	capMaxMost  = 1000
 	capDaysMost = 366
+
+	silentMonthsMost = 60
+	silentDaysMost   = 180
 )
 
 func isClock(s string) bool {

@@ -70,9 +70,12 @@ func asked(lang string) map[string]any {
 		"wordings":    []string{"Send me the Readers’ letter: new books and one essay, at most once a week. I can stop it at any time."},
 		"confirm_url": "https://mail.baharan.example/c/confirm-token", "not_me_url": "https://mail.baharan.example/c/confirm-token#no",
 		"preferences_url": "https://mail.baharan.example/p/preferences-token",
+		"checkpoint":      "mail.baharan.example/log\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n— mail.baharan.example/log Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n",
 		"old_address":     "sara@old.example", "new_address": "sara@new.example",
+		"kind": i18n.For(lang).T("privacy.kind.correction"), "due_at": i18n.For(lang).Date(someDay.AddDate(0, 0, 7), tehran), "outcome": "refused", "answer": "First line.\nSecond line.",
+		"data_url": "https://mail.baharan.example/p/token/data", "requests_url": "https://mail.baharan.example/admin/b/baharan/requests/1",
 		"by": "Mina", "role": i18n.For(lang).T("admin.role.marketer"), "until": i18n.For(lang).Date(someDay.AddDate(0, 0, 7), tehran), "link_url": "https://mail.baharan.example/admin/invitation/invitation-token",
-		"source": "Readers’ letter", "reason": "complaints", "stopped": true, "sent": 4000, "tried": 4100, "hard_bounces": 20, "complaints": 12, "policy_refusals": 0,
+		"source": "Readers’ letter", "wish": "Letters from translators", "reason": "complaints", "stopped": true, "sent": 4000, "tried": 4100, "hard_bounces": 20, "complaints": 12, "policy_refusals": 0,
 		"span": "day", "seen": 41, "seen_of": 12345, "usual": 20, "usual_of": 45678, "alarms_url": "https://mail.baharan.example/admin/b/baharan/alarms",
 	}
 	if lang == "fa" {

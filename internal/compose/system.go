@@ -11,7 +11,7 @@ import (
 )
 
 // SystemMails are the names that [System] knows.
-var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "request-answer", "request-due", "reset", "rise", "trial"}
+var SystemMails = []string{"confirm", "already", "address-old", "address-new", "alarm", "invitation", "request-answer", "request-due", "reset", "rise", "trial", "renewal", "purpose", "silent", "permission", "welcome", "invite", "idea-opened"}
 
 // System makes one of the service's own mails in the person's language.
 //
@@ -23,7 +23,8 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //   - confirm, the double opt-in: page (where it was asked), ip, requested_at
 //     (a date already written in the person's language, calendar and zone),
 //     wordings ([]string, the exact words of each box that was ticked),
-//     confirm_url, not_me_url.
+//     confirm_url, not_me_url, checkpoint (the newest of the log, several lines,
+//     shown as it is).
 //
 //   - already, to somebody who has confirmed before: preferences_url, page,
 //     requested_at.
@@ -55,6 +56,20 @@ var SystemMails = []string{"confirm", "already", "address-old", "address-new", "
 //
 //   - trial, to somebody of the team who tries whether mail leaves: source (the
 //     way it went), requested_at.
+//
+//   - renewal, purpose and silent, which ask whether a permission stands: wordings,
+//     confirm_url, preferences_url, until (a date already written, in which it ends).
+//
+//   - permission, which asks once for one there is no evidence of: wordings, confirm_url.
+//
+//   - welcome, after a sign-up that nobody was asked to confirm: wordings, page, ip,
+//     requested_at, preferences_url, not_me_url.
+//
+//   - invite, the double opt-in of somebody whom a friend invited: by (the friend's
+//     name), wordings, confirm_url, not_me_url.
+//
+//   - idea-opened, to somebody who wished for a topic that is there now: wish,
+//     source (the topic's name), preferences_url.
 //
 // A value that is missing leaves out its line. They are auto-submitted
 // (RFC 3834), have no pixel, no rewritten link, no one-click header, and link
@@ -95,7 +110,7 @@ func systemValues(brand Brand, values map[string]any) map[string]any {
 			v[key] = clean(fallback)
 		}
 	}
-	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address", "kind", "due_at", "outcome", "data_url", "requests_url", "source", "reason", "role", "until", "link_url", "alarms_url"} {
+	for _, key := range []string{"brand_name", "website", "privacy_url", "page", "ip", "requested_at", "confirm_url", "not_me_url", "preferences_url", "new_address", "old_address", "kind", "due_at", "outcome", "data_url", "requests_url", "source", "wish", "reason", "role", "until", "link_url", "alarms_url"} {
 		v[key] = oneLine(text(v, key), maxURL)
 	}
 	v["name"], v["by"] = greetable(text(v, "name")), greetable(text(v, "by"))

@@ -66,6 +66,7 @@ const (
 	BasisImpliedInquiry  = "implied-inquiry"  // an inquiry, likewise
 	BasisImport          = "import"           // brought along from another system
 	BasisOperator        = "operator"         // stated by staff, for example from a form on paper
+	BasisSoftOptIn       = "soft-opt-in"      // a sale, own similar products, a way out at any time: see Sale
 )
 
 // How an event came about. Rooms above may add their own words, in lower case
@@ -76,6 +77,7 @@ const (
 	MethodPreferences    = "preferences"      // the preference page
 	MethodOneClick       = "one-click"        // RFC 8058
 	MethodUnsubscribe    = "unsubscribe-page" // the visible link and its button
+	MethodReceipt        = "receipt"          // the button of a receipt
 	MethodComplaint      = "complaint"        // a feedback report
 	MethodAPI            = "api"
 	MethodImport         = "import"
@@ -83,9 +85,15 @@ const (
 	MethodLapse          = "lapse" // time passed
 	MethodNotMe          = "not-me"
 	MethodRequestExpired = "request-expired"
-	MethodReconciled     = "reconciled" // said before, and lost from the database when a backup was restored
-	MethodFrequency      = "frequency"  // how often: see Adjust
-	MethodPause          = "pause"      // until when not: see Adjust
+	MethodReconciled     = "reconciled"    // said before, and lost from the database when a backup was restored
+	MethodFrequency      = "frequency"     // how often: see Adjust
+	MethodPause          = "pause"         // until when not: see Adjust
+	MethodSingleOptIn    = "single-opt-in" // a form was sent, and nobody confirmed: see Law
+	MethodPaper          = "paper"         // signed, with the team
+	MethodPhone          = "phone"         // said, to the team
+	MethodRenewal        = "renewal"       // the button of a page that asked whether it stands
+	MethodRePermission   = "re-permission" // the same, of somebody who was asked once by mail: a double opt-in
+	MethodSunset         = "sunset"        // silent for long, asked, and silent still
 )
 
 // Who acted.
@@ -109,7 +117,9 @@ type Act struct {
 
 	FormID      *uuid.UUID
 	FormVersion int
-	ValidUntil  *time.Time // nil: the topic's ValidDays
+	ValidUntil  *time.Time // nil: see Topic.Until, which also bounds it for an implied consent
+	SaidAt      *time.Time // when it was said, or the purchase or inquiry was, where that is not now
+	Sale        *Sale      // of a soft opt-in
 	Entity      string     // EntitySubject when empty
 	Via         string     // how the person found the way to say so, a word like a method; may be empty. It is counted, and proves nothing
 	Evidence    map[string]any
@@ -155,6 +165,7 @@ type Permission struct {
 	PromiseMax   int
 	PromiseDays  int
 	PausedUntil  *time.Time
+	SaidAt       *time.Time // when it was said, where that was before Since
 }
 
 // Paused reports whether the person wants no mail on the topic at the time now,

@@ -79,7 +79,7 @@ type purpose struct {
 // commit gives e its leaf and returns what the leaf commits to: a random salt
 // and the private part in canonical JSON.
 func (p person) commit(e *Event, a Act) (salt, private []byte, err error) {
-	if salt, private, err = conceal(p.Email, a.Evidence); err != nil {
+	if salt, private, err = conceal(p.Email, a.told()); err != nil {
 		return nil, nil, err
 	}
 	e.Leaf, err = canonical(newLeaf(*e, a, p.brand, commitment(salt, private)))

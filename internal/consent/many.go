@@ -36,7 +36,7 @@ func GrantAll(tx *store.Tx, acts []Act) (events []Event, refused []error, err er
 		if !proves(a.Evidence) {
 			refused[i] = problem.New(problem.Invalid, "consent.evidence-missing").Field("evidence", "consent.evidence-missing")
 		} else {
-			refused[i] = a.check()
+			refused[i] = a.check(tx.Now())
 		}
 		steps[i].act = a
 	}
@@ -192,6 +192,9 @@ func (s step) follow(all []entry, now time.Time, last *Event) (more []entry, e E
 		from, e = last.State, *last
 		e.Fresh = len(more) > len(all)
 	}
+	if yields, err := s.act.yields(last, s.act.until(now)); err != nil || yields {
+		return more, e, err
+	}
 	to, verdict := next(from, s.act.State)
 	switch verdict {
 	case stays:
@@ -303,7 +306,7 @@ func keepEvidence(tx *store.Tx, all []entry) error {
 	return nil
 }
 
-const permissionColumns = "subscriber_id uuid, topic_id uuid, brand_id uuid, state text, event_id uuid, since timestamptz, valid_until timestamptz, promise_max integer, promise_days integer, paused_until timestamptz"
+const permissionColumns = "subscriber_id uuid, topic_id uuid, brand_id uuid, state text, event_id uuid, since timestamptz, valid_until timestamptz, promise_max integer, promise_days integer, paused_until timestamptz, said_at timestamptz"
 
 // project moves the permissions on, each to the last of its events. It does not
 // wait for a claim of mails under way, nor a claim for it: what was claimed a
@@ -313,7 +316,7 @@ func project(tx *store.Tx, all []entry) error {
 	at := make(map[place]int, len(all))
 	for _, x := range all {
 		e := x.event
-		row := []any{e.SubscriberID, e.TopicID, e.BrandID, string(e.State), e.ID, e.OccurredAt, e.ValidUntil, e.PromiseMax, e.PromiseDays, e.PausedUntil}
+		row := []any{e.SubscriberID, e.TopicID, e.BrandID, string(e.State), e.ID, e.OccurredAt, e.ValidUntil, e.PromiseMax, e.PromiseDays, e.PausedUntil, x.act.saidBefore(e)}
 		if i, ok := at[x.place()]; ok {
 			rows[i] = row
 			continue
@@ -321,13 +324,26 @@ func project(tx *store.Tx, all []entry) error {
 		at[x.place()] = len(rows)
 		rows = append(rows, row)
 	}
+	said := "excluded.said_at"
+	if all[len(all)-1].act.adjusts != nil { // written by itself, and says nothing anew
+		said = "coalesce(permissions.said_at, permissions.since)"
+	}
 	_, err := tx.InsertAll("permissions", permissionColumns, rows, `ON CONFLICT (subscriber_id, topic_id) DO UPDATE SET
 		state = excluded.state, event_id = excluded.event_id, since = excluded.since, valid_until = excluded.valid_until,
-		promise_max = excluded.promise_max, promise_days = excluded.promise_days, paused_until = excluded.paused_until`)
+		promise_max = excluded.promise_max, promise_days = excluded.promise_days, paused_until = excluded.paused_until,
+		said_at = `+said)
 	if err != nil {
 		return fmt.Errorf("move the permissions on: %w", err)
 	}
 	return nil
+}
+
+// saidBefore is when a permission was said, where that was before its event.
+func (a *Act) saidBefore(e *Event) *time.Time {
+	if !InForce(e.State) || a.SaidAt == nil || !a.SaidAt.Before(e.OccurredAt) {
+		return nil
+	}
+	return utcOf(a.SaidAt)
 }
 
 func liftAfter(tx *store.Tx, all []entry) error {

@@ -25,7 +25,7 @@ import (
 // A confirmation by double opt-in also lifts the suppressions left and not-me;
 // a yes on the preference page, whose link only the mailbox's owner has, lifts left.
 func Record(tx *store.Tx, a Act) (Event, error) {
-	if err := a.check(); err != nil {
+	if err := a.check(tx.Now()); err != nil {
 		return Event{}, err
 	}
 	p, err := lock(tx, a.Brand, a.Subscriber)
@@ -37,9 +37,9 @@ func Record(tx *store.Tx, a Act) (Event, error) {
 
 var word = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 
-var bases = []string{BasisExplicit, BasisImpliedPurchase, BasisImpliedInquiry, BasisImport, BasisOperator}
+var bases = []string{BasisExplicit, BasisImpliedPurchase, BasisImpliedInquiry, BasisImport, BasisOperator, BasisSoftOptIn}
 
-func (a *Act) check() error {
+func (a *Act) check(now time.Time) error {
 	if a.Basis == "" {
 		a.Basis = BasisExplicit
 	}
@@ -65,10 +65,19 @@ func (a *Act) check() error {
 	if !utf8.ValidString(a.Wording) {
 		p.Field("wording", "problem.field.utf8")
 	}
+	if a.Entity == EntityOperator && InForce(a.State) {
+		if !proves(a.Evidence) {
+			p.Field("evidence", "consent.evidence-missing")
+		}
+		if slices.Contains(theirs, a.Method) {
+			p.Field("method", "consent.method-theirs")
+		}
+	}
 	asks := a.State == Requested || InForce(a.State)
 	if asks && a.Entity == EntitySubject && a.Basis == BasisExplicit && strings.TrimSpace(a.Wording) == "" {
 		p.Field("wording", "consent.wording-missing")
 	}
+	a.checkWay(p, now)
 	return p.OrNil()
 }
 
@@ -102,6 +111,9 @@ func (p person) move(tx *store.Tx, a Act) (Event, error) {
 func lapsed(e Event, now time.Time) bool {
 	return InForce(e.State) && e.ValidUntil != nil && !e.ValidUntil.After(now)
 }
+
+// theirs are the ways of the person's own hand: nobody states them for somebody.
+var theirs = []string{MethodForm, MethodDoubleOptIn, MethodSingleOptIn, MethodPreferences, MethodRenewal, MethodRePermission}
 
 type verdict int
 
@@ -184,15 +196,25 @@ func (p person) event(now time.Time, last *Event, a Act) (Event, error) {
 	if a.Entity != EntitySubject && last != nil && InForce(last.State) {
 		e.keepBounds(*last)
 	}
-	e.ValidUntil = utcOf(a.ValidUntil)
-	if e.ValidUntil == nil && a.Topic.ValidDays > 0 {
-		until := e.OccurredAt.AddDate(0, 0, a.Topic.ValidDays)
-		e.ValidUntil = &until
-	}
+	e.ValidUntil = a.until(e.OccurredAt)
 	if e.ValidUntil != nil && !e.ValidUntil.After(e.OccurredAt) {
 		return e, problem.InvalidField("valid_until", "consent.valid-until")
 	}
 	return e, nil
+}
+
+// until is when what is recorded now ends. Nobody states a longer end for an
+// implied consent than the law gives it.
+func (a *Act) until(now time.Time) *time.Time {
+	said := now
+	if a.SaidAt != nil {
+		said = *a.SaidAt
+	}
+	until := a.Topic.Until(a.Basis, said, a.Brand.Location())
+	if a.ValidUntil == nil || Implied(a.Basis) && until.Before(*a.ValidUntil) {
+		return until
+	}
+	return utcOf(a.ValidUntil)
 }
 
 // liftAfter: who proved to own the mailbox and said yes has taken their own no back.
@@ -201,7 +223,7 @@ func (p person) liftAfter(tx *store.Tx, e Event) error {
 		return nil
 	}
 	switch e.Method {
-	case MethodDoubleOptIn:
+	case MethodDoubleOptIn, MethodRePermission:
 		return lift(tx, p.brand.ID, p.AddressHash, Left, NotMe)
 	case MethodPreferences:
 		return lift(tx, p.brand.ID, p.AddressHash, Left)

@@ -47,7 +47,11 @@ type Topic struct {
 	Texts       map[string]TopicText `gorm:"serializer:json"` // language → text
 	PromiseMax  int                  // at most so many mails …
 	PromiseDays int                  // … in any so many days; both 0: no promise
-	ValidDays   int                  // a consent ends after so many days; 0: never
+	ValidDays   int                  // a consent ends after so many days; 0: see ValidMonths
+	ValidMonths int                  // … or at the end of the day so many months later; both 0: never
+	RenewDays   int                  // people are asked so many days before the end; 0: never
+	OwnSimilar  bool                 // about the brand's own similar products: a soft opt-in may be for it
+	ChangedAt   *time.Time           // what people agree to changed then: permissions said before hold for what was
 	Position    int                  // order on pages
 	ArchivedAt  *time.Time           // not offered any more; permissions stay
 	CreatedAt   time.Time
@@ -60,6 +64,9 @@ type NewTopic struct {
 	Texts                   map[string]TopicText
 	PromiseMax, PromiseDays int
 	ValidDays               int
+	ValidMonths             int
+	RenewDays               *int // nil: UsualRenewDays
+	OwnSimilar              bool
 	Position                int
 }
 
@@ -68,7 +75,10 @@ type NewTopic struct {
 type TopicChange struct {
 	Texts                   *map[string]TopicText
 	PromiseMax, PromiseDays *int
-	ValidDays               *int
+	ValidDays, ValidMonths  *int
+	RenewDays               *int
+	OwnSimilar              *bool
+	AsksAgain               bool // the change is one of what people agree to: those who said yes before are asked again (LGPD art. 8 §6)
 	Position                *int
 	Archived                *bool
 }
@@ -78,8 +88,9 @@ type TopicChange struct {
 // problem.Conflict.
 func CreateTopic(tx *store.Tx, b brand.Brand, n NewTopic) (Topic, error) {
 	t := Topic{ID: tx.NewID(), BrandID: b.ID, Slug: n.Slug, Purpose: Marketing, Texts: n.Texts,
-		PromiseMax: n.PromiseMax, PromiseDays: n.PromiseDays, ValidDays: n.ValidDays, Position: n.Position,
+		PromiseMax: n.PromiseMax, PromiseDays: n.PromiseDays, ValidDays: n.ValidDays, ValidMonths: n.ValidMonths, RenewDays: UsualRenewDays, OwnSimilar: n.OwnSimilar, Position: n.Position,
 		CreatedAt: tx.Now(), UpdatedAt: tx.Now()}
+	set(&t.RenewDays, n.RenewDays)
 	if err := t.check(b); err != nil {
 		return Topic{}, err
 	}
@@ -111,6 +122,16 @@ func UpdateTopic(tx *store.Tx, b brand.Brand, id uuid.UUID, c TopicChange) (Topi
 	set(&t.PromiseMax, c.PromiseMax)
 	set(&t.PromiseDays, c.PromiseDays)
 	set(&t.ValidDays, c.ValidDays)
+	set(&t.ValidMonths, c.ValidMonths)
+	set(&t.RenewDays, c.RenewDays)
+	set(&t.OwnSimilar, c.OwnSimilar)
+	if c.AsksAgain {
+		if t.Purpose != Marketing {
+			return Topic{}, problem.New(problem.Conflict, "consent.topic.needed")
+		}
+		now := tx.Now()
+		t.ChangedAt = &now
+	}
 	set(&t.Position, c.Position)
 	if c.Archived != nil {
 		if *c.Archived && t.Purpose != Marketing {
@@ -168,6 +189,7 @@ func oneTopic(tx *store.Tx, lock string, brandID uuid.UUID, where string, arg an
 
 func (t Topic) utc() Topic {
 	t.CreatedAt, t.UpdatedAt, t.ArchivedAt = t.CreatedAt.UTC(), t.UpdatedAt.UTC(), utcOf(t.ArchivedAt)
+	t.ChangedAt = utcOf(t.ChangedAt)
 	return t
 }
 
@@ -277,6 +299,8 @@ const (
 	wordingMax     = 2000
 	promiseDaysMax = 366
 	validDaysMax   = 3660
+	validMonthsMax = 120
+	renewDaysMax   = 180
 )
 
 // check tidies t and reports everything that is wrong with it at once.
@@ -306,8 +330,17 @@ func (t *Topic) check(b brand.Brand) error {
 	if t.ValidDays < 0 || t.ValidDays > validDaysMax {
 		p.Field("valid_days", "consent.topic.valid-days", "Max", validDaysMax)
 	}
+	if t.ValidMonths < 0 || t.ValidMonths > validMonthsMax || t.ValidMonths > 0 && t.ValidDays > 0 {
+		p.Field("valid_months", "consent.topic.valid-months", "Max", validMonthsMax)
+	}
+	if t.RenewDays < 0 || t.RenewDays > renewDaysMax {
+		p.Field("renew_days", "consent.topic.renew-days", "Max", renewDaysMax)
+	}
 	return p.OrNil()
 }
+
+// UsualRenewDays is how long before the end people are asked, where nobody says otherwise.
+const UsualRenewDays = 14
 
 func (x TopicText) check(p *problem.Error, field string) TopicText {
 	x.Name = clean(p, field+"/name", x.Name, topicNameMax, true)

@@ -60,7 +60,7 @@ func (p person) withdraw(tx *store.Tx, topicIDs []uuid.UUID, method string, evid
 		}
 		a := Act{Brand: p.brand, Subscriber: p.ID, Topic: t, State: Withdrawn, Method: method,
 			Entity: entityOf(method), Evidence: evidence}
-		if err := a.check(); err != nil {
+		if err := a.check(tx.Now()); err != nil {
 			return nil, err
 		}
 		e, err := p.move(tx, a)
@@ -196,7 +196,7 @@ func Stand(topics []uuid.UUID, states []State, now time.Time) subscriber.Conditi
 }
 
 func (p Permission) utc() Permission {
-	p.Since, p.ValidUntil, p.PausedUntil = p.Since.UTC(), utcOf(p.ValidUntil), utcOf(p.PausedUntil)
+	p.Since, p.ValidUntil, p.PausedUntil, p.SaidAt = p.Since.UTC(), utcOf(p.ValidUntil), utcOf(p.PausedUntil), utcOf(p.SaidAt)
 	return p
 }
 
@@ -224,6 +224,18 @@ func FindEvent(tx *store.Tx, brandID, id uuid.UUID) (Event, error) {
 		return Event{}, problem.New(problem.NotFound, "consent.event.unknown")
 	}
 	return rows[0].utc(), nil
+}
+
+// EventOf is FindEvent for whoever has the event's id from a signed link.
+func EventOf(tx *store.Tx, id uuid.UUID) (Event, error) {
+	var brands []uuid.UUID
+	if err := tx.Raw("SELECT brand_id FROM consent_events WHERE id = ?", id).Scan(&brands).Error; err != nil {
+		return Event{}, fmt.Errorf("read consent event: %w", err)
+	}
+	if len(brands) == 0 {
+		return Event{}, problem.New(problem.NotFound, "consent.event.unknown")
+	}
+	return FindEvent(tx, brands[0], id)
 }
 
 // WordingOf gives the exact words that hash to the event's WordingHash, and

@@ -31,6 +31,8 @@ type claimed struct {
 	AddressHash []byte
 
 	gate    gateAnswer
+	dated   bool // its opens leave the day of the last, and are not counted
+	shared  bool // it carries what all mails of its campaign share, where it may not carry its own
 	slotted bool // it has a slot under a promise or cap, or may have
 	way     way
 	asked   time.Time // when the gate was asked whose answer let it begin
@@ -113,7 +115,7 @@ func rowsOfMarks(marks map[uuid.UUID]mark, resting []uuid.UUID) store.Rows {
 
 // readStream reads a stream with what its brand sets.
 func readStream(tx *store.Tx, id uuid.UUID) (s dueStream, err error) {
-	err = tx.Raw(`SELECT st.*, b.cap_max, b.cap_days, b.quiet_from, b.quiet_until, b.time_zone, b.rate_per_hour AS brand_rate, b.warm_up_from
+	err = tx.Raw(`SELECT st.*, b.cap_max, b.cap_days, b.quiet_from, b.quiet_until, b.time_zone, b.rate_per_hour AS brand_rate, b.warm_up_from, b.last_open_only, b.anonymous_counts
 		FROM streams st JOIN brands b ON b.id = st.brand_id WHERE st.id = ?`, id).Scan(&s).Error
 	if err != nil {
 		return s, fmt.Errorf("read a stream: %w", err)
@@ -253,7 +255,7 @@ func claim(tx *store.Tx, s dueStream, node uuid.UUID, after place, most int) (th
 	for _, d := range later {
 		a.put(d.reason)
 	}
-	return through, a, stand(tx, through)
+	return through, a, stand(tx, s, through)
 }
 
 // take claims and reads: in one round trip to PostgreSQL. SQLite, which is none
@@ -377,9 +379,14 @@ func object(raw []byte) (out map[string]any, err error) {
 // stand has each message stand on the gate's answer: on the consent in force,
 // which is written where it is another than when the message was made, and with
 // the tracking that is allowed, which is written with the outcome.
-func stand(tx *store.Tx, through []*claimed) error {
+//
+// Where a brand keeps the day of the last open only, the mail is none whose opens
+// are counted. What a campaign counts without telling anybody apart is for
+// campaigns only: a step of a sequence may go to one person in an hour.
+func stand(tx *store.Tx, s dueStream, through []*claimed) error {
 	for _, m := range through {
-		m.TracksOpens, m.TracksClicks = m.gate.opens, m.gate.clicks
+		m.TracksOpens, m.TracksClicks = m.gate.opens && !s.LastOpenOnly, m.gate.clicks
+		m.dated, m.shared = m.gate.opens && s.LastOpenOnly, s.AnonymousCounts && s.Origin == OriginCampaign
 		if m.Kind != Marketing || m.ConsentEventID != nil && *m.ConsentEventID == *m.gate.event {
 			continue
 		}
@@ -469,7 +476,7 @@ func stillMay(tx *store.Tx, node uuid.UUID, of []*claimed) (map[link.Message]boo
 	rows := rowsOf(of)
 	opens, clicks, addresses := make([]bool, len(of)), make([]bool, len(of)), make([]string, len(of))
 	for i, m := range of {
-		opens[i], clicks[i], addresses[i] = m.TracksOpens, m.TracksClicks, m.Email
+		opens[i], clicks[i], addresses[i] = m.TracksOpens || m.dated, m.TracksClicks, m.Email
 	}
 	from, args, err := tx.As("t", rows.Bools("opens", opens).Bools("clicks", clicks).Texts("email", addresses))
 	if err != nil {

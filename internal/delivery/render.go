@@ -45,6 +45,7 @@ type sender struct {
 	read    time.Time
 	reading bool // somebody is looking whether it has changed
 	frames  map[frameKey]*compose.Frame
+	shared  map[frameKey]sharedURLs
 }
 
 // frameKey tells the mails that share a frame: all but the brand's own data.
@@ -278,13 +279,47 @@ func (r *Renderer) envelope(s *sender, m *claimed) compose.Envelope {
 	env.Preferences = r.URLs.Preferences(m.BrandID, *m.SubscriberID)
 	env.OneClick, env.Bulk = r.URLs.HTTPS(), true
 	env.FeedbackID = feedbackID(s.Brand, m)
-	if m.TracksOpens {
+	if m.shared && m.ContentID != nil {
+		all := r.shared(s, m)
+		env.PixelURL, env.Link = all.pixel, all.link
+	}
+	if m.TracksOpens || m.dated {
 		env.PixelURL = r.URLs.Pixel(ref)
 	}
 	if m.TracksClicks {
 		env.Link = func(n int) string { return r.URLs.Click(ref, n) }
 	}
 	return env
+}
+
+// sharedURLs are the pixel and the links that all mails of a text and campaign
+// share, signed once.
+type sharedURLs struct {
+	pixel string
+	link  func(n int) string
+}
+
+func (r *Renderer) shared(s *sender, m *claimed) sharedURLs {
+	key := frameKey{letterKey: letterKey{*m.ContentID, m.Language}, stream: m.StreamID}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u, ok := s.shared[key]; ok {
+		return u
+	}
+	var links sync.Map // n → address
+	u := sharedURLs{pixel: r.URLs.AnonymousPixel(key.stream), link: func(n int) string {
+		if known, ok := links.Load(n); ok {
+			return known.(string)
+		}
+		made := r.URLs.AnonymousClick(link.Shared{Stream: key.stream, Content: key.content, Language: key.language, N: n})
+		links.Store(n, made)
+		return made
+	}}
+	if len(s.shared) >= maxFrames || s.shared == nil {
+		s.shared = map[frameKey]sharedURLs{}
+	}
+	s.shared[key] = u
+	return u
 }
 
 // feedbackID names campaign, brand, kind and sender for Gmail's statistics; the

@@ -38,6 +38,9 @@ type dueStream struct {
 	RatePerHour int        // mails of the stream; 0 is no limit
 	BrandRate   int        // of the brand
 	WarmUpFrom  *time.Time // when the brand began to send as an unknown
+
+	LastOpenOnly    bool // see brand.Brand
+	AnonymousCounts bool
 }
 
 // Reasons of the gate about time.

@@ -55,6 +55,7 @@ type Counts struct {
 	LeftBefore int64 // who left, refused or is suppressed
 	Waiting    int64 // without evidence
 	Dropped    int64 // waited, and were given up
+	Asked      int64 // of Dropped: were asked for themselves; see Ask
 	Refused    int64
 }
 
@@ -86,6 +87,9 @@ type Import struct {
 	Place     int64 // bytes done
 	Line      int64 // rows of the sheet done
 	Counts    `gorm:"embedded"`
+
+	AskPerHour int        // how fast those who wait are asked
+	AskNextAt  *time.Time // nil: they are not
 
 	CreatedAt  time.Time
 	StartedAt  *time.Time
@@ -130,6 +134,7 @@ func one(tx *store.Tx, lock string, id uuid.UUID) (Import, error) {
 
 func (i Import) utc() Import {
 	i.CreatedAt, i.UpdatedAt, i.StartedAt, i.FinishedAt = i.CreatedAt.UTC(), i.UpdatedAt.UTC(), utcOf(i.StartedAt), utcOf(i.FinishedAt)
+	i.AskNextAt = utcOf(i.AskNextAt)
 	return i
 }
 

@@ -192,7 +192,7 @@ func TestRowsWithoutEvidenceWait(t *testing.T) {
 		w.write(func(tx *store.Tx) error {
 			all, err := consent.Permissions(tx, w.brand.ID, a.ID)
 			for _, p := range all {
-				if p.TopicID == w.offer.ID && (p.ValidUntil == nil || !p.ValidUntil.Equal(time.Date(2027, 1, 2, 0, 0, 0, 0, time.UTC))) {
+				if p.TopicID == w.offer.ID && (p.ValidUntil == nil || !p.ValidUntil.Equal(time.Date(2027, 1, 2, 0, 0, 0, 0, w.brand.Location()))) {
 					t.Errorf("it lasts until %v: not a year from the day that it was given", p.ValidUntil)
 				}
 			}

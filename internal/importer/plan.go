@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"assent/internal/brand"
 	"assent/internal/consent"
 	"assent/internal/i18n"
 	"assent/internal/problem"
@@ -23,14 +24,16 @@ const (
 	GivenOn   = "given_on" // the day of the yes
 	Source    = "source"   // where it was said
 	Words     = "words"    // the exact words that were agreed to
+	SaleRef   = "sale_ref" // of a soft opt-in: the order, or another name of the sale
+	Product   = "product"  // what was bought
 	Attribute = "attribute"
 )
 
 // Uses are all, in the order that people are offered them.
-var Uses = []string{Skip, Email, Name, Language, Tags, GivenOn, Source, Words, Attribute}
+var Uses = []string{Skip, Email, Name, Language, Tags, GivenOn, Source, Words, SaleRef, Product, Attribute}
 
 // Bases are what an imported permission may rest on.
-var Bases = []string{consent.BasisExplicit, consent.BasisImpliedPurchase, consent.BasisImpliedInquiry, consent.BasisImport, consent.BasisOperator}
+var Bases = []string{consent.BasisExplicit, consent.BasisImpliedPurchase, consent.BasisImpliedInquiry, consent.BasisSoftOptIn, consent.BasisImport, consent.BasisOperator}
 
 // How the days of a file are written.
 const (
@@ -67,6 +70,8 @@ type Evidence struct {
 	Source   string
 	Words    string
 	Language string // of the words
+	Product  string `json:",omitempty"` // of a soft opt-in
+	SaleRef  string `json:"-"`          // always the row's own
 }
 
 const (
@@ -103,6 +108,14 @@ func (p *Plan) check(tx *store.Tx, brandID uuid.UUID) error {
 	}
 	p.checkTopics(tx, brandID, wrong)
 	p.Evidence.check(wrong, tx.Now())
+	if p.Basis == consent.BasisSoftOptIn {
+		if err := softAllowed(tx, brandID, p.Topics); err != nil {
+			if why, ok := problem.Of(err); !ok || why.Kind != problem.Invalid {
+				return err
+			}
+			wrong.Field("basis", err.(*problem.Error).Fields[0].Key)
+		}
+	}
 	return wrong.OrNil()
 }
 
@@ -118,6 +131,31 @@ func (p *Plan) checkTopics(tx *store.Tx, brandID uuid.UUID, wrong *problem.Error
 			wrong.Field("topics", "problem.field.choice")
 		}
 	}
+}
+
+// softAllowed: the soft opt-in is law where the brand is, and the topics are of
+// its own similar products.
+func softAllowed(tx *store.Tx, brandID uuid.UUID, topics []uuid.UUID) error {
+	b, err := brand.Find(tx, brandID)
+	if err != nil {
+		return err
+	}
+	if consent.LawOf(b.Jurisdiction).Soft == "" {
+		return problem.InvalidField("basis", "consent.soft.law")
+	}
+	for _, id := range topics {
+		t, err := consent.FindTopic(tx, brandID, id)
+		if problem.Is(err, problem.NotFound) {
+			continue // told of the topics
+		}
+		if err != nil {
+			return err
+		}
+		if !t.OwnSimilar {
+			return problem.InvalidField("basis", "consent.soft.topic")
+		}
+	}
+	return nil
 }
 
 // check allows any of it to be missing: a row may bring it, or waits.
@@ -141,6 +179,9 @@ func (e *Evidence) check(wrong *problem.Error, now time.Time) {
 	if len([]rune(e.Source)) > sourceMax {
 		wrong.Field("source", "problem.field.too-long", "Max", sourceMax)
 	}
+	if len([]rune(e.Product)) > sourceMax {
+		wrong.Field("product", "problem.field.too-long", "Max", sourceMax)
+	}
 	if len([]rune(e.Words)) > wordsMax {
 		wrong.Field("words", "problem.field.too-long", "Max", wordsMax)
 	}
@@ -152,6 +193,8 @@ const (
 	lacksDay    = "day"
 	lacksSource = "source"
 	lacksWords  = "words"
+	lacksSale   = "sale"
+	lacksGoods  = "product"
 )
 
 // lacks says what is missing to show a permission; empty: nothing is. A day, a
@@ -166,13 +209,17 @@ func (e Evidence) lacks() string {
 		return lacksSource
 	case e.Basis == consent.BasisExplicit && strings.TrimSpace(e.Words) == "":
 		return lacksWords
+	case e.Basis == consent.BasisSoftOptIn && strings.TrimSpace(e.SaleRef) == "":
+		return lacksSale
+	case e.Basis == consent.BasisSoftOptIn && strings.TrimSpace(e.Product) == "":
+		return lacksGoods
 	}
 	return ""
 }
 
 // or fills in what a row does not say itself.
 func (e Evidence) or(all Evidence) Evidence {
-	for _, f := range [][2]*string{{&e.Basis, &all.Basis}, {&e.Day, &all.Day}, {&e.Source, &all.Source}, {&e.Language, &all.Language}} {
+	for _, f := range [][2]*string{{&e.Basis, &all.Basis}, {&e.Day, &all.Day}, {&e.Source, &all.Source}, {&e.Language, &all.Language}, {&e.Product, &all.Product}} {
 		if *f[0] == "" {
 			*f[0] = *f[1]
 		}

@@ -152,6 +152,14 @@ func (r *reader) cell(e *entry, n int, c Column, value string) *Refusal {
 		if e.evidence.Words = value; len([]rune(value)) > wordsMax {
 			return r.refuse(e.line, n, value, "problem.field.too-long", "Max", wordsMax)
 		}
+	case SaleRef:
+		if e.evidence.SaleRef = value; len([]rune(value)) > sourceMax {
+			return r.refuse(e.line, n, value, "problem.field.too-long", "Max", sourceMax)
+		}
+	case Product:
+		if e.evidence.Product = value; len([]rune(value)) > sourceMax {
+			return r.refuse(e.line, n, value, "problem.field.too-long", "Max", sourceMax)
+		}
 	case Attribute:
 		if value == "" {
 			return nil
@@ -198,22 +206,27 @@ func (r *reader) blame(line int64, err error, at map[string]int, cells []string)
 	return r.refuse(line, column, value, f.Key, f.Args...)
 }
 
+// begins is the first moment of a day where the brand is.
+func (r *reader) begins(day string) (time.Time, error) {
+	return consent.ReadDay("day", day, r.brand.Location(), r.now.Add(24*time.Hour))
+}
+
 // outOfTime tells that what was allowed on a day is over for every topic, and
 // notes for each when it will be.
 func (r *reader) outOfTime(e *entry, day string) bool {
-	given, err := time.Parse(time.DateOnly, day)
+	given, err := r.begins(day)
 	if err != nil {
 		return false
 	}
 	over := true
 	e.until = map[uuid.UUID]*time.Time{}
 	for _, t := range r.topics {
-		if t.ValidDays == 0 {
+		until := t.Until(e.evidence.or(r.Plan.Evidence).Basis, given, r.brand.Location())
+		if until == nil {
 			over = false
 			continue
 		}
-		until := given.AddDate(0, 0, t.ValidDays)
-		e.until[t.ID] = &until
+		e.until[t.ID] = until
 		over = over && !until.After(r.now)
 	}
 	return over
@@ -252,10 +265,12 @@ type kept struct {
 	Day        string         `json:"day,omitempty"`
 	Source     string         `json:"source,omitempty"`
 	Words      string         `json:"words,omitempty"`
+	SaleRef    string         `json:"sale_ref,omitempty"`
+	Product    string         `json:"product,omitempty"`
 }
 
 func (e *entry) seal(tx *store.Tx, id uuid.UUID) ([]byte, error) {
-	text, err := json.Marshal(kept{e.person.Address.Typed, e.person.Name, e.person.Language, e.tags, e.person.Attributes, e.evidence.Day, e.evidence.Source, e.evidence.Words})
+	text, err := json.Marshal(kept{e.person.Address.Typed, e.person.Name, e.person.Language, e.tags, e.person.Attributes, e.evidence.Day, e.evidence.Source, e.evidence.Words, e.evidence.SaleRef, e.evidence.Product})
 	if err != nil {
 		return nil, fmt.Errorf("keep a row: %w", err)
 	}
@@ -279,6 +294,6 @@ func (k kept) entry(line int64) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &entry{line: line, tags: k.Tags, evidence: Evidence{Day: k.Day, Source: k.Source, Words: k.Words},
+	return &entry{line: line, tags: k.Tags, evidence: Evidence{Day: k.Day, Source: k.Source, Words: k.Words, SaleRef: k.SaleRef, Product: k.Product},
 		person: subscriber.New{Address: address, Name: k.Name, Language: k.Language, Attributes: k.Attributes}}, nil
 }

@@ -369,8 +369,21 @@ func (r *reader) act(e *entry, id uuid.UUID, t consent.Topic) consent.Act {
 	if r.UserID != nil {
 		evidence["user"] = r.UserID.String()
 	}
-	return consent.Act{Brand: r.brand, Subscriber: id, Topic: t, State: consent.Given, Basis: said.Basis, Method: consent.MethodImport,
+	act := consent.Act{Brand: r.brand, Subscriber: id, Topic: t, State: consent.Given, Basis: said.Basis, Method: consent.MethodImport,
 		Language: said.Language, Wording: said.Words, ValidUntil: e.until[t.ID], Entity: consent.EntityOperator, Evidence: evidence}
+	if day, err := r.begins(said.Day); err == nil {
+		if day.After(r.now) { // today, of a zone whose day begins later
+			day = r.now
+		}
+		act.SaidAt = &day
+	}
+	if said.Basis == consent.BasisSoftOptIn {
+		act.Sale = &consent.Sale{Ref: said.SaleRef, Product: said.Product}
+		if act.SaidAt != nil {
+			act.Sale.Offered = *act.SaidAt
+		}
+	}
+	return act
 }
 
 // fill is for who allows everything already: what was not known of them is

@@ -64,3 +64,41 @@ func Newest(tx *store.Tx) (string, error) {
 	}
 	return l.Shown, err
 }
+
+// Shown is the newest log as it is shown, for many proofs under one checkpoint:
+// problem.Unavailable "ledger.not-yet" before the first.
+func Shown(tx *store.Tx) (Log, error) {
+	l, err := Growing(tx)
+	if problem.Is(err, problem.NotFound) || err == nil && l.Shown == "" {
+		return l, problem.New(problem.Unavailable, "ledger.not-yet")
+	}
+	return l, err
+}
+
+// ProveAll is Prove for many events, under the checkpoint that l shows, however
+// much the log has grown since. An event that this checkpoint does not cover is
+// not among the proofs. It reads the key of log_entries' events once an event,
+// and each tile once.
+func (l Log) ProveAll(tx *store.Tx, events []uuid.UUID) (map[uuid.UUID]Proof, error) {
+	all := make(map[uuid.UUID]Proof, len(events))
+	if len(events) == 0 {
+		return all, nil
+	}
+	var rows []struct {
+		EventID uuid.UUID
+		Place   int64
+	}
+	err := tx.Raw("SELECT event_id, place FROM log_entries WHERE event_id IN (?) AND log = ? AND place < ?", events, l.Number, l.ShownSize).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("find events in the log: %w", err)
+	}
+	tiles := tilesOf(tx, l.Number)
+	for _, r := range rows {
+		p := Proof{Log: l, Index: r.Place, Size: l.ShownSize, Checkpoint: l.Shown}
+		if p.Hashes, err = tlog.ProveRecord(p.Size, p.Index, tiles); err != nil {
+			return nil, fmt.Errorf("prove an event: %w", err)
+		}
+		all[r.EventID] = p
+	}
+	return all, nil
+}

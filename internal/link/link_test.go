@@ -72,6 +72,10 @@ func readers() []reader {
 			m, n, err := r.ReadClick(s)
 			return fmt.Sprint(m, n), err
 		}, fmt.Sprint(msg, 300)},
+		{AnonymousPixel, "/o/", func(u URLs) string { return u.AnonymousPixel(one) }, id((*Ring).ReadAnonymousPixel), one},
+		{AnonymousClick, "/l/", func(u URLs) string { return u.AnonymousClick(Shared{one, two, "fa", 300}) }, func(r *Ring, s string) (any, error) {
+			return r.ReadAnonymousClick(s)
+		}, Shared{one, two, "fa", 300}},
 		{AddressChange, "/x/", func(u URLs) string { return u.at("/x/", u.SignIDs(AddressChange, one)) }, id((*Ring).ReadAddressChange), one},
 	}
 }

@@ -30,6 +30,10 @@ const (
 	Receipt       Kind = 9  // a consent receipt: the event's id
 	AddressChange Kind = 10 // a change of address to be confirmed: the request's id
 	Invite        Kind = 11 // an invitation by a friend: its id
+	Keep          Kind = 16 // a question whether a permission stands: its id
+
+	AnonymousPixel Kind = 20 // the image that all mails of a campaign share: the campaign
+	AnonymousClick Kind = 21 // a link that they share: the campaign, the text and its language, and the link's number
 )
 
 const (
@@ -126,6 +130,9 @@ func (r *Ring) readMessage(kind Kind, token string) (Message, error) {
 // ReadConfirm gives the double opt-in request of a confirm token.
 func (r *Ring) ReadConfirm(token string) (uuid.UUID, error) { return r.readID(Confirm, token) }
 
+// ReadKeep gives the question of a token of Keep.
+func (r *Ring) ReadKeep(token string) (uuid.UUID, error) { return r.readID(Keep, token) }
+
 // ReadReceipt gives the consent event of a receipt token.
 func (r *Ring) ReadReceipt(token string) (uuid.UUID, error) { return r.readID(Receipt, token) }
 
@@ -180,6 +187,46 @@ func (r *Ring) signClick(m Message, n int) string {
 	payload = append(payload, m.Source[:]...)
 	payload = append(payload, m.ID[:]...)
 	return r.Sign(Click, binary.AppendUvarint(payload, uint64(n)))
+}
+
+// Shared names a link that all mails of a campaign in one language have: it
+// says nothing of whom it was sent to.
+type Shared struct {
+	Stream, Content uuid.UUID
+	Language        string
+	N               int
+}
+
+// ReadAnonymousPixel gives the campaign of a shared pixel.
+func (r *Ring) ReadAnonymousPixel(token string) (stream uuid.UUID, err error) {
+	return r.readID(AnonymousPixel, token)
+}
+
+// ReadAnonymousClick gives what a shared link names.
+func (r *Ring) ReadAnonymousClick(token string) (Shared, error) {
+	payload, err := r.Verify(AnonymousClick, token)
+	if err != nil {
+		return Shared{}, err
+	}
+	if len(payload) < 2*idSize+1 {
+		return Shared{}, unknown()
+	}
+	rest := payload[2*idSize:]
+	n, used := binary.Uvarint(rest)
+	if used <= 0 || n > math.MaxInt32 {
+		return Shared{}, unknown()
+	}
+	s := Shared{Language: string(rest[used:]), N: int(n)}
+	copy(s.Stream[:], payload)
+	copy(s.Content[:], payload[idSize:])
+	return s, nil
+}
+
+func (r *Ring) signShared(s Shared) string {
+	payload := make([]byte, 0, 2*idSize+binary.MaxVarintLen64+len(s.Language))
+	payload = append(append(payload, s.Stream[:]...), s.Content[:]...)
+	payload = binary.AppendUvarint(payload, uint64(s.N))
+	return r.Sign(AnonymousClick, append(payload, s.Language...))
 }
 
 // ReadForm gives the form of a form page's address. Forms are public, so their

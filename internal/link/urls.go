@@ -47,6 +47,17 @@ func (u URLs) Pixel(m Message) string { return u.message("/o/", Pixel, m) }
 // Click is the tracked address of the n-th link of a mail; n ≥ 0.
 func (u URLs) Click(m Message, n int) string { return u.at("/l/", u.signClick(m, n)) }
 
+// Keep is the page that asks whether a permission stands.
+func (u URLs) Keep(asking uuid.UUID) string { return u.at("/k/", u.SignIDs(Keep, asking)) }
+
+// AnonymousPixel is the image that all mails of a campaign share.
+func (u URLs) AnonymousPixel(stream uuid.UUID) string {
+	return u.at("/o/", u.SignIDs(AnonymousPixel, stream))
+}
+
+// AnonymousClick is the address of a link that all mails of a campaign share.
+func (u URLs) AnonymousClick(s Shared) string { return u.at("/l/", u.signShared(s)) }
+
 // Receipt is the receipt of a consent event.
 func (u URLs) Receipt(event uuid.UUID) string { return u.at("/r/", u.SignIDs(Receipt, event)) }
 

@@ -14,6 +14,7 @@ import (
 	"assent/internal/delivery"
 	"assent/internal/event"
 	"assent/internal/i18n"
+	"assent/internal/ledger"
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
@@ -151,9 +152,13 @@ func (s Sheet) ask(tx *store.Tx, set Settings, e entry, who subscriber.Subscribe
 	if err != nil {
 		return false, err
 	}
-	t := trace{Email: e.address.Typed, Name: e.name, Fields: e.fields, Page: e.page, IP: e.ip, UserAgent: e.agent}
+	t := trace{Email: e.address.Typed, Name: e.name, Fields: e.fields, Page: e.page, IP: e.ip, UserAgent: e.agent, Unticked: s.unticked(e)}
 	fresh = len(wanted) > 0 && waiting == nil
 	err = attempt(tx, "request", fresh, func() error { return r.write(tx, s.Brand, topicsOf(wanted), t) })
+	if err != nil {
+		return false, err
+	}
+	welcome, err := s.single(tx, &r, who, wanted, t, fresh, silent)
 	if err != nil {
 		return false, err
 	}
@@ -170,6 +175,8 @@ func (s Sheet) ask(tx *store.Tx, set Settings, e entry, who subscriber.Subscribe
 		template = "already"
 	case waiting != nil:
 		r = *waiting
+	case welcome:
+		template = "welcome"
 	}
 	return fresh, r.mail(tx, set, s.Brand, t, template, part, key)
 }
@@ -240,10 +247,14 @@ func (r *Request) write(tx *store.Tx, b brand.Brand, topics map[uuid.UUID]consen
 }
 
 func (r Request) record(tx *store.Tx, b brand.Brand, topics map[uuid.UUID]consent.Topic, boxes []Asked, state consent.State, t trace) error {
+	method, entity := consent.MethodForm, consent.EntitySubject
+	if t.Inviter != "" { // the brand asks, on a friend's word
+		method, entity = MethodInvitation, consent.EntityController
+	}
 	for _, a := range byTopic(boxes) {
 		_, err := consent.Record(tx, consent.Act{
 			Brand: b, Subscriber: r.SubscriberID, Topic: topics[a.Topic], State: state,
-			Method: consent.MethodForm, Language: r.Language, Wording: a.Wording,
+			Method: method, Entity: entity, Language: r.Language, Wording: a.Wording,
 			FormID: &r.FormID, FormVersion: r.FormVersion, Via: r.Via, Evidence: t.evidence(r),
 		})
 		if err != nil {
@@ -268,15 +279,29 @@ func (r Request) mail(tx *store.Tx, set Settings, b brand.Brand, t trace, templa
 	if err != nil {
 		return err
 	}
+	checkpoint, err := ledger.Newest(tx)
+	if err != nil {
+		return err
+	}
 	l := i18n.For(r.Language)
 	data := map[string]any{"name": t.Name, "page": shownPage(t.Page, set.URLs.Base.Host, b.Website), "requested_at": l.DateTime(tx.Now(), b.Location())}
+	if t.Inviter != "" {
+		data["by"] = t.Inviter
+	}
 	if template == "already" {
 		data["preferences_url"] = set.URLs.Preferences(b.ID, r.SubscriberID)
 	} else {
 		data["ip"] = t.IP
 		data["wordings"] = r.wordings()
+		if checkpoint != "" { // whoever has it can tell that the log was not rewritten
+			data["checkpoint"] = checkpoint
+		}
 		data["confirm_url"] = set.URLs.Confirm(r.ID)
 		data["not_me_url"] = set.URLs.Confirm(r.ID) + "?answer=notme"
+	}
+	if template == "welcome" {
+		delete(data, "confirm_url")
+		data["preferences_url"] = set.URLs.Preferences(b.ID, r.SubscriberID)
 	}
 	_, fresh, err := delivery.Queue(tx, delivery.Draft{
 		Source: r.ID, Stream: stream, Brand: b.ID, Subscriber: &r.SubscriberID, Part: part,

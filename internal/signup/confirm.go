@@ -26,6 +26,9 @@ type Question struct {
 	Brand      brand.Brand
 	Subscriber subscriber.Subscriber
 	Page       string // where it was asked; empty where that is forgotten
+	Single     bool   // nobody was asked to confirm it
+
+	Tracking *TrackingQuestion // to be put with the thanks for a confirmation; nil: there is none
 
 	trace  trace
 	topics map[uuid.UUID]consent.Topic
@@ -42,6 +45,9 @@ func (q Question) Name() string {
 	}
 	return q.trace.Name
 }
+
+// Inviter is who invited the person, as they call themselves; empty: nobody did.
+func (q Question) Inviter() string { return q.trace.Inviter }
 
 // Stands is the state of the request now: a pending one whose time is over is Expired.
 func (q Question) Stands() State {
@@ -86,6 +92,11 @@ func question(tx *store.Tx, r Request) (Question, error) {
 		return q, err
 	}
 	q.Page = q.trace.Page
+	spec, err := SpecOf(tx, r.FormID, r.FormVersion)
+	if err != nil {
+		return q, err
+	}
+	q.Single = spec.Single
 	q.topics, err = r.topics(tx)
 	return q, err
 }
@@ -105,7 +116,10 @@ func Confirm(tx *store.Tx, id uuid.UUID, seen Seen) (Question, error) {
 	}
 	switch q.Stands() {
 	case Confirmed:
-		return q, nil
+		if q.Request.AnsweredAt != nil {
+			q.Tracking, err = stillAsked(tx, q.Brand.ID, q.Subscriber.ID, q.Request.AnsweredAt.UTC())
+		}
+		return q, err
 	case Disowned:
 		return q, problem.New(problem.Conflict, "signup.disowned")
 	case Expired:
@@ -136,7 +150,14 @@ func Confirm(tx *store.Tx, id uuid.UUID, seen Seen) (Question, error) {
 	if q.Subscriber, err = subscriber.Update(tx, q.Brand, r.SubscriberID, q.trace.change(r.Language)); err != nil {
 		return q, err
 	}
-	return q, r.move(tx, Confirmed)
+	if err := q.refuseUnticked(tx, evidence); err != nil {
+		return q, err
+	}
+	if err := r.move(tx, Confirmed); err != nil {
+		return q, err
+	}
+	q.Tracking, err = askTracking(tx, q.Brand.ID, q.Subscriber.ID)
+	return q, err
 }
 
 func firstOf(err, otherwise error) error {

@@ -152,6 +152,9 @@ func (c *Choice) stand(tx *store.Tx, p consent.Permission) error {
 
 func choice(b brand.Brand, t consent.Topic, lang string) Choice {
 	text := t.In(b, lang)
+	if b.AnonymousCounts && t.Purpose != consent.Marketing { // not nothing is seen without the permission
+		text.Description = i18n.For(lang).T("consent."+t.Purpose+".description-anonymous", "Brand", b.In(lang).Name)
+	}
 	return Choice{
 		Box:  Box{Topic: t, Label: text.Wording, Note: Promise(i18n.For(lang), t)},
 		Name: text.Name, Description: text.Description,
@@ -329,6 +332,19 @@ func LeaveTopic(tx *store.Tx, ref link.Message, method string, seen Seen) (Mail,
 	}
 	m.Topic.On = false
 	return m, nil
+}
+
+// LeaveByReceipt withdraws what a receipt is of, for whoever holds it. What is
+// withdrawn already is left alone.
+func LeaveByReceipt(tx *store.Tx, e consent.Event, seen Seen) error {
+	b, err := brand.Find(tx, e.BrandID)
+	if err != nil {
+		return err
+	}
+	evidence := seen.evidence()
+	evidence["receipt"] = e.ID.String()
+	_, err = consent.Withdraw(tx, b, e.SubscriberID, []uuid.UUID{e.TopicID}, consent.MethodReceipt, evidence)
+	return err
 }
 
 // Reason is why a mail was sent.

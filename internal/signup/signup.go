@@ -115,6 +115,8 @@ type trace struct {
 	Page      string         `json:"page,omitempty"`
 	IP        string         `json:"ip,omitempty"`
 	UserAgent string         `json:"user_agent,omitempty"`
+	Inviter   string         `json:"inviter,omitempty"`  // who invited them, as they are called; then nobody has asked for themselves
+	Unticked  []Asked        `json:"unticked,omitempty"` // boxes of tracking that were shown and left empty
 }
 
 func (t trace) evidence(r Request) map[string]any {
@@ -124,6 +126,9 @@ func (t trace) evidence(r Request) map[string]any {
 	}
 	if r.Via != "" {
 		e["via"] = r.Via
+	}
+	if t.Inviter != "" {
+		e["invited_by"] = t.Inviter
 	}
 	if t.Name != "" {
 		e["name"] = t.Name

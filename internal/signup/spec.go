@@ -21,11 +21,12 @@ import (
 // Spec is what a form asks and what it answers. The boxes say what the topics'
 // wordings say, and there is no way to have one ticked beforehand (GDPR rec. 32).
 type Spec struct {
-	Fields   []Field         `json:"fields"`   // besides the e-mail address, which is always asked first
-	Topics   []string        `json:"topics"`   // slugs of topics, a box each, in this order
-	Tracking []string        `json:"tracking"` // "opens", "clicks": a box each, apart from the topics
-	Origins  []string        `json:"origins"`  // of pages that may hold the widget, as https://host; empty: all
-	Texts    map[string]Text `json:"texts"`    // by language; what is missing there has a default
+	Fields   []Field         `json:"fields"`           // besides the e-mail address, which is always asked first
+	Topics   []string        `json:"topics"`           // slugs of topics, a box each, in this order
+	Tracking []string        `json:"tracking"`         // "opens", "clicks": a box each, apart from the topics
+	Single   bool            `json:"single,omitempty"` // single opt-in: nobody is asked to confirm, where the law allows it; see consent.Law
+	Origins  []string        `json:"origins"`          // of pages that may hold the widget, as https://host; empty: all
+	Texts    map[string]Text `json:"texts"`            // by language; what is missing there has a default
 }
 
 // Text is a form in one language. Empty parts are filled from the catalogue.
@@ -113,6 +114,9 @@ func checked(tx *store.Tx, b brand.Brand, name string, s Spec) (string, Spec, er
 	}
 	for i := range s.Fields {
 		s.checkField(p, b, i)
+	}
+	if s.Single && consent.LawOf(b.Jurisdiction).Single == "" {
+		p.Field("single", "signup.form.single")
 	}
 	s.checkOrigins(p)
 	s.checkTexts(p, b)

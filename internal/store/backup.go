@@ -312,6 +312,8 @@ func appendValue(dst []byte, k kind, value any) ([]byte, error) {
 	case time.Time:
 		if v = v.UTC(); k == kindTime && v.Year() >= 0 && v.Year() <= 9999 {
 			return append(v.AppendFormat(append(dst, '"'), backupTime), '"'), nil
+		} else if (k == kindDate || k == kindDay) && v.Year() >= 0 && v.Year() <= 9999 {
+			return append(v.AppendFormat(append(dst, '"'), time.DateOnly), '"'), nil
 		}
 	case string:
 		switch k {
@@ -364,15 +366,17 @@ const (
 	kindJSON
 	kindBytes
 	kindTime
+	kindDate // a day, of PostgreSQL
+	kindDay  // a day, of SQLite: text
 	kindBool
 	kindInt
 	kindInt32
 )
 
 var kinds = map[Dialect]map[string]kind{
-	Postgres: {"text": kindText, "uuid": kindUUID, "jsonb": kindJSON, "bytea": kindBytes, "timestamp with time zone": kindTime,
+	Postgres: {"text": kindText, "uuid": kindUUID, "jsonb": kindJSON, "bytea": kindBytes, "timestamp with time zone": kindTime, "date": kindDate,
 		"boolean": kindBool, "bigint": kindInt, "integer": kindInt32},
-	SQLite: {"text": kindText, "blob": kindBytes, "datetime": kindTime, "boolean": kindBool, "integer": kindInt},
+	SQLite: {"text": kindText, "blob": kindBytes, "datetime": kindTime, "date": kindDay, "boolean": kindBool, "integer": kindInt},
 }
 
 type table struct {

@@ -717,6 +717,15 @@ func fitText(k kind, text string) (any, error) {
 			return nil, errors.New("no time")
 		}
 		return at, nil
+	case kindDate, kindDay:
+		day, err := time.Parse(time.DateOnly, text)
+		if err != nil || day.Format(time.DateOnly) != text {
+			return nil, errors.New("no day")
+		}
+		if k == kindDay {
+			return text, nil
+		}
+		return day, nil
 	}
 	return nil, errors.New("text is none of this column's")
 }

@@ -20,6 +20,9 @@ const firstSQL = `(SELECT h.brand_id, h.source_id, h.message_id, h.kind, min(h.a
 		AND b.kind = h.kind AND b.machine = '' AND %[2]s)
 	GROUP BY h.brand_id, h.source_id, h.message_id, h.kind)`
 
+// foldedSQL is countedSQL of firstSQL.
+const foldedSQL = `CASE f.kind WHEN 'open' THEN m.tracks_opens ELSE m.tracks_clicks END`
+
 // Fold counts the mails that a person opened, or followed a link of, for the
 // first time in [from, to): once for when that was, of the brand and of the
 // stream, and once for when the mail was sent, so that the mails of a day and
@@ -36,7 +39,7 @@ func Fold(tx *store.Tx, from, to time.Time) error {
 	}
 	err := tx.Raw(`SELECT f.brand_id, f.kind, `+sentQuarter(tx)+` AS sent, m.stream_id, count(*) AS n
 		FROM `+fmt.Sprintf(firstSQL, "h.at >= ? AND h.at < ?", "b.at < ?")+` f JOIN messages m ON m.source_id = f.source_id AND m.id = f.message_id
-		WHERE m.state = 'sent' AND m.settled_at IS NOT NULL GROUP BY 1, 2, 3, 4`, from, to, from).Scan(&rows).Error
+		WHERE m.state = 'sent' AND m.settled_at IS NOT NULL AND `+foldedSQL+` GROUP BY 1, 2, 3, 4`, from, to, from).Scan(&rows).Error
 	if err != nil {
 		return fmt.Errorf("fold in opens and clicks: %w", err)
 	}
@@ -70,7 +73,7 @@ func Unfolded(tx *store.Tx, upto time.Time, brandID uuid.UUID, spans []event.Spa
 	}
 	from, args := event.SpanRows(tx, spans)
 	answered := `(SELECT f.kind, f.at, m.settled_at AS sent_at FROM ` + fmt.Sprintf(firstSQL, "h.brand_id = ? AND h.at >= ?", "b.at < ?") + ` f
-		JOIN messages m ON m.source_id = f.source_id AND m.id = f.message_id WHERE m.state = 'sent' AND m.settled_at IS NOT NULL) x`
+		JOIN messages m ON m.source_id = f.source_id AND m.id = f.message_id WHERE m.state = 'sent' AND m.settled_at IS NOT NULL AND ` + foldedSQL + `) x`
 	since := []any{brandID, upto, upto}
 	err = tx.Raw(`SELECT d.n AS span, '`+event.FirstHit+`' AS kind, x.kind AS source, count(*) AS n FROM `+answered+` CROSS JOIN `+from+`
 			WHERE x.at >= d.since AND x.at < d.until GROUP BY d.n, x.kind
@@ -93,7 +96,7 @@ func UnfoldedOf(tx *store.Tx, upto time.Time, brandID, streamID uuid.UUID, spans
 	err = tx.Raw(`SELECT d.n AS span, CASE f.kind WHEN 'open' THEN '`+event.StreamOpened+`' ELSE '`+event.StreamClicked+`' END AS kind, count(*) AS n
 		FROM `+fmt.Sprintf(firstSQL, "h.brand_id = ? AND h.at >= ?", "b.at < ?")+` f
 		JOIN messages m ON m.source_id = f.source_id AND m.id = f.message_id CROSS JOIN `+from+`
-		WHERE m.stream_id = ? AND m.state = 'sent' AND m.settled_at IS NOT NULL AND f.at >= d.since AND f.at < d.until GROUP BY d.n, f.kind`,
+		WHERE m.stream_id = ? AND m.state = 'sent' AND m.settled_at IS NOT NULL AND `+foldedSQL+` AND f.at >= d.since AND f.at < d.until GROUP BY d.n, f.kind`,
 		slices.Concat([]any{brandID, upto, upto}, args, []any{streamID})...).Scan(&sums).Error
 	if err != nil {
 		return nil, fmt.Errorf("count opens and clicks of a stream: %w", err)

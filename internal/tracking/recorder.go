@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"assent/internal/link"
 	"assent/internal/problem"
 	"assent/internal/store"
@@ -38,6 +40,7 @@ type call struct {
 	link    int
 	visitor Visitor
 	at      time.Time
+	shared  *link.Shared // a hit of nobody's, of what all mails of a campaign share; then message is empty
 
 	known    bool   // the mail exists
 	target   string // where the link leads
@@ -106,11 +109,54 @@ func unknownLink() error { return problem.New(problem.NotFound, "tracking.link.u
 
 func away(err error) error { return problem.New(problem.Unavailable, "tracking.away").Because(err) }
 
-// record hands one hit in and waits for its group. A caller that goes away
-// does not take its hit back.
+// SharedOpen counts that the pixel was loaded which all mails of a campaign
+// share, if its brand counts so. Nothing of the visitor is kept but whether they
+// say themselves that they are a machine.
+func (r *Recorder) SharedOpen(ctx context.Context, stream uuid.UUID, v Visitor) error {
+	c, err := r.hand(ctx, &call{kind: Open, shared: &link.Shared{Stream: stream}, visitor: v})
+	if err != nil {
+		return err
+	}
+	return c.err
+}
+
+// SharedClick is SharedOpen for a link, and gives the address it leads to as
+// Click does, counted or not.
+func (r *Recorder) SharedClick(ctx context.Context, s link.Shared, v Visitor) (string, error) {
+	c, err := r.hand(ctx, &call{kind: Click, shared: &s, visitor: v})
+	switch {
+	case err != nil:
+		return "", err
+	case c.err != nil:
+		return "", c.err
+	case c.target == "":
+		return "", unknownLink()
+	}
+	return c.target, nil
+}
+
+// SharedTarget is Target for a shared link.
+func SharedTarget(ctx context.Context, db *store.DB, s link.Shared) (string, error) {
+	c := &call{kind: Click, shared: &s}
+	err := db.Read(ctx, func(tx *store.Tx) error { return lookShared(tx, []*call{c}) })
+	if err != nil {
+		return "", away(err)
+	}
+	if c.target == "" {
+		return "", unknownLink()
+	}
+	return c.target, nil
+}
+
 func (r *Recorder) record(ctx context.Context, kind Kind, m link.Message, n int, v Visitor) (*call, error) {
-	v.UserAgent = cleanAgent(v.UserAgent)
-	c := &call{kind: kind, message: m, link: n, visitor: v, at: r.db.Now(), answered: make(chan struct{})}
+	return r.hand(ctx, &call{kind: kind, message: m, link: n, visitor: v})
+}
+
+// hand hands one hit in and waits for its group. A caller that goes away does
+// not take its hit back.
+func (r *Recorder) hand(ctx context.Context, c *call) (*call, error) {
+	c.visitor.UserAgent = cleanAgent(c.visitor.UserAgent)
+	c.at, c.answered = r.db.Now(), make(chan struct{})
 	if err := r.send(ctx, c); err != nil {
 		return nil, err
 	}
@@ -171,7 +217,20 @@ func (r *Recorder) gather(first *call) []*call {
 func (r *Recorder) commit(group []*call) error {
 	ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
 	defer cancel()
-	return r.db.Write(ctx, func(tx *store.Tx) error { return write(tx, group) })
+	var own, shared []*call
+	for _, c := range group {
+		if c.shared != nil {
+			shared = append(shared, c)
+		} else {
+			own = append(own, c)
+		}
+	}
+	return r.db.Write(ctx, func(tx *store.Tx) error {
+		if err := write(tx, own); err != nil {
+			return err
+		}
+		return writeShared(tx, shared)
+	})
 }
 
 // Target gives the address that link n of a mail leads to, and records nothing:

@@ -19,6 +19,10 @@ type Figures struct {
 	UniqueHuman int64
 }
 
+// Untracked are the mails of a number sent of which nothing can be known, since
+// their receivers do not allow it.
+func (f Figures) Untracked(sent int64) int64 { return sent - f.Tracked }
+
 // Report is what came back from some mails.
 type Report struct {
 	Sent   int64 // mails that the mail server took
@@ -38,6 +42,11 @@ func StreamStats(tx *store.Tx, brandID, streamID uuid.UUID) (Report, error) {
 	return report(tx, "m.stream_id = ?", brandID, streamID)
 }
 
+// countedSQL tells the hits h of mails m that count: of what went out with the
+// permission. A hit of a mail that nobody knows to have been sent is kept, and in
+// no figure, or there would be more opens than mails.
+const countedSQL = `CASE h.kind WHEN 'open' THEN m.tracks_opens ELSE m.tracks_clicks END`
+
 func report(tx *store.Tx, which string, brandID, id uuid.UUID) (Report, error) {
 	var sent struct{ Sent, Opens, Clicks int64 }
 	err := tx.Raw(`SELECT count(*) AS sent, COALESCE(sum(CASE WHEN m.tracks_opens THEN 1 ELSE 0 END), 0) AS opens,
@@ -54,7 +63,7 @@ func report(tx *store.Tx, which string, brandID, id uuid.UUID) (Report, error) {
 			sum(CASE WHEN h.machine = '' THEN 1 ELSE 0 END) AS total_human,
 			count(DISTINCT CASE WHEN h.machine = '' THEN h.message_id END) AS unique_human
 		FROM messages m JOIN hits h ON h.source_id = m.source_id AND h.message_id = m.id AND h.brand_id = m.brand_id
-		WHERE `+which+` AND m.brand_id = ? GROUP BY h.kind`, id, brandID).Scan(&hits).Error
+		WHERE `+which+` AND m.brand_id = ? AND m.state = 'sent' AND `+countedSQL+` GROUP BY h.kind`, id, brandID).Scan(&hits).Error
 	if err != nil {
 		return Report{}, fmt.Errorf("count the hits: %w", err)
 	}

@@ -583,3 +583,158 @@ func BenchmarkRecorder(b *testing.B) {
 		}
 	}
 }
+
+func (w *world) set(c brand.Change) {
+	w.Helper()
+	w.write(func(tx *store.Tx) (err error) { w.brand, err = brand.Update(tx, w.brand.ID, c); return err })
+}
+
+// lastOpens are the rows as the table has them: person and day.
+func (w *world) lastOpens() (all []string) {
+	w.Helper()
+	w.write(func(tx *store.Tx) error {
+		return tx.Raw("SELECT " + tx.Pick("CAST(day AS text)", "day || ''") + " FROM last_opens ORDER BY 1").Scan(&all).Error
+	})
+	return all
+}
+
+// Where a brand keeps the day of the last open only, that is all there is: one
+// row a person, written over, without a time, and no hit and no fact; by a
+// machine there is nothing, and none without the permission, nor after it.
+func TestOfAnOpenOnlyTheDayIsKept(t *testing.T) {
+	each(t, func(w *world) {
+		yes, zone := true, "Asia/Tehran"
+		w.set(brand.Change{LastOpenOnly: &yes, TimeZone: &zone})
+		r := w.recorder()
+		ana, bob, dina := w.person("ana", "opens", "clicks"), w.person("bob"), w.person("dina", "opens")
+		of, not, robot := w.mail(ana), w.mail(bob), w.mail(dina)
+		w.pass(time.Hour)
+		w.open(r, of, phone)
+		w.open(r, not, phone)
+		w.open(r, robot, tracking.Visitor{UserAgent: "python-requests/2.32"})
+		if got := w.lastOpens(); !slices.Equal(got, []string{"2026-11-22"}) {
+			w.Fatalf("kept: %q", got)
+		}
+		w.pass(24 * time.Hour)
+		w.open(r, of, phone)
+		w.pass(13 * time.Hour) // 20:44 in UTC, and the next day in Tehran
+		w.open(r, of, phone)
+		w.open(r, of, phone)
+		if got := w.lastOpens(); !slices.Equal(got, []string{"2026-11-24"}) {
+			w.Errorf("kept: %q", got)
+		}
+		if n := len(w.hits()); n != 0 || w.facts("mail.opened") != 0 {
+			w.Errorf("%d hits, %d facts, where only a day is kept", n, w.facts("mail.opened"))
+		}
+		w.click(r, of, 1, phone)
+		if n := len(w.hits()); n != 1 {
+			w.Errorf("%d hits of a click that is allowed", n)
+		}
+		w.write(func(tx *store.Tx) error {
+			for s, want := range map[uuid.UUID]string{ana.ID: "2026-11-24", bob.ID: "0001-01-01", dina.ID: "0001-01-01"} {
+				if day, err := tracking.LastOpenDate(tx, w.brand, s); err != nil || day.Format(time.DateOnly) != want {
+					w.Errorf("last seen on %s, %v; want %s", day, err, want)
+				}
+			}
+			return w.record(tx, ana, "opens", consent.Withdrawn)
+		})
+		w.pass(48 * time.Hour)
+		w.open(r, of, phone)
+		if got := w.lastOpens(); !slices.Equal(got, []string{"2026-11-24"}) {
+			w.Errorf("an open after the withdrawal: %q", got)
+		}
+		w.write(func(tx *store.Tx) error { return tracking.ForgetLastOpen(tx, w.brand.ID, ana.ID) })
+		if got := w.lastOpens(); len(got) != 0 {
+			w.Errorf("still kept: %q", got)
+		}
+	})
+}
+
+// What all mails of a campaign share is counted by the hour, raw, machines beside,
+// and only while the brand counts so; its links lead on in any case.
+func TestSharedHitsAreCountedAndNobodysAre(t *testing.T) {
+	each(t, func(w *world) {
+		r := w.recorder()
+		m := w.mail(w.person("p"))
+		link1 := link.Shared{Stream: w.source, Content: w.content, Language: "en", N: 1}
+		hit := func() {
+			w.Helper()
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					if err := r.SharedOpen(ctx, w.source, phone); err != nil {
+						w.Error(err)
+					}
+				})
+				wg.Go(func() {
+					if to, err := r.SharedClick(ctx, link1, tracking.Visitor{UserAgent: "curl/8"}); err != nil || to != "https://shop.example/1" {
+						w.Errorf("%q, %v", to, err)
+					}
+				})
+				wg.Go(func() { w.open(r, m, phone) }) // in the same groups
+			}
+			wg.Wait()
+		}
+		counted := func() (a tracking.Anonymous, rows int) {
+			w.Helper()
+			w.write(func(tx *store.Tx) (err error) {
+				if err := tx.Raw("SELECT count(*) FROM anonymous_hits").Scan(&rows).Error; err != nil {
+					return err
+				}
+				a, err = tracking.AnonymousOf(tx, w.brand.ID, w.source)
+				return err
+			})
+			return a, rows
+		}
+		hit()
+		if a, rows := counted(); rows != 0 || a != (tracking.Anonymous{}) {
+			w.Errorf("counted though the brand does not: %+v", a)
+		}
+		yes := true
+		w.set(brand.Change{AnonymousCounts: &yes})
+		hit()
+		w.pass(time.Hour)
+		hit()
+		if a, rows := counted(); rows != 4 || a != (tracking.Anonymous{Opens: 6, Clicks: 6, ClicksByMachines: 6}) {
+			w.Errorf("%+v in %d rows", a, rows)
+		}
+		if n := len(w.hits()); n != 0 {
+			w.Errorf("%d hits of somebody", n)
+		}
+		if _, err := r.SharedClick(ctx, link.Shared{Stream: w.source, Content: w.content, Language: "en", N: 99}, phone); !problem.Is(err, problem.NotFound) {
+			w.Error("a link that is not there:", err)
+		}
+		if err := r.SharedOpen(ctx, uuid.New(), phone); err != nil {
+			w.Error("a campaign that is gone:", err)
+		}
+		if to, err := tracking.SharedTarget(ctx, w.db, link1); err != nil || to != "https://shop.example/1" {
+			w.Errorf("%q, %v", to, err)
+		}
+	})
+}
+
+// No rate has more above its line than below: what was fetched of mails that are
+// not known to be sent, or were sent untracked, is in no figure.
+func TestOnlyMailsThatCountAreCounted(t *testing.T) {
+	each(t, func(w *world) {
+		r := w.recorder()
+		known, lost := w.mail(w.person("known", "opens", "clicks")), w.mail(w.person("lost", "opens", "clicks"))
+		w.write(func(tx *store.Tx) error {
+			_, err := tx.Run("UPDATE messages SET state = 'uncertain' WHERE id = ?", lost.ID)
+			return err
+		})
+		w.mail(w.person("private"))
+		w.pass(time.Hour)
+		for _, m := range []link.Message{known, lost} {
+			w.open(r, m, phone)
+			w.click(r, m, 1, phone)
+		}
+		f := tracking.Figures{Tracked: 1, Total: 1, Unique: 1, TotalHuman: 1, UniqueHuman: 1}
+		if got := w.report(); got != (tracking.Report{Sent: 2, Opens: f, Clicks: f}) || got.Opens.Untracked(got.Sent) != 1 {
+			w.Errorf("%+v", got)
+		}
+		if len(w.hits()) != 4 {
+			w.Error("a hit is gone")
+		}
+	})
+}

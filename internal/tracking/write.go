@@ -62,6 +62,8 @@ type found struct {
 	SubscriberID *uuid.UUID
 	SettledAt    *time.Time
 	Tracked      bool // the mail went out with the permission for this kind
+	Dated        bool // the brand keeps the day of the last open only
+	TimeZone     string
 	Opened       bool
 	URL          string
 }
@@ -69,6 +71,9 @@ type found struct {
 // write records one group: what is known of its mails, the labels, the hits
 // that are permitted, and their facts. A repeat after a deadlock starts anew.
 func write(tx *store.Tx, group []*call) error {
+	if len(group) == 0 {
+		return nil
+	}
 	for _, c := range group {
 		c.known, c.target, c.recorded = false, "", false
 	}
@@ -89,6 +94,9 @@ func write(tx *store.Tx, group []*call) error {
 		return err
 	}
 	if err := insert(tx, group, mails, why); err != nil {
+		return err
+	}
+	if err := date(tx, group, mails, why); err != nil {
 		return err
 	}
 	return tell(tx, group, mails, why)
@@ -136,9 +144,11 @@ func look(tx *store.Tx, group []*call) ([]found, error) {
 	var got []found
 	err = tx.Raw(`SELECT v.n, m.brand_id, m.subscriber_id, m.settled_at, COALESCE(l.url, '') AS url,
 			m.state = 'queued' OR CASE v.k WHEN 'open' THEN m.tracks_opens ELSE m.tracks_clicks END AS tracked,
+			v.k = 'open' AND b.last_open_only AS dated, b.time_zone,
 			v.k = 'open' AND EXISTS (SELECT 1 FROM hits h WHERE h.source_id = m.source_id AND h.message_id = m.id AND h.kind = 'open') AS opened
 		FROM `+groupTable(tx)+`
 		JOIN messages m ON m.source_id = v.s AND m.id = v.m
+		JOIN brands b ON b.id = m.brand_id
 		LEFT JOIN links l ON v.k = 'click' AND l.content_id = m.content_id AND l.language = m.language AND l.n = v.l`, param).Scan(&got).Error
 	if err != nil {
 		return nil, fmt.Errorf("look up the mails: %w", err)
@@ -227,6 +237,13 @@ func addStored(tx *store.Tx, group []*call, clicks map[link.Message][]step) erro
 	return nil
 }
 
+// permittedSQL asks whether the person of a row allows its kind now; its one ? is
+// the time.
+const permittedSQL = `(SELECT count(*) FROM permissions p WHERE p.subscriber_id = v.p AND p.brand_id = v.b
+				AND p.topic_id = (SELECT t.id FROM topics t WHERE t.brand_id = v.b AND t.slug = CASE v.k WHEN 'open' THEN 'opens' ELSE 'clicks' END)
+				AND p.state IN ('given', 'renewed') AND (p.valid_until IS NULL OR p.valid_until > ?)) = 1
+		AND (SELECT count(*) FROM subscribers s WHERE s.brand_id = v.b AND s.id = v.p AND s.erased_at IS NULL) = 1`
+
 // insert stores the hits of those who allow it. The permission is asked in the
 // statement that stores, by scalar subqueries: each is a look-up in the index of
 // a key for every hit, whatever the planner knows of the tables. (Written as
@@ -236,7 +253,7 @@ func insert(tx *store.Tx, group []*call, mails []found, why [][]string) error {
 	wanted := make([]row, 0, len(group))
 	for i, c := range group {
 		f := mails[i]
-		if !c.known || !f.Tracked || f.SubscriberID == nil || (c.kind == Click && c.target == "") {
+		if !c.known || !f.Tracked || f.Dated || f.SubscriberID == nil || (c.kind == Click && c.target == "") {
 			continue
 		}
 		r := c.row(i)
@@ -254,10 +271,7 @@ func insert(tx *store.Tx, group []*call, mails []found, why [][]string) error {
 	err = tx.Raw(`INSERT INTO hits (id, at, brand_id, subscriber_id, source_id, message_id, kind, link, user_agent, network, machine)
 		SELECT v.id, v.at, v.b, v.p, v.s, v.m, v.k, v.l, v.ua, v.net, v.why
 		FROM `+groupTable(tx)+`
-		WHERE (SELECT count(*) FROM permissions p WHERE p.subscriber_id = v.p AND p.brand_id = v.b
-				AND p.topic_id = (SELECT t.id FROM topics t WHERE t.brand_id = v.b AND t.slug = CASE v.k WHEN 'open' THEN 'opens' ELSE 'clicks' END)
-				AND p.state IN ('given', 'renewed') AND (p.valid_until IS NULL OR p.valid_until > ?)) = 1
-		AND (SELECT count(*) FROM subscribers s WHERE s.brand_id = v.b AND s.id = v.p AND s.erased_at IS NULL) = 1
+		WHERE `+permittedSQL+`
 		RETURNING id`, param, tx.Now()).Scan(&stored).Error
 	if err != nil {
 		return fmt.Errorf("store the hits: %w", err)

@@ -60,8 +60,14 @@ func bodyMax(path string) int64 {
 	if larger, ok := largerBodies[path]; ok {
 		return larger
 	}
+	if strings.HasPrefix(path, "/api/v1/subscribers/") && strings.HasSuffix(path, "/statements") {
+		return PictureMax
+	}
 	if rest, ok := strings.CutPrefix(path, "/admin/b/"); ok {
 		_, below, _ := strings.Cut(rest, "/")
+		if strings.HasPrefix(below, "people/") && strings.HasSuffix(below, "/permission") {
+			return PictureMax
+		}
 		if larger, ok := uploads[below]; ok {
 			return larger
 		}
@@ -102,7 +108,7 @@ func IsText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 
 // openPosts are the posts that carry no cookie and come from anywhere: forms on
 // other people's sites, one-click unsubscribes (RFC 8058 §3.2), and what is
 // answered by a signed address.
-var openPosts = []string{"/f/", "/c/", "/u/", "/p/"}
+var openPosts = []string{"/f/", "/c/", "/k/", "/u/", "/p/", "/r/"}
 
 // sameOrigin refuses a changing request that a browser makes for another origin.
 func sameOrigin(urls link.URLs) (echo.MiddlewareFunc, error) {

@@ -188,7 +188,21 @@ func samples(lang string) []sample {
 	confirm := public.Confirm{Frame: f, Action: "/c/token", Name: in(lang, "Sara", "سارا"), Email: "sara@example.org", At: asked, Page: "baharan.example/readers", Words: words(lang), Until: asked.AddDate(0, 0, 3)}
 	notMe, bare := confirm, confirm
 	notMe.NotMe, bare.Name, bare.Page = true, "", ""
-	done := public.ConfirmDone{Frame: f, Name: confirm.Name, Email: confirm.Email, At: asked, Words: words(lang), Preferences: "/p/token"}
+	done := public.ConfirmDone{Frame: f, Name: confirm.Name, Email: confirm.Email, At: asked, Words: words(lang), Preferences: "/p/token",
+		Receipts: []public.ReceiptLink{{Topic: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), URL: "/r/token"}}}
+	l := i18n.For(lang)
+	var tracks []public.TrackingChoice
+	for _, slug := range []string{"opens", "clicks"} {
+		tracks = append(tracks, public.TrackingChoice{Slug: slug, Title: l.T("consent." + slug + ".name"), Description: l.T("consent."+slug+".description", "Brand", f.Brand), Wording: l.T("consent."+slug+".wording", "Brand", f.Brand)})
+	}
+	ask := public.TrackingAsk{Action: "/p/token/tracking", Words: lang + ":00", Asked: tracks}
+	invited := confirm
+	invited.By, invited.Page = in(lang, "Mina", "مینا"), ""
+	ideas := []public.IdeaLine{{ID: "1", Title: in(lang, "Letters from translators", "نامه‌های مترجمان"), Reason: in(lang, "They know both sides.", "هر دو سو را می‌شناسند."), State: "shared", Tone: "ask", Seconds: 12, Own: true, Seconded: true},
+		{ID: "2", Title: in(lang, "Poetry", "شعر"), Reason: in(lang, "There is none.", "هیچ نیست."), State: "answered", Tone: "no", Answer: in(lang, "We know too little of it.", "از آن کم می‌دانیم."), Seconds: 1}}
+	askedDone, stand := done, slices.Clone(tracks)
+	askedDone.Ask = ask
+	stand[0].On, stand[0].Since, stand[1].No = true, asked, true
 	leave := public.Leave{Frame: f, Action: "/u/token", Email: confirm.Email, Topic: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), Promise: in(lang, "At most once a week", "حداکثر هفته‌ای یک بار"), On: true, Preferences: "/p/token"}
 	off := leave
 	off.On = false
@@ -204,7 +218,22 @@ func samples(lang string) []sample {
 		{"confirm-bare", "public/confirm", bare},
 		{"confirm-not-me", "public/confirm", notMe},
 		{"confirm-done", "public/confirm-done", done},
+		{"confirm-done-asked", "public/confirm-done", askedDone},
+		{"tracking", "public/tracking", public.Tracking{Frame: f, Email: confirm.Email, Ask: ask, Stand: ask.Asked, Preferences: "/p/token"}},
+		{"tracking-later", "public/tracking", public.Tracking{Frame: f, Email: confirm.Email, Ask: ask, Later: true, Stand: stand, Preferences: "/p/token"}},
+		{"tracking-saved", "public/tracking", public.Tracking{Frame: f, Email: confirm.Email, Ask: ask, Saved: true, Stand: stand, Preferences: "/p/token"}},
 		{"confirm-already", "public/confirm-already", done},
+		{"keep", "public/keep", public.Keep{Frame: f, Action: "/k/token", Kind: "renewal", Email: confirm.Email, Words: confirm.Words, Until: asked.AddDate(0, 0, 14), Preferences: "/p/token"}},
+		{"keep-changed", "public/keep", public.Keep{Frame: f, Action: "/k/token", Kind: "purpose", Email: confirm.Email, Words: confirm.Words, Preferences: "/p/token"}},
+		{"keep-imported", "public/keep", public.Keep{Frame: f, Action: "/k/token", Kind: "import", Email: confirm.Email, Words: confirm.Words, Preferences: "/p/token"}},
+		{"keep-yes", "public/keep-done", public.Keep{Frame: f, State: "yes", Words: confirm.Words, Preferences: "/p/token"}},
+		{"keep-no", "public/keep-done", public.Keep{Frame: f, State: "no", Preferences: "/p/token"}},
+		{"keep-over", "public/keep-done", public.Keep{Frame: f, State: "over", Preferences: "/p/token"}},
+		{"confirm-invited", "public/confirm", invited},
+		{"ideas", "public/ideas", public.Ideas{Frame: f, Action: "ideas", Email: confirm.Email, Intro: in(lang, "Tell us what is missing.", "بگویید چه کم است."), Member: true, Left: 2, Shared: ideas, Mine: ideas, Preferences: "/p/token"}},
+		{"ideas-wrong", "public/ideas", public.Ideas{Frame: f, Action: "ideas", Email: confirm.Email, Member: true, Left: 2, TitleError: l.T("problem.field.required"), Fault: l.T("problem.invalid"), Preferences: "/p/token"}},
+		{"invite", "public/invite", public.Invite{Frame: f, Action: "invite", Email: confirm.Email, Member: true, Left: 4, Topics: []public.Box{{Name: "topic:news", Wording: words(lang)[0]}}, Preferences: "/p/token"}},
+		{"invite-sent", "public/invite", public.Invite{Frame: f, Action: "invite", Email: confirm.Email, Member: true, Saved: l.T("public.invite.sent"), Preferences: "/p/token"}},
 		{"declined", "public/declined", public.Declined{Frame: f, Again: "/c/token", Until: asked.AddDate(0, 0, 3)}},
 		{"notme-done", "public/notme-done", public.NotMe{Frame: f, Email: confirm.Email}},
 		{"confirm-expired", "public/confirm-expired", public.Expired{Frame: f, Action: "/c/token"}},
@@ -235,6 +264,7 @@ func samples(lang string) []sample {
 		{"address-done", "public/address-done", public.AddressDone{Frame: f, Email: address.Email, Preferences: "/p/token"}},
 	}
 	all = append(all, centre(lang)...)
+	all = append(all, receiptSamples(lang)...)
 	for _, reason := range []string{consent.HardBounce, consent.Complaint, consent.NotMe, consent.Manual} {
 		all = append(all, sample{"preferences-" + reason, "public/preferences", otherPreferences(lang, reason)})
 	}
@@ -245,6 +275,37 @@ func samples(lang string) []sample {
 	return append(all, deskSamples(lang)...)
 }
 
+// receiptSamples are receipts of every state and kind, and the log's own page.
+func receiptSamples(lang string) (all []sample) {
+	f := frame(lang)
+	root := "mail.baharan.example/log\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n— mail.baharan.example/log Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n"
+	r := public.Receipt{Frame: f, Action: "/r/token", Number: "5f3a9d1e-2b44-4c1a-9e0d-7f6a5b4c3d2e", State: "given", Tone: "yes", Topic: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), At: asked, Stands: true, Open: true,
+		Email: "sara@example.org", Words: words(lang)[0], WordsLang: lang, WordsDir: i18n.For(lang).Dir(), Promise: in(lang, "At most once a week", "حداکثر هفته‌ای یک بار"), Method: i18n.For(lang).T("public.why.method.double-opt-in"),
+		Basis: i18n.For(lang).T("public.receipt.basis.explicit"), By: i18n.For(lang).T("public.receipt.by.subject"), Page: "https://baharan.example/readers", FormVersion: 3, AskedAt: asked.Add(-2 * time.Minute), AskedIP: "203.0.113.7",
+		ConfirmedAt: asked, ConfirmedIP: "203.0.113.7", Delay: i18n.For(lang).N("public.receipt.minutes", 2), Evidence: []public.Shown{{Code: true, Name: i18n.For(lang).T("public.receipt.evidence.user_agent"), Value: "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"}},
+		Until: asked.AddDate(2, 0, 0), Postal: in(lang, "12 Enghelab Street\nTehran", "تهران، خیابان انقلاب\nشمارهٔ ۱۲"), Contact: "letters@baharan.example", Jurisdiction: "IR", Logged: true, Origin: "mail.baharan.example/log", Index: 20852100, Size: 20852163, SignedAt: asked.Add(time.Second),
+		Fingerprint: strings.Repeat("9f86d081884c7d65", 4), Checkpoint: root, JSON: "token.json", Proof: "token.tlog-proof", Log: "/log"}
+	fresh := r
+	fresh.Logged, fresh.Done = false, in(lang, "Done.", "انجام شد.")
+	back := r
+	back.Stands, back.Open, back.Until = false, false, time.Time{}
+	back.Later = []public.ReceiptStep{{At: asked.AddDate(0, 1, 0), Tone: "yes", State: "renewed", Method: r.Method, URL: "/r/2"}, {At: asked.AddDate(0, 2, 0), Tone: "no", State: "withdrawn", Method: i18n.For(lang).T("public.why.method.one-click"), URL: "/r/3"}}
+	erased := public.Receipt{Frame: f, State: "given", Tone: "yes", Topic: r.Topic, At: asked, Erased: true, Number: r.Number, Words: r.Words, WordsLang: lang, WordsDir: r.WordsDir, Method: r.Method, Basis: r.Basis, By: r.By, Logged: true, Origin: r.Origin, Index: 1, Size: 2, Fingerprint: r.Fingerprint, Checkpoint: root, JSON: r.JSON, Proof: r.Proof, Log: r.Log}
+	all = []sample{{"receipt", "public/receipt", r}, {"receipt-fresh", "public/receipt", fresh}, {"receipt-withdrawn", "public/receipt", back}, {"receipt-erased", "public/receipt", erased},
+		{"log", "public/log", public.LogPage{Frame: public.Frame{Zone: tehran, Languages: f.Languages}, Origin: r.Origin, Key: "mail.baharan.example/log+4d1f2c3b+Ab0123456789abcdefghijklmnopqrstuvwxyzABCDEFG=", Size: r.Size, Began: asked.AddDate(-1, 0, 0), SignedAt: asked, Checkpoint: root, Tool: "https://mail.baharan.example/log/", Program: "package main\n", Run: "go run .", Audit: "fsck", File: "main.go", Ended: []public.EndedLog{{Origin: "mail.baharan.example/log0", Size: 12, At: asked}}}}}
+	for _, mark := range []string{"single", "paper", "import", "operator", "implied"} {
+		marked := r
+		marked.Mark = mark
+		all = append(all, sample{"receipt-" + mark, "public/receipt", marked})
+	}
+	for _, state := range []string{"requested", "renewed", "refused", "withdrawn", "expired", "invalidated"} {
+		other := back
+		other.State, other.Earlier, other.Tone = state, true, "no"
+		all = append(all, sample{"receipt-" + state + "-event", "public/receipt", other})
+	}
+	return all
+}
+
 func deskSamples(lang string) []sample {
 	l := i18n.For(lang)
 	f := admin.Frame{User: "mina@baharan.example", SignOut: "/admin/signout", Zone: tehran, Nav: []admin.NavItem{
@@ -252,6 +313,7 @@ func deskSamples(lang string) []sample {
 	for _, lang := range i18n.Languages {
 		f.Languages = append(f.Languages, admin.Language{Code: lang, Name: i18n.For(lang).T("admin.language"), URL: "?lang=" + lang, Current: lang == l.Lang()})
 	}
+	idea := admin.IdeaLine{URL: "/admin/b/baharan/ideas/1", Title: in(lang, "Letters from translators", "نامه‌های مترجمان"), Reason: in(lang, "They know both sides.", "هر دو سو را می‌شناسند."), Seconds: 12, State: l.T("admin.ideas.state.shared"), Tone: "ask", At: asked}
 	dashboard := admin.Dashboard{Frame: f, Brand: in(lang, "Baharan Books", "کتاب بهاران"), Now: asked, People: 48210, Writable: 41388, New: 612, Left: 74,
 		Messages: admin.States{Queued: 320, Claimed: 100, Sent: 118204, Failed: 81, Skipped: 940, Uncertain: 2},
 		Topics:   []admin.Topic{{Name: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), Promise: in(lang, "At most once a week", "حداکثر هفته‌ای یک بار"), Given: 41388, Asked: 214, Withdrawn: 2040}, {Name: in(lang, "Special offers", "پیشنهادهای ویژه"), Given: 9120, Asked: 80, Withdrawn: 311}},
@@ -293,6 +355,8 @@ func deskSamples(lang string) []sample {
 	desk := []sample{
 		{"topics", "admin/topics", admin.Topics{Frame: f, New: "/new", Topics: []admin.TopicLine{{Topic: dashboard.Topics[0], URL: "/topics/1", Wording: in(lang, "Yes, write to me.", "بله، برایم بنویسید."), Valid: 365}, {Topic: dashboard.Topics[1], Archived: &asked}}}},
 		{"topic", "admin/topic", admin.TopicForm{Frame: f, Sheet: sheet, Title: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), Texts: languages, Archive: "/archive", Back: "/topics"}},
+		{"permission", "admin/permission", admin.PermissionForm{Frame: f, Sheet: admin.Sheet{Files: true, Action: "/permission", Values: url.Values{"way": {"paper"}}}, Title: "Sara", Email: "sara@example.org", Most: 5, Back: "/people", Soft: "UWG § 7(3)",
+			Ways: []admin.Choice{{Value: "paper", Label: "Paper", Hint: "They signed."}, {Value: "phone", Label: "Phone"}}, Topics: []admin.Choice{{Value: "1", Label: "Letters"}}, Speaks: []admin.Choice{{Value: "en", Label: "English"}, {Value: "fa", Label: "فارسی"}}}},
 		{"topic-new", "admin/topic", admin.TopicForm{Frame: f, Sheet: changed, Title: in(lang, "New topic", "موضوع تازه"), New: true, Texts: languages, Back: "/topics"}},
 		{"campaigns", "admin/list", admin.List{Frame: f, Title: in(lang, "Campaigns", "کارزارها"), Text: in(lang, "The newest first.", "تازه‌ترین در آغاز."), Help: "/help/campaigns", Name: in(lang, "Name", "نام"), State: in(lang, "State", "وضعیت"), New: "/new", Make: in(lang, "New campaign", "کارزار تازه"), First: "/first", Next: "/next",
 			Columns: []admin.Column{{Label: in(lang, "When", "کی")}, {Label: in(lang, "Sent", "فرستاده"), Num: true}}, Lines: []admin.Line{{Name: in(lang, "November letter", "نامهٔ آبان"), URL: "/campaigns/1", Topic: dashboard.Topics[0].Name, Tag: "shop", State: in(lang, "Sent", "فرستاده شد"), Tone: "yes",
@@ -319,6 +383,11 @@ func deskSamples(lang string) []sample {
 		{"account", "admin/account", admin.Own{Frame: f, Email: "mina@baharan.example", Sheet: slip, Password: admin.Sheet{Action: "/admin/account/password", Values: url.Values{}}, Choices: spoken, MayBrands: "/admin/brands/new",
 			Brands: []admin.NavItem{{Label: dashboard.Brand, URL: "/admin/b/baharan", Heading: in(lang, "Owner", "صاحب")}}}},
 		{"brand-new", "admin/brand-new", admin.BrandForm{Frame: f, Sheet: slip, Texts: languages, Choices: spoken, Zones: []string{"Asia/Tehran"}, Back: "/admin"}},
+		{"tracking", "admin/tracking", admin.TrackingPage{Frame: f, Sheet: slip, Topics: []admin.Topic{{Name: in(lang, "Seeing that a mail was opened", "دانستن اینکه نامه باز شده است"), Given: 412}}, May: true, Back: "/admin/b/baharan/topics"}},
+		{"tracking-reader", "admin/tracking", admin.TrackingPage{Frame: f, Sheet: slip}},
+		{"ideas", "admin/ideas", admin.Ideas{Frame: f, On: true, Settings: "/admin/b/baharan/ideas/settings", Views: []admin.Tab{{View: l.T("admin.ideas.view.proposed"), URL: "/x", Current: true}, {View: l.T("admin.ideas.view.shared"), URL: "/y"}}, Lines: []admin.IdeaLine{idea}}},
+		{"idea", "admin/idea", admin.IdeaPage{Frame: f, Idea: idea, Sheet: slip, Texts: languages, Answer: slip, Share: "/share", Open: true, Back: "/ideas"}},
+		{"community", "admin/community", admin.CommunityPage{Frame: f, Sheet: slip, Texts: languages, Forms: spoken, Back: "/ideas"}},
 		{"settings", "admin/settings", admin.BrandForm{Frame: f, Sheet: slip, Texts: languages, Choices: spoken, Zones: []string{"Asia/Tehran"}, Slug: "baharan", Domain: "baharan.example", Another: "/admin/brands/new", Most: 1}},
 		{"settings-logo", "admin/settings", admin.BrandForm{Frame: f, Sheet: admin.Sheet{Action: "/settings", Files: true, Faults: []admin.Fault{{Name: "logo", Text: in(lang, "This is no picture.", "این تصویر نیست.")}}}, Texts: languages, Choices: spoken, Slug: "baharan", Domain: "baharan.example", Another: "/admin/brands/new", Logo: someLogo, Name: dashboard.Brand, Most: 1}},
 		{"team", "admin/team", admin.Team{Frame: f, Sheet: slip, Choices: spoken, Roles: []admin.Choice{{Value: "owner", Label: in(lang, "Owner", "صاحب"), Hint: in(lang, "Everything.", "همه کار.")}},
@@ -434,6 +503,8 @@ func bare() []sample {
 		{"", "public/form", public.Form{Title: "x"}}, {"", "public/form-done", public.FormDone{}},
 		{"", "public/confirm", public.Confirm{}}, {"", "public/confirm", public.Confirm{NotMe: true}},
 		{"", "public/confirm-done", public.ConfirmDone{}}, {"", "public/confirm-already", public.ConfirmDone{}},
+		{"", "public/keep", public.Keep{}}, {"", "public/keep-done", public.Keep{State: "no"}}, {"", "public/declined", public.Declined{}}, {"", "public/declined", public.Declined{Again: "/c/x"}},
+		{"", "public/tracking", public.Tracking{}},
 		{"", "public/declined", public.Declined{}}, {"", "public/declined", public.Declined{Again: "/c/x"}},
 		{"", "public/notme-done", public.NotMe{}}, {"", "public/confirm-expired", public.Expired{}},
 		{"", "public/leave", public.Leave{}}, {"", "public/leave-done", public.LeaveDone{}},
@@ -441,14 +512,16 @@ func bare() []sample {
 		{"", "public/why", public.Why{}}, {"", "public/why", public.Why{Given: true, Method: consent.MethodAPI}},
 		{"", "public/data", public.PersonalData{}}, {"", "public/forget", public.Forget{}}, {"", "public/forgotten", public.Forgotten{}}, {"", "public/request", public.AskForm{}}, {"", "public/request-done", public.AskDone{}},
 		{"", "public/address-confirm", public.AddressConfirm{}}, {"", "public/address-done", public.AddressDone{}},
-		{"", "public/error", public.Error{Kind: "internal"}},
+		{"", "public/error", public.Error{Kind: "internal"}}, {"", "public/receipt", public.Receipt{}}, {"", "public/log", public.LogPage{}},
 		{"", "admin/signin", admin.SignIn{}}, {"", "admin/dashboard", admin.Dashboard{}},
-		{"", "admin/topics", admin.Topics{}}, {"", "admin/topic", admin.TopicForm{}}, {"", "admin/log", admin.AuditLog{}}, {"", "admin/parts", admin.Parts{}},
+		{"", "admin/tracking", admin.TrackingPage{}}, {"", "admin/ideas", admin.Ideas{}}, {"", "admin/idea", admin.IdeaPage{}}, {"", "admin/community", admin.CommunityPage{}},
+		{"", "public/ideas", public.Ideas{}}, {"", "public/invite", public.Invite{}}, {"", "admin/topics", admin.Topics{}}, {"", "admin/topic", admin.TopicForm{}}, {"", "admin/log", admin.AuditLog{}}, {"", "admin/parts", admin.Parts{}},
 		{"", "admin/mailbox", admin.Mailbox{}}, {"", "admin/mailbox", admin.Mailbox{Search: "x", Selected: &admin.Letter{}}},
 		{"", "admin/mailbox", admin.Mailbox{Selected: &admin.Letter{View: "text"}}},
 		{"", "admin/list", admin.List{Title: "x"}}, {"", "admin/campaign-form", admin.CampaignForm{}}, {"", "admin/campaign", admin.CampaignPage{}}, {"", "admin/campaign-schedule", admin.SchedulePage{}},
 		{"", "admin/requests", admin.Requests{}}, {"", "admin/request-form", admin.RequestForm{}}, {"", "admin/request", admin.RequestPage{}},
 		{"", "admin/people", admin.People{}}, {"", "admin/people-bulk", admin.Bulk{}}, {"", "admin/person", admin.Person{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
+		{"", "admin/people", admin.People{}}, {"", "admin/people-bulk", admin.Bulk{}}, {"", "admin/person", admin.Person{}}, {"", "admin/permission", admin.PermissionForm{}}, {"", "admin/suppressions", admin.Suppressions{}}, {"", "admin/suppression", admin.Suppression{}},
 		{"", "admin/setup", admin.Setup{}}, {"", "admin/welcome", admin.Welcome{}}, {"", "admin/forgotten", admin.Forgotten{}}, {"", "admin/reset", admin.Reset{}}, {"", "admin/invitation", admin.InvitationPage{}}, {"", "admin/account", admin.Own{}},
 		{"", "admin/brand-new", admin.BrandForm{}}, {"", "admin/settings", admin.BrandForm{}}, {"", "admin/team", admin.Team{}}, {"", "admin/keys", admin.Keys{}},
 		{"", "admin/help", admin.Help{}}, {"", "admin/help", admin.Help{Search: "x"}}, {"", "admin/help-page", admin.HelpPage{Title: "x"}},
@@ -500,7 +573,7 @@ func TestEveryPage(t *testing.T) {
 func TestWhyKnowsEveryMethod(t *testing.T) {
 	r := renderer(t)
 	for _, method := range []string{consent.MethodForm, consent.MethodDoubleOptIn, consent.MethodPreferences, consent.MethodOneClick, consent.MethodUnsubscribe, consent.MethodComplaint,
-		consent.MethodAPI, consent.MethodImport, consent.MethodOperator, consent.MethodLapse, consent.MethodNotMe, consent.MethodRequestExpired} {
+		consent.MethodReceipt, consent.MethodReconciled, consent.MethodAPI, consent.MethodImport, consent.MethodOperator, consent.MethodLapse, consent.MethodNotMe, consent.MethodRequestExpired} {
 		for _, lang := range i18n.Languages {
 			var b bytes.Buffer
 			if err := r.Render(&b, "public/why", i18n.For(lang), why(lang, method, true)); err != nil {

@@ -58,6 +58,7 @@ type BrandForm struct {
 	Most    int    // megabytes of a file with a logo
 	Slug    string // of one that is; empty: it is new
 	Domain  string // that it writes from
+	Rules   string // what the law lets it do
 	Another string // address to make another brand at
 	Back    string
 }
@@ -239,7 +240,7 @@ func brandValues(b brand.Brand) url.Values {
 		v.Set("texts."+lang+".sender_name", t.SenderName)
 		v.Set("texts."+lang+".privacy_url", t.PrivacyURL)
 	}
-	for name, n := range map[string]int{"cap_max": b.CapMax, "cap_days": b.CapDays} {
+	for name, n := range map[string]int{"cap_max": b.CapMax, "cap_days": b.CapDays, "silent_months": b.SilentMonths, "silent_days": b.SilentDays} {
 		if n > 0 {
 			v.Set(name, strconv.Itoa(n))
 		}
@@ -260,6 +261,7 @@ func drawSettings(d *desk) func(int, Sheet) error {
 		page := brandForm(d.c, d.frame("settings"), s)
 		page.Sheet.Files, page.Most = true, brand.LogoFileMax>>20
 		page.Logo, page.Name = web.LogoOf(d.brand), d.brand.In(d.l.Lang()).Name
+		page.Rules = d.rules()
 		page.Slug, page.Domain, page.Back, page.Another = d.brand.Slug, d.brand.SenderDomain(), d.to(""), to(d.c, newBrandPath)
 		if s.Changed {
 			page.Sheet.Version = versionOf(d.brand.UpdatedAt)
@@ -267,6 +269,13 @@ func drawSettings(d *desk) func(int, Sheet) error {
 		}
 		return d.drawAs(status, "settings", page)
 	}
+}
+
+// rules says what the law of the brand's jurisdiction allows, and by what.
+func (d *desk) rules() string {
+	law := consent.LawOf(d.brand.Jurisdiction)
+	or := func(s string) string { return cmp.Or(s, d.l.T("admin.brand.rules-no")) }
+	return d.l.T("admin.brand.rules-text", "Single", or(law.Single), "Soft", or(law.Soft), "Asking", or(law.Asking))
 }
 
 // logoSent takes the picture out of a form that comes with one: nil where it
@@ -321,6 +330,7 @@ func saveSettings(d *desk) error {
 		}
 		in, wrong := brandOf(form), problem.New(problem.Invalid, "problem.invalid")
 		capMax, capDays := form.whole("cap_max", wrong), form.whole("cap_days", wrong)
+		silentMonths, silentDays := form.whole("silent_months", wrong), form.whole("silent_days", wrong)
 		if err := wrong.OrNil(); err != nil {
 			return done{}, both(err, wrongLogo)
 		}
@@ -328,7 +338,7 @@ func saveSettings(d *desk) error {
 		clock := func(name string) *string { s := i18n.ASCIIDigits(form.text(name)); return &s }
 		_, err = brand.Update(tx, d.brand.ID, brand.Change{Name: &in.own.Name, PostalAddress: &in.own.PostalAddress, SenderName: &in.own.SenderName, PrivacyURL: &in.own.PrivacyURL,
 			SenderEmail: field("sender_email"), ReplyTo: field("reply_to"), Website: field("website"), Jurisdiction: field("jurisdiction"), TimeZone: field("time_zone"),
-			Language: &in.language, Languages: &in.languages, Texts: &in.texts, CapMax: &capMax, CapDays: &capDays, QuietFrom: clock("quiet_from"), QuietUntil: clock("quiet_until")})
+			Language: &in.language, Languages: &in.languages, Texts: &in.texts, CapMax: &capMax, CapDays: &capDays, SilentMonths: &silentMonths, SilentDays: &silentDays, QuietFrom: clock("quiet_from"), QuietUntil: clock("quiet_until")})
 		if err = both(in.name(err), wrongLogo); err != nil {
 			return done{}, err
 		}

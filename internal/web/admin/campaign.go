@@ -47,6 +47,7 @@ type progress struct {
 	Reasons []delivery.ReasonCount
 	Flow    delivery.Flow // of its stream; zero where nothing is on the way
 	Tracked tracking.Report
+	Shared  tracking.Anonymous
 	course
 }
 
@@ -123,6 +124,9 @@ func progressOf(tx *store.Tx, c campaign.Campaign) (p progress, err error) {
 		if p.Tracked, err = tracking.Stats(tx, c.BrandID, c.EditionID); err != nil {
 			return p, err
 		}
+		if p.Shared, err = tracking.AnonymousOf(tx, c.BrandID, c.ID); err != nil {
+			return p, err
+		}
 	}
 	if p.Counts.Settled() && c.State != campaign.Freezing && c.State != campaign.Sending {
 		return p, nil
@@ -167,6 +171,9 @@ type CampaignPage struct {
 	Counted  bool
 	Counts   States
 	Reached  []Rate
+	Unseen   string // how many mails are in no rate of opens and clicks; may be empty
+	Shared   []Rate // what was counted without telling anybody apart: no rates
+	TooFew   bool   // it is not shown, for it could point at somebody
 	Course   []Plot // none where nothing was sent yet
 	Spans    []Tab  // View is how the course is cut
 	Held     []ReasonLine
@@ -174,6 +181,9 @@ type CampaignPage struct {
 	Failed   []ReasonLine
 	Doubtful []ReasonLine
 	See      map[string]string // addresses of the mails in a state; empty: the visitor sees no people
+
+	Proof     string // address that saves who got it, by which consent; empty: the visitor sees no people, or nothing was sent
+	ProofText string
 
 	Brief   campaign.Brief
 	Briefed bool // somebody wrote one
@@ -219,6 +229,9 @@ func (d *desk) drawCampaign(id uuid.UUID, status int, test *Sheet, fault string)
 		page.Acts = d.campaignActs(m)
 		d.paceForm(m, &page)
 		d.draftForms(m, test, &page)
+	}
+	if n := m.Progress.Counts.Sent; n > 0 && d.may(account.Analyst) {
+		page.Proof, page.ProofText = d.to(campaignPath(m.Campaign)+"/proof"), d.l.N("admin.campaign.proof-text", n)
 	}
 	page.Brief, page.Briefed = m.Brief, m.Brief != campaign.Brief{}
 	if page.Preview, err = d.preview(m); err != nil {
@@ -323,6 +336,8 @@ func (d *desk) reported(m mailing, page *CampaignPage) {
 		}
 	}
 	page.Reached = d.reached(m.Progress)
+	page.Unseen = d.unseen(m.Progress)
+	page.Shared, page.TooFew = d.shared(m.Progress)
 	if !m.onTheWay() && n.Settled() {
 		return
 	}
@@ -380,6 +395,44 @@ func (d *desk) reached(p progress) (all []Rate) {
 		}
 	}
 	return all
+}
+
+// unseen says of how many mails opens and clicks cannot be known.
+func (d *desk) unseen(p progress) string {
+	opens, clicks := p.Tracked.Opens.Untracked(p.Tracked.Sent), p.Tracked.Clicks.Untracked(p.Tracked.Sent)
+	if opens+clicks == 0 {
+		return ""
+	}
+	said := d.l.T("admin.campaign.untracked", "Sent", d.l.Number(p.Tracked.Sent), "Opens", d.l.Number(opens), "Clicks", d.l.Number(clicks))
+	if d.brand.LastOpenOnly {
+		said += " " + d.l.T("admin.campaign.untracked-dated")
+	}
+	return said
+}
+
+// fewest is how many must share what is counted without telling them apart.
+const fewest = 10
+
+// shared are the counts of what all share who allow nothing: never parts of a
+// whole, for nobody is counted once.
+func (d *desk) shared(p progress) (all []Rate, tooFew bool) {
+	a := p.Shared
+	if a == (tracking.Anonymous{}) {
+		return nil, false
+	}
+	for _, c := range []struct {
+		key         string
+		n, machines int64
+		share       int64
+	}{{"opens", a.Opens, a.OpensByMachines, p.Tracked.Opens.Untracked(p.Tracked.Sent)}, {"clicks", a.Clicks, a.ClicksByMachines, p.Tracked.Clicks.Untracked(p.Tracked.Sent)}} {
+		if c.share < fewest {
+			tooFew = tooFew || c.n > 0
+			continue
+		}
+		all = append(all, Rate{d.l.T("admin.campaign.anonymous." + c.key), d.l.Number(c.n),
+			d.l.T("admin.campaign.anonymous-note", "N", d.l.Number(c.n), "Machines", d.l.Number(c.machines))})
+	}
+	return all, tooFew
 }
 
 func (d *desk) percent(n, of int64) string { return d.share(float64(n) / float64(of)) }

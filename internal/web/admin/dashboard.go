@@ -77,7 +77,7 @@ func dashboard(d *desk) error {
 	page.Growth = d.plot("growth", bins, past, lineOf{signups, "ask"}, lineOf{byForm, "yes"}, lineOf{byPaper, "yes dash"}, lineOf{byAPI, "ink dash"}, lineOf{byImport, "ink dot"}, lineOf{byHand, "soft"}, lineOf{taken, "no"})
 	page.Sending = d.plot("sending", bins, past, lineOf{sent, "ink"}, lineOf{firstOpen, "yes"}, lineOf{firstClick, "yes dash"})
 	page.Leaving = d.plot("leaving", bins, past, lineOf{taken, "no"}, lineOf{complained, "no dash"}, lineOf{notTaken, "ink dot"})
-	page.Rates = d.rates(past)
+	page.Rates, page.Unwatched = d.rates(past), d.unwatched(past)
 	return d.draw("dashboard", page)
 }
 

@@ -56,7 +56,7 @@ func behind(method, path string, least account.Role, do func(*desk) error) actio
 
 // actions are all that there are.
 func actions() []action {
-	return slices.Concat(overviewActions(), alarmActions(), setupActions(), topicActions(), peopleActions(), requestActions(), importActions(), campaignActions(), sequenceActions(), offerActions(), formActions(), paperActions(), settingsActions(), teamActions(), keyActions(), auditActions(), sendingActions(), messageActions(), queueActions(), undoActions(), pickActions(), partsActions())
+	return slices.Concat(overviewActions(), alarmActions(), setupActions(), topicActions(), trackingActions(), communityActions(), peopleActions(), requestActions(), importActions(), permissionActions(), campaignActions(), sequenceActions(), offerActions(), formActions(), paperActions(), settingsActions(), teamActions(), keyActions(), auditActions(), sendingActions(), messageActions(), queueActions(), undoActions(), pickActions(), partsActions(), proofActions())
 }
 
 // desk is one visit to a page of a brand.

@@ -20,6 +20,7 @@ type FormDesigner struct {
 	Sheet     Sheet
 	Title     string
 	Origin    string // an example of one
+	Single    string // the law that a sign-up without confirmation rests on; empty: there must be one
 	New       bool
 	Confirmed int64 // people who said yes to the versions before
 	Topics    []TopicBox
@@ -167,7 +168,7 @@ func saveForm(d *desk) error {
 
 // drawDesigner shows what is written beside how it will look.
 func (d *desk) drawDesigner(status int, page FormDesigner, path string, s Sheet) error {
-	page.Origin = "https://shop.example"
+	page.Origin, page.Single = "https://shop.example", consent.LawOf(d.brand.Jurisdiction).Single
 	topics, err := d.offered()
 	if err != nil {
 		return err
@@ -306,7 +307,7 @@ func (d *desk) previewTyped(page string, stored url.Values) error {
 
 // specIn reads what a form asks from the fields of the designer.
 func specIn(v url.Values) signup.Spec {
-	s := signup.Spec{Topics: v["topics"], Tracking: v["tracking"], Fields: fieldsIn(v), Texts: map[string]signup.Text{}, Origins: linesIn(v.Get("origins"))}
+	s := signup.Spec{Topics: v["topics"], Tracking: v["tracking"], Single: v.Get("single") != "", Fields: fieldsIn(v), Texts: map[string]signup.Text{}, Origins: linesIn(v.Get("origins"))}
 	for name := range v {
 		if lang, is := between(name, "texts.", ".title"); is {
 			get := func(part string) string { return strings.TrimSpace(v.Get("texts." + lang + "." + part)) }
@@ -407,6 +408,9 @@ func withFields(v url.Values, fields []signup.Field) url.Values {
 // formValues are the fields of the designer for what a form asks.
 func formValues(f signup.Form, s signup.Spec) url.Values {
 	v := url.Values{"name": {f.Name}, "topics": s.Topics, "tracking": s.Tracking, "origins": {strings.Join(s.Origins, "\n")}}
+	if s.Single {
+		v.Set("single", "yes")
+	}
 	for lang, t := range s.Texts {
 		for part, text := range map[string]string{"title": t.Title, "intro": t.Intro, "button": t.Button, "message": t.Message, "redirect": t.Redirect} {
 			v.Set("texts."+lang+"."+part, text)

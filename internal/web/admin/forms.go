@@ -181,6 +181,7 @@ type FormPage struct {
 	Topics   []string
 	Tracking []string
 	Origins  []string
+	Single   bool // nobody is asked to confirm
 	Sheet    Sheet
 
 	Hosted  string // address
@@ -221,6 +222,7 @@ func showForm(d *desk) error {
 		all := sum(tallies, f.ID)
 		page.Asked, page.Confirmed, page.Pending = all.Asked, all.Confirmed, all.Pending
 		page.Topics, page.Tracking, page.Origins = d.topicNames(topics, spec.Topics), d.topicNames(topics, spec.Tracking), spec.Origins
+		page.Single = spec.Single
 		page.Snippet, page.Button = d.snippets(f, spec)
 		page.Paper = d.paper(f)
 		if page.Paper.Asked, page.Paper.Confirmed, err = signup.ViaTally(tx, d.brand, f.ID, signup.Paper); err != nil {

@@ -38,6 +38,8 @@ func importActions() []action {
 		look("/imports/:id/waiting", account.Analyst, showWaiting),
 		act("/imports/:id/waiting", account.Marketer, releaseWaiting),
 		act("/imports/:id/waiting/drop", account.Marketer, turnImport("import.drop", importer.GiveUp)),
+		act("/imports/:id/waiting/ask", account.Marketer, askWaiting),
+		act("/imports/:id/waiting/ask-stop", account.Marketer, turnImport("import.ask-stop", importer.StopAsking)),
 		file("/imports/:id/report", account.Marketer, importReport),
 	}
 }
@@ -192,6 +194,7 @@ type ImportPlan struct {
 type EvidenceFields struct {
 	Bases, Speaks []Choice
 	Topics        string // address where one is made; empty where there is one
+	Soft          bool   // the soft opt-in is law where the brand is
 }
 
 func (d *desk) oneImport() (i importer.Import, err error) {
@@ -321,6 +324,9 @@ func (d *desk) plan(tx *store.Tx, i importer.Import, page *ImportPlan) error {
 
 // lasts says how long a permission of the topic lasts from the day that it was given.
 func (d *desk) lasts(t consent.Topic) string {
+	if t.ValidMonths > 0 {
+		return d.l.N("admin.import.lasts-months", int64(t.ValidMonths))
+	}
 	if t.ValidDays == 0 {
 		return ""
 	}
@@ -329,7 +335,11 @@ func (d *desk) lasts(t consent.Topic) string {
 
 func (d *desk) evidenceFields() (f EvidenceFields) {
 	f.Bases = []Choice{{Value: "", Label: d.l.T("admin.import.basis.none")}}
+	f.Soft = consent.LawOf(d.brand.Jurisdiction).Soft != ""
 	for _, basis := range importer.Bases {
+		if basis == consent.BasisSoftOptIn && !f.Soft {
+			continue
+		}
 		f.Bases = append(f.Bases, Choice{Value: basis, Label: d.l.T("admin.import.basis." + basis)})
 	}
 	for _, code := range d.brand.Languages {
@@ -339,7 +349,7 @@ func (d *desk) evidenceFields() (f EvidenceFields) {
 }
 
 func evidenceOf(form *Sheet) importer.Evidence {
-	return importer.Evidence{Basis: form.Value("basis"), Day: form.text("day"), Source: form.text("source"), Words: form.text("words"), Language: form.Value("language")}
+	return importer.Evidence{Basis: form.Value("basis"), Day: form.text("day"), Source: form.text("source"), Words: form.text("words"), Language: form.Value("language"), Product: form.text("product")}
 }
 
 func startImport(d *desk) error {
@@ -619,6 +629,12 @@ type ImportWaiting struct {
 	Sheet       *Sheet // nil: the visitor may not, or nothing waits
 	EvidenceFields
 	Drop, Ask   string
+	Law         string // what a mail that asks rests on; empty: none may be sent
+	AskThem     string // addresses; empty: the visitor may not, or they are asked already
+	AskStop     string
+	AskSheet    Sheet
+	AskSure     string
+	Asking      string // at which pace they are asked; empty: they are not
 	Lines       []QuarantineLine
 	Back        string
 	First, Next string
@@ -655,6 +671,18 @@ func drawWaiting(d *desk, i importer.Import, mayGive bool) func(int, Sheet) erro
 		if mayGive {
 			page.Sheet, page.Drop, page.Ask = &s, d.to(importPath(i)+"/waiting/drop"), d.l.N("admin.import.waiting.ask-drop", i.Waiting)
 		}
+		page.Law = consent.LawOf(d.brand.Jurisdiction).Asking
+		page.AskSheet = Sheet{Page: d.to(importPath(i) + "/waiting"), Action: d.to(importPath(i) + "/waiting/ask"), Once: store.NewID(d.h.DB.Now()),
+			Values: url.Values{"per_hour": {d.l.Digits(strconv.Itoa(importer.AskUsual))}}}
+		if i.AskNextAt != nil {
+			page.Asking = d.l.N("admin.import.asking", int64(i.AskPerHour))
+		}
+		if mayGive && page.Law != "" {
+			page.AskThem, page.AskSure = page.AskSheet.Action, d.l.T("admin.import.ask-sure")
+			if page.Asking != "" {
+				page.AskThem, page.AskStop = "", d.to(importPath(i)+"/waiting/ask-stop")
+			}
+		}
 		err := d.read(func(tx *store.Tx) error {
 			topics, err := i.Topics(tx)
 			if err != nil {
@@ -681,6 +709,29 @@ func drawWaiting(d *desk, i importer.Import, mayGive bool) func(int, Sheet) erro
 		}
 		return d.drawAs(status, "import-waiting", page)
 	}
+}
+
+// askWaiting has the people of all rows that wait asked by mail, once.
+func askWaiting(d *desk) error {
+	i, err := d.oneImport()
+	if err != nil {
+		return err
+	}
+	err = d.change("import.ask", func(tx *store.Tx, form *Sheet) (done, error) {
+		wrong := problem.New(problem.Invalid, "problem.invalid")
+		pace := form.whole("per_hour", wrong)
+		if err := wrong.OrNil(); err != nil {
+			return done{}, err
+		}
+		return done{subject: i.ID, next: importPath(i), detail: map[string]any{"name": i.Name}}, importer.Ask(tx, d.brand, i.ID, pace)
+	})
+	if p, is := problem.Of(err); is && (p.Kind == problem.Conflict || p.Kind == problem.Invalid) {
+		if len(p.Fields) > 0 {
+			return d.drawImport(i.ID, http.StatusUnprocessableEntity, d.l.T(p.Fields[0].Key, p.Fields[0].Args...))
+		}
+		return d.drawImport(i.ID, http.StatusConflict, d.l.T(p.Key, p.Args...))
+	}
+	return err
 }
 
 // releaseWaiting gives all rows that wait what they lack.

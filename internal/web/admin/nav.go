@@ -23,6 +23,8 @@ var sections = []section{
 	{"alarms", "/alarms", account.Marketer, ""},
 	{"topics", "/topics", account.Reader, "permission"},
 	{"forms", "/forms", account.Reader, "permission"},
+	{"tracking", "/tracking", account.Reader, "permission"},
+	{"ideas", "/ideas", account.Reader, "people"},
 	{"people", "/people", account.Analyst, "people"},
 	{"imports", "/imports", account.Analyst, "people"},
 	{"suppressions", "/suppressions", account.Analyst, "people"},

@@ -43,6 +43,7 @@ type Person struct {
 	WithdrawAll       string
 	Ask               string // before everything is taken back; empty: there is nothing to take back
 	AskOnce           uuid.UUID
+	Record            string // address where a permission is stated; empty: the visitor may not
 	Tags              []TagLine
 	Tag, Untag        string // addresses; empty: the visitor may not
 	Notes             []NoteLine
@@ -54,6 +55,8 @@ type Person struct {
 	CarerSheet        Sheet
 	Codes             []CodeLine
 	Orders            []OrderLine
+	Receipts          []ReceiptLine
+	Proof             string // address that saves them all
 	Happened          []Happening
 	Requests          []RequestLine
 	Request           string // address where one is opened; empty: the visitor may not
@@ -76,6 +79,9 @@ type Permission struct {
 	Entity      string
 	Promise     string
 	Evidence    []Evidence
+	Scan        string // address of the copy; empty: there is none
+	Single      bool   // nobody confirmed it
+	Changed     bool   // it was said before what people agree to changed
 	EventID     string
 	Gone        bool   // the evidence was destroyed at the person's wish
 	Ask         string // before it is taken back; empty: it cannot be, or the visitor may not
@@ -139,6 +145,7 @@ func drawPerson(d *desk, s subscriber.Subscriber) func(int, Sheet) error {
 		} else if d.may(account.Marketer) {
 			page.Request = d.to("/requests/new", "person", s.ID.String())
 			page.Entrust, page.Pick = d.to(here+"/carer"), d.to("/pick/team")
+			page.Record = d.to(here + "/permission")
 			page.Tag, page.Untag, page.Withdraw, page.WithdrawAll = d.to(here+"/tags"), d.to(here+"/tags/remove"), d.to(here+"/withdraw"), d.to(here+"/withdraw-all")
 		}
 		if s.ErasedAt == nil {
@@ -207,6 +214,7 @@ func (d *desk) tellPermissions(tx *store.Tx, s subscriber.Subscriber, topics []c
 	for _, e := range history {
 		ledger[e.ID] = e
 	}
+	d.tellReceipts(s, topics, history, page)
 	open := 0
 	for _, t := range topics {
 		i := slices.IndexFunc(found, func(p consent.Permission) bool { return p.TopicID == t.ID })
@@ -241,6 +249,7 @@ func (d *desk) permission(tx *store.Tx, t consent.Topic, p consent.Permission, l
 	if p.PromiseMax > 0 {
 		one.Promise = d.l.N("admin.dashboard.promise", int64(p.PromiseMax), "Days", p.PromiseDays)
 	}
+	one.Single, one.Changed = e.Method == consent.MethodSingleOptIn && one.Given, one.Given && t.ChangedSince(p)
 	entity, err := e.Entity()
 	if err != nil {
 		return one, err
@@ -267,6 +276,10 @@ func (d *desk) permission(tx *store.Tx, t consent.Topic, p consent.Permission, l
 	}
 	for _, name := range slices.Sorted(maps.Keys(proof.Evidence)) {
 		v := plainly(proof.Evidence[name])
+		if name == "scan" {
+			one.Scan = d.to("/people/" + e.SubscriberID.String() + "/scans/" + v)
+			continue
+		}
 		if name == "via" {
 			v = cmp.Or(way(d.l, v), v)
 		}

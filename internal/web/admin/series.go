@@ -302,6 +302,16 @@ func (d *desk) rates(s series) (all []Rate) {
 	return all
 }
 
+// unwatched says how many mails of a window are in no rate of opens and clicks.
+func (d *desk) unwatched(s series) string {
+	all := s.all[sent]
+	opens, clicks := max(0, all-s.all[mayOpen]), max(0, all-s.all[mayClick])
+	if opens+clicks == 0 {
+		return ""
+	}
+	return d.l.T("admin.rate.untracked", "Sent", d.l.Number(all), "Opens", d.l.Number(opens), "Clicks", d.l.Number(clicks))
+}
+
 // rate is a part of a whole, with its interval.
 func (d *desk) rate(key string, n, of int64) Rate {
 	low, high := delivery.Interval(n, of)

@@ -55,7 +55,7 @@ func (s Sheet) Value(name string) string { return s.Values.Get(name) }
 
 // numberFields are those that take a number or an hour, by the last part of
 // their names; such are read in any digits.
-var numberFields = []string{"amount", "budget", "cap_days", "cap_max", "min_months", "min_orders", "min_value", "promise_days", "promise_max", "rate_per_hour", "until", "valid_days", "value"}
+var numberFields = []string{"amount", "budget", "cap_days", "cap_max", "min_months", "min_orders", "min_value", "promise_days", "promise_max", "per_hour", "rate_per_hour", "renew_days", "silent_days", "silent_months", "until", "valid_days", "valid_months", "value"}
 
 // Numeric tells whether a field takes a number, which is shown in the digits of
 // the page.

@@ -37,8 +37,11 @@ type TopicLine struct {
 	Topic
 	URL      string // empty: the visitor may not change it
 	Wording  string
-	Valid    int  // days that a permission lasts; 0: until it is taken back
-	Tracking bool // it is of tracking: no mail is sent for it
+	Valid    int        // days that a permission lasts; 0: until it is taken back
+	Months   int        // or calendar months
+	Soft     bool       // about own similar products
+	Changed  *time.Time // people are asked again since then
+	Tracking bool       // it is of tracking: no mail is sent for it
 	Archived *time.Time
 }
 
@@ -67,7 +70,7 @@ func topics(d *desk) error {
 	page := Topics{Frame: d.frame("topics")}
 	for _, t := range all {
 		words, count := t.In(d.brand, d.l.Lang()), counted[t.ID]
-		one := TopicLine{Wording: words.Wording, Valid: t.ValidDays, Tracking: t.Purpose != consent.Marketing, Archived: t.ArchivedAt,
+		one := TopicLine{Wording: words.Wording, Valid: t.ValidDays, Months: t.ValidMonths, Soft: t.OwnSimilar, Changed: t.ChangedAt, Tracking: t.Purpose != consent.Marketing, Archived: t.ArchivedAt,
 			Topic: Topic{Name: words.Name, Promise: promise(d.l, t), Given: count.Given, Asked: count.Asked, Withdrawn: count.Withdrawn}}
 		if d.may(account.Marketer) && t.Purpose == consent.Marketing {
 			one.URL = d.to("/topics/" + t.ID.String())
@@ -88,7 +91,8 @@ type TopicForm struct {
 	New      bool
 	Texts    []LanguageFields
 	Archived bool
-	Archive  string // address to stop offering it at, or to offer it again; empty: it is new
+	Changes  []Choice // what a change may be; none: it is new
+	Archive  string   // address to stop offering it at, or to offer it again; empty: it is new
 	Back     string
 }
 
@@ -187,6 +191,13 @@ func drawTopic(d *desk, t consent.Topic) func(int, Sheet) error {
 		if page.Archived {
 			page.Archive = d.to("/topics/" + t.ID.String() + "/offer")
 		}
+		for _, what := range []string{"words", "purpose"} {
+			page.Changes = append(page.Changes, Choice{what, d.l.T("admin.topic.change." + what), d.l.T("admin.topic.change-hint." + what)})
+		}
+		if page.Sheet.Value("change") == "" {
+			page.Sheet.Values = maps.Clone(page.Sheet.Values)
+			page.Sheet.Values.Set("change", "words")
+		}
 		if s.Changed {
 			page.Sheet.Version = versionOf(t.UpdatedAt)
 			page.Sheet.Theirs = d.theirs(topicValues(t), s.Values, "admin.topic.field.")
@@ -212,7 +223,8 @@ func saveTopic(d *desk) error {
 		if wrong != nil {
 			return done{}, wrong
 		}
-		_, err = consent.UpdateTopic(tx, d.brand, t.ID, consent.TopicChange{Texts: &n.Texts, PromiseMax: &n.PromiseMax, PromiseDays: &n.PromiseDays, ValidDays: &n.ValidDays})
+		_, err = consent.UpdateTopic(tx, d.brand, t.ID, consent.TopicChange{Texts: &n.Texts, PromiseMax: &n.PromiseMax, PromiseDays: &n.PromiseDays, ValidDays: &n.ValidDays,
+			ValidMonths: &n.ValidMonths, RenewDays: n.RenewDays, OwnSimilar: &n.OwnSimilar, AsksAgain: form.Value("change") == "purpose"})
 		return done{subject: t.ID, next: "/topics", detail: map[string]any{"name": t.Slug}}, err
 	})
 	return d.redraw(err, drawTopic(d, t))
@@ -263,7 +275,12 @@ func topicOf(form *Sheet) (n consent.NewTopic, err error) {
 	}
 	wrong := problem.New(problem.Invalid, "problem.invalid")
 	n.PromiseMax, n.PromiseDays = form.whole("promise_max", wrong), form.whole("promise_days", wrong)
-	n.ValidDays = form.whole("valid_days", wrong)
+	n.ValidDays, n.ValidMonths = form.whole("valid_days", wrong), form.whole("valid_months", wrong)
+	n.OwnSimilar = form.Has("own_similar", "yes")
+	if form.text("renew_days") != "" {
+		days := form.whole("renew_days", wrong)
+		n.RenewDays = &days
+	}
 	return n, wrong.OrNil()
 }
 
@@ -274,10 +291,14 @@ func topicValues(t consent.Topic) url.Values {
 		v.Set("texts."+lang+".description", text.Description)
 		v.Set("texts."+lang+".wording", text.Wording)
 	}
-	for name, n := range map[string]int{"promise_max": t.PromiseMax, "promise_days": t.PromiseDays, "valid_days": t.ValidDays} {
+	for name, n := range map[string]int{"promise_max": t.PromiseMax, "promise_days": t.PromiseDays, "valid_days": t.ValidDays, "valid_months": t.ValidMonths} {
 		if n > 0 {
 			v.Set(name, strconv.Itoa(n))
 		}
+	}
+	v.Set("renew_days", strconv.Itoa(t.RenewDays))
+	if t.OwnSimilar {
+		v.Set("own_similar", "yes")
 	}
 	return v
 }

@@ -112,6 +112,7 @@ type Dashboard struct {
 	Sending   Plot
 	Leaving   Plot
 	Rates     []Rate
+	Unwatched string // how many mails are in no rate of opens and clicks; may be empty
 }
 
 // Mail is one line of the mailbox.

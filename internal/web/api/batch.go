@@ -282,7 +282,15 @@ func (b *batch) grant(rows []int) error {
 			if b.refused(row) {
 				continue
 			}
-			acts, of = append(acts, n.act(b.caller, *b.out[row].ID, t)), append(of, [2]int{row, i})
+			act, err := n.act(b.tx, b.caller, *b.out[row].ID, t)
+			if problem.Is(err, problem.Invalid) {
+				b.refuse(row, fmt.Sprintf("consents/%d", i), err)
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			acts, of = append(acts, act), append(of, [2]int{row, i})
 		}
 	}
 	events, refused, err := consent.GrantAll(b.tx, acts)

@@ -53,10 +53,12 @@ type brandNew struct {
 type brandAnswer struct {
 	ID uuid.UUID `json:"id" format:"uuid" example:"019a1f5c-7c00-7000-8000-000000000001"`
 	brandNew
-	CapMax     int    `json:"cap_max,omitempty" doc:"At most so many marketing mails to one person, over all topics …" example:"4"`
-	CapDays    int    `json:"cap_days,omitempty" doc:"… in so many days." example:"30"`
-	QuietFrom  string `json:"quiet_from,omitempty" doc:"No marketing mail begins from this time …, in the reader's own zone." example:"21:00"`
-	QuietUntil string `json:"quiet_until,omitempty" doc:"… until this one." example:"08:00"`
+	CapMax       int    `json:"cap_max,omitempty" doc:"At most so many marketing mails to one person, over all topics …" example:"4"`
+	CapDays      int    `json:"cap_days,omitempty" doc:"… in so many days." example:"30"`
+	SilentMonths int    `json:"silent_months,omitempty" doc:"People are asked once after so many months of silence; 0: never." example:"12"`
+	SilentDays   int    `json:"silent_days,omitempty" doc:"… and have so many days to answer." example:"30"`
+	QuietFrom    string `json:"quiet_from,omitempty" doc:"No marketing mail begins from this time …, in the reader's own zone." example:"21:00"`
+	QuietUntil   string `json:"quiet_until,omitempty" doc:"… until this one." example:"08:00"`
 
 	RatePerHour int        `json:"rate_per_hour,omitempty" doc:"At most so many mails an hour, all campaigns and sequences together." example:"50000"`
 	WarmUpFrom  *time.Time `json:"warm_up_from,omitempty" doc:"When the brand began to send under its domain, as an unknown." example:"2026-11-30T00:00:00Z"`
@@ -74,7 +76,7 @@ type dnsRecord struct {
 }
 
 func showBrand(b brand.Brand) brandAnswer {
-	a := brandAnswer{CapMax: b.CapMax, CapDays: b.CapDays, QuietFrom: b.QuietFrom, QuietUntil: b.QuietUntil,
+	a := brandAnswer{CapMax: b.CapMax, CapDays: b.CapDays, SilentMonths: b.SilentMonths, SilentDays: b.SilentDays, QuietFrom: b.QuietFrom, QuietUntil: b.QuietUntil,
 		RatePerHour: b.RatePerHour, WarmUpFrom: utc(b.WarmUpFrom), ID: b.ID, CreatedAt: b.CreatedAt.UTC(), UpdatedAt: b.UpdatedAt.UTC(), brandNew: brandNew{
 			Slug: b.Slug, Name: b.Name, PostalAddress: b.PostalAddress, SenderName: b.SenderName, SenderEmail: b.SenderEmail,
 			ReplyTo: b.ReplyTo, Website: b.Website, PrivacyURL: b.PrivacyURL, Language: b.Language, Languages: b.Languages,
@@ -157,6 +159,8 @@ type brandChange struct {
 	TimeZone      *string               `json:"time_zone,omitempty" maxLength:"64" example:"Europe/London"`
 	Jurisdiction  *string               `json:"jurisdiction,omitempty" maxLength:"10" example:"GB"`
 	CapMax        *int                  `json:"cap_max,omitempty" minimum:"0" maximum:"1000" doc:"At most so many marketing mails to one person, over all topics …; 0 is no cap." example:"4"`
+	SilentMonths  *int                  `json:"silent_months,omitempty" minimum:"0" maximum:"60" doc:"People are asked once after so many months of silence; 0: never." example:"12"`
+	SilentDays    *int                  `json:"silent_days,omitempty" minimum:"7" maximum:"180" doc:"… and have so many days to answer." example:"30"`
 	CapDays       *int                  `json:"cap_days,omitempty" minimum:"0" maximum:"366" doc:"… in so many days." example:"30"`
 	QuietFrom     *string               `json:"quiet_from,omitempty" maxLength:"5" doc:"No marketing mail begins from this time …, in the reader's own zone; empty is never." example:"21:00"`
 	QuietUntil    *string               `json:"quiet_until,omitempty" maxLength:"5" doc:"… until this one." example:"08:00"`
@@ -170,7 +174,7 @@ func updateBrand(tx *store.Tx, c caller, in *struct{ Body brandChange }) (brandA
 	change := brand.Change{
 		Name: n.Name, PostalAddress: n.PostalAddress, SenderName: n.SenderName, SenderEmail: n.SenderEmail, ReplyTo: n.ReplyTo,
 		Website: n.Website, PrivacyURL: n.PrivacyURL, Language: n.Language, Languages: n.Languages, TimeZone: n.TimeZone, Jurisdiction: n.Jurisdiction, SignedBy: n.SignedBy,
-		CapMax: n.CapMax, CapDays: n.CapDays, QuietFrom: n.QuietFrom, QuietUntil: n.QuietUntil,
+		CapMax: n.CapMax, CapDays: n.CapDays, SilentMonths: n.SilentMonths, SilentDays: n.SilentDays, QuietFrom: n.QuietFrom, QuietUntil: n.QuietUntil,
 		RatePerHour: n.RatePerHour,
 	}
 	if n.WarmUpFrom != nil {

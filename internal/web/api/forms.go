@@ -50,6 +50,7 @@ type formSpec struct {
 	Fields   []formField         `json:"fields,omitempty" maxItems:"50" doc:"Besides the e-mail address, which is always asked first."`
 	Topics   []string            `json:"topics" maxItems:"50" doc:"Slugs of topics, a box each, in this order." example:"[\"letters\"]"`
 	Tracking []string            `json:"tracking,omitempty" maxItems:"2" enum:"opens,clicks" doc:"Tracking permissions to ask for, a box each." example:"[\"opens\",\"clicks\"]"`
+	Single   bool                `json:"single,omitempty" doc:"Single opt-in: nobody is asked to confirm, and each permission is marked as such. Refused where the law of the brand does not allow it." example:"false"`
 	Origins  []string            `json:"origins,omitempty" maxItems:"100" doc:"Of pages that may hold the widget; empty: all." example:"[\"https://north-tea.example\"]"`
 	Texts    map[string]formText `json:"texts,omitempty" doc:"By language; what is missing has a default."`
 }
@@ -65,7 +66,7 @@ type formAnswer struct {
 }
 
 func (n formSpec) spec() signup.Spec {
-	s := signup.Spec{Topics: n.Topics, Tracking: n.Tracking, Origins: n.Origins, Texts: map[string]signup.Text{}}
+	s := signup.Spec{Topics: n.Topics, Tracking: n.Tracking, Single: n.Single, Origins: n.Origins, Texts: map[string]signup.Text{}}
 	for _, f := range n.Fields {
 		field := signup.Field{Name: f.Name, Type: f.Type, Required: f.Required, Labels: f.Labels}
 		for _, o := range f.Options {
@@ -86,7 +87,7 @@ func (h *house) showForm(tx *store.Tx, f signup.Form) (formAnswer, error) {
 		return formAnswer{}, err
 	}
 	a := formAnswer{ID: f.ID, Version: f.Version, URL: h.URLs.Form(f.ID), ClosedAt: utc(f.ClosedAt), CreatedAt: f.CreatedAt.UTC(), UpdatedAt: f.UpdatedAt.UTC(),
-		formSpec: formSpec{Name: f.Name, Topics: s.Topics, Tracking: s.Tracking, Origins: s.Origins}}
+		formSpec: formSpec{Name: f.Name, Topics: s.Topics, Tracking: s.Tracking, Single: s.Single, Origins: s.Origins}}
 	for _, field := range s.Fields {
 		out := formField{Name: field.Name, Type: field.Type, Required: field.Required, Labels: field.Labels}
 		for _, o := range field.Options {

@@ -34,6 +34,9 @@ type topicNew struct {
 	PromiseMax  int                  `json:"promise_max,omitempty" minimum:"0" maximum:"1000" doc:"At most so many mails …" example:"2"`
 	PromiseDays int                  `json:"promise_days,omitempty" minimum:"0" maximum:"366" doc:"… in any so many days; both 0: no promise." example:"30"`
 	ValidDays   int                  `json:"valid_days,omitempty" minimum:"0" maximum:"36500" doc:"A consent ends after so many days; 0: never." example:"730"`
+	ValidMonths int                  `json:"valid_months,omitempty" minimum:"0" maximum:"120" doc:"In place of valid_days: calendar months, to the end of the day where the brand is." example:"0"`
+	RenewDays   *int                 `json:"renew_days,omitempty" minimum:"0" maximum:"180" doc:"People are asked once, so many days before the end; 0: never; 14, if left out." example:"14"`
+	OwnSimilar  bool                 `json:"own_similar,omitempty" doc:"About the brand's own similar products: a soft opt-in may be for it." example:"false"`
 	Position    int                  `json:"position,omitempty" minimum:"0" maximum:"10000" doc:"The order on pages." example:"1"`
 }
 
@@ -42,13 +45,14 @@ type topicAnswer struct {
 	topicNew
 	Purpose    string     `json:"purpose" enum:"marketing,opens,clicks" example:"marketing"`
 	ArchivedAt *time.Time `json:"archived_at,omitempty" example:"2026-12-01T09:00:00Z"`
+	ChangedAt  *time.Time `json:"changed_at,omitempty" doc:"What people agree to changed then: who said yes before is asked again, and gets nothing on the topic until they answer." example:"2026-12-01T09:00:00Z"`
 	CreatedAt  time.Time  `json:"created_at" example:"2026-11-22T09:00:00Z"`
 	UpdatedAt  time.Time  `json:"updated_at" example:"2026-11-22T09:00:00Z"`
 }
 
 func showTopic(t consent.Topic) topicAnswer {
-	a := topicAnswer{ID: t.ID, Purpose: t.Purpose, ArchivedAt: utc(t.ArchivedAt), CreatedAt: t.CreatedAt.UTC(), UpdatedAt: t.UpdatedAt.UTC(), topicNew: topicNew{
-		Slug: t.Slug, Texts: map[string]topicText{}, PromiseMax: t.PromiseMax, PromiseDays: t.PromiseDays, ValidDays: t.ValidDays, Position: t.Position,
+	a := topicAnswer{ID: t.ID, Purpose: t.Purpose, ArchivedAt: utc(t.ArchivedAt), ChangedAt: utc(t.ChangedAt), CreatedAt: t.CreatedAt.UTC(), UpdatedAt: t.UpdatedAt.UTC(), topicNew: topicNew{
+		Slug: t.Slug, Texts: map[string]topicText{}, PromiseMax: t.PromiseMax, PromiseDays: t.PromiseDays, ValidDays: t.ValidDays, ValidMonths: t.ValidMonths, RenewDays: &t.RenewDays, OwnSimilar: t.OwnSimilar, Position: t.Position,
 	}}
 	for lang, text := range t.Texts {
 		a.Texts[lang] = topicText(text)
@@ -67,7 +71,7 @@ func topicTexts(in map[string]topicText) map[string]consent.TopicText {
 func createTopic(tx *store.Tx, c caller, in *struct{ Body topicNew }) (topicAnswer, error) {
 	n := in.Body
 	t, err := consent.CreateTopic(tx, c.brand, consent.NewTopic{
-		Slug: n.Slug, Texts: topicTexts(n.Texts), PromiseMax: n.PromiseMax, PromiseDays: n.PromiseDays, ValidDays: n.ValidDays, Position: n.Position,
+		Slug: n.Slug, Texts: topicTexts(n.Texts), PromiseMax: n.PromiseMax, PromiseDays: n.PromiseDays, ValidDays: n.ValidDays, ValidMonths: n.ValidMonths, RenewDays: n.RenewDays, OwnSimilar: n.OwnSimilar, Position: n.Position,
 	})
 	return showTopic(t), err
 }
@@ -87,6 +91,10 @@ type topicChange struct {
 	PromiseMax  *int                  `json:"promise_max,omitempty" minimum:"0" maximum:"1000" example:"4"`
 	PromiseDays *int                  `json:"promise_days,omitempty" minimum:"0" maximum:"366" example:"30"`
 	ValidDays   *int                  `json:"valid_days,omitempty" minimum:"0" maximum:"36500" example:"365"`
+	ValidMonths *int                  `json:"valid_months,omitempty" minimum:"0" maximum:"120" example:"0"`
+	RenewDays   *int                  `json:"renew_days,omitempty" minimum:"0" maximum:"180" example:"14"`
+	OwnSimilar  *bool                 `json:"own_similar,omitempty" example:"true"`
+	AsksAgain   bool                  `json:"asks_again,omitempty" doc:"The change is one of what people agree to, not of words alone: who said yes before is asked once, and gets nothing on the topic until they answer." example:"false"`
 	Position    *int                  `json:"position,omitempty" minimum:"0" maximum:"10000" example:"2"`
 	Archived    *bool                 `json:"archived,omitempty" doc:"Not offered any more; permissions stay." example:"true"`
 }
@@ -96,7 +104,8 @@ func updateTopic(tx *store.Tx, c caller, in *struct {
 	Body topicChange
 }) (topicAnswer, error) {
 	n := in.Body
-	change := consent.TopicChange{PromiseMax: n.PromiseMax, PromiseDays: n.PromiseDays, ValidDays: n.ValidDays, Position: n.Position, Archived: n.Archived}
+	change := consent.TopicChange{PromiseMax: n.PromiseMax, PromiseDays: n.PromiseDays, ValidDays: n.ValidDays, Position: n.Position, Archived: n.Archived,
+		ValidMonths: n.ValidMonths, RenewDays: n.RenewDays, OwnSimilar: n.OwnSimilar, AsksAgain: n.AsksAgain}
 	if n.Texts != nil {
 		texts := topicTexts(*n.Texts)
 		change.Texts = &texts

@@ -17,12 +17,16 @@ var dot = []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00!\xf
 // pixel answers the image in a mail once its loading is on disk, for those who
 // allow that; for all others it is the same image, and nothing is noted.
 func (h *house) pixel(c echo.Context) error {
+	status := http.StatusOK
 	ref, err := h.URLs.ReadPixel(c.Param("token"))
-	if err != nil {
+	if err == nil {
+		err = h.Recorder.Open(c.Request().Context(), ref, visitor(c))
+	} else if stream, is := h.URLs.ReadAnonymousPixel(c.Param("token")); is == nil {
+		err = h.Recorder.SharedOpen(c.Request().Context(), stream, visitor(c))
+	} else {
 		return err
 	}
-	status := http.StatusOK
-	if err := h.Recorder.Open(c.Request().Context(), ref, visitor(c)); err != nil {
+	if err != nil {
 		f := web.Classify(err)
 		web.Log(c, f)
 		status = f.Status
@@ -38,11 +42,19 @@ const retryAfter = "5" // seconds
 // on disk for those who allow it. When it cannot be stored, nothing pretends
 // that it was: the answer says so, and offers the plain link.
 func (h *house) follow(c echo.Context) error {
+	ctx := c.Request().Context()
 	ref, n, err := h.URLs.ReadClick(c.Param("token"))
+	note := func() (string, error) { return h.Recorder.Click(ctx, ref, n, visitor(c)) }
+	plainly := func() (string, error) { return tracking.Target(ctx, h.DB, ref, n) }
 	if err != nil {
-		return err
+		shared, is := h.URLs.ReadAnonymousClick(c.Param("token"))
+		if is != nil {
+			return err
+		}
+		note = func() (string, error) { return h.Recorder.SharedClick(ctx, shared, visitor(c)) }
+		plainly = func() (string, error) { return tracking.SharedTarget(ctx, h.DB, shared) }
 	}
-	to, err := h.Recorder.Click(c.Request().Context(), ref, n, visitor(c))
+	to, err := note()
 	if err == nil {
 		return c.Redirect(http.StatusFound, to)
 	}
@@ -50,7 +62,7 @@ func (h *house) follow(c echo.Context) error {
 		return err
 	}
 	c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter)
-	plain, lost := tracking.Target(c.Request().Context(), h.DB, ref, n)
+	plain, lost := plainly()
 	if lost != nil {
 		return err
 	}

@@ -129,9 +129,7 @@ func (h *house) preferencesPage(c echo.Context, status int, p signup.Preferences
 	for _, choice := range p.Choices {
 		shown := shownChoice(choice)
 		if choice.On {
-			if h.Receipts {
-				shown.Receipt = h.URLs.Receipt(choice.Event)
-			}
+			shown.Receipt = h.URLs.Receipt(choice.Event)
 			if choice.Often != choice.Promised {
 				shown.Often = rate(l, choice.Often)
 			}
@@ -147,6 +145,10 @@ func (h *house) preferencesPage(c echo.Context, status int, p signup.Preferences
 		if slices.Contains(i18n.Languages, lang) {
 			page.Speaks = append(page.Speaks, Option{Value: lang, Label: i18n.For(lang).T("signup.language"), Selected: lang == p.Subscriber.Language})
 		}
+	}
+	var err error
+	if page.Community, err = h.communityLinks(c, p.Brand.ID); err != nil {
+		return err
 	}
 	if change != nil {
 		change(&page)

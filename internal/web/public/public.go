@@ -27,11 +27,9 @@ type Deps struct {
 	Recorder *tracking.Recorder
 	// View draws a mail as its reader got it: an HTML page, without pixel and
 	// with its links as they were written.
-	View func(ctx context.Context, m delivery.Message) ([]byte, error)
-	// Receipts says that a consent has a page with its receipt, at /r.
-	Receipts bool
-	PerIP    int // sign-ups a minute from one address; an IPv6 client counts by its /64
-	PerForm  int // sign-ups a minute at one form
+	View    func(ctx context.Context, m delivery.Message) ([]byte, error)
+	PerIP   int // sign-ups a minute from one address; an IPv6 client counts by its /64
+	PerForm int // sign-ups a minute at one form
 }
 
 // house has the handlers.
@@ -47,7 +45,7 @@ const (
 	formsKnown = 10_000
 )
 
-// Mount puts the public routes on e: /widget.js, /logo, /s, /f, /c, /u, /p, /w, /v, /o, /l and /log.
+// Mount puts the public routes on e: /widget.js, /logo, /s, /f, /c, /k, /u, /p, /w, /v, /r, /o, /l, /log and /schema.
 func Mount(e *echo.Echo, d Deps) {
 	h := &house{Deps: d, ips: web.NewLimiter(d.PerIP, d.PerIP, remembered), forms: web.NewLimiter(d.PerForm, d.PerForm, formsKnown)}
 	look := []string{http.MethodGet, http.MethodHead}
@@ -58,10 +56,14 @@ func Mount(e *echo.Echo, d Deps) {
 	e.POST("/f/:form", h.sendForm)
 	e.OPTIONS("/f/:form", h.preflight)
 
+	e.Match(look, "/log", h.theLog)
 	e.Match(look, "/log/*", h.log)
+	e.Match(look, "/schema/:name/:version", h.schema)
 
 	e.Match(look, "/c/:token", h.showQuestion, private)
 	e.POST("/c/:token", h.answerQuestion, private)
+	e.Match(look, "/k/:token", h.showKeep, private)
+	e.POST("/k/:token", h.answerKeep, private)
 	e.Match(look, "/u/:token", h.showLeave, private)
 	e.POST("/u/:token", h.leave, private)
 	e.Match(look, "/p/:token", h.showPreferences, private)
@@ -73,8 +75,16 @@ func Mount(e *echo.Echo, d Deps) {
 	e.POST("/p/:token/forget", h.forget, private)
 	e.Match(look, "/p/:token/request", h.showAsk, private)
 	e.POST("/p/:token/request", h.ask, private)
+	e.Match(look, "/p/:token/tracking", h.showTracking, private)
+	e.POST("/p/:token/tracking", h.answerTracking, private)
+	e.Match(look, "/p/:token/ideas", h.showIdeas, private)
+	e.POST("/p/:token/ideas", h.setIdeas, private)
+	e.Match(look, "/p/:token/invite", h.showInvite, private)
+	e.POST("/p/:token/invite", h.sendInvite, private)
 	e.Match(look, "/w/:token", h.why, private)
 	e.Match(look, "/v/:token", h.view, private)
+	e.Match(look, "/r/:token", h.receipt, private)
+	e.POST("/r/:token", h.takeBack, private)
 	e.Match(look, "/o/:token", h.pixel, private)
 	e.Match(look, "/l/:token", h.follow, private)
 }

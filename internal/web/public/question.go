@@ -6,6 +6,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"assent/internal/consent"
+	"assent/internal/link"
 	"assent/internal/problem"
 	"assent/internal/signup"
 	"assent/internal/store"
@@ -35,6 +37,9 @@ func (h *house) showQuestion(c echo.Context) error {
 func (h *house) questionPage(c echo.Context, q signup.Question) error {
 	switch q.Stands() {
 	case signup.Confirmed:
+		if c.QueryParam("answer") == "notme" && q.Single {
+			break
+		}
 		return web.Page(c, http.StatusOK, "public/confirm-already", h.confirmed(c, q))
 	case signup.Disowned:
 		return web.Page(c, http.StatusOK, "public/notme-done", NotMe{Frame: frame(c, q.Brand), Email: q.Subscriber.Email})
@@ -43,7 +48,7 @@ func (h *house) questionPage(c echo.Context, q signup.Question) error {
 	}
 	return web.Page(c, http.StatusOK, "public/confirm", Confirm{
 		Frame: frame(c, q.Brand), Action: here(c, "token"), Name: q.Name(), Email: q.Subscriber.Email, At: q.Request.CreatedAt,
-		Page: q.Page, Words: q.Words(), Until: q.Request.ExpiresAt, NotMe: c.QueryParam("answer") == "notme",
+		Page: q.Page, Words: q.Words(), Until: q.Request.ExpiresAt, NotMe: c.QueryParam("answer") == "notme", By: q.Inviter(),
 	})
 }
 
@@ -52,10 +57,44 @@ func (h *house) confirmed(c echo.Context, q signup.Question) ConfirmDone {
 		Frame: frame(c, q.Brand), Name: q.Name(), Email: q.Subscriber.Email, Words: q.Words(),
 		Preferences: h.URLs.Preferences(q.Brand.ID, q.Subscriber.ID),
 	}
+	d.Receipts = h.receiptsOf(c, q)
 	if q.Request.AnsweredAt != nil {
 		d.At = *q.Request.AnsweredAt
 	}
+	if q.Tracking != nil {
+		d.Ask = h.trackingAsk(c, *q.Tracking, "../p/"+h.URLs.SignIDs(link.Preferences, q.Brand.ID, q.Subscriber.ID)+"/tracking")
+	}
 	return d
+}
+
+// receiptsOf leads to what was confirmed, as far as it still stands. A page that
+// thanks is shown even where they cannot be read.
+func (h *house) receiptsOf(c echo.Context, q signup.Question) (links []ReceiptLink) {
+	err := h.read(c, func(tx *store.Tx) error {
+		links = nil
+		all, err := consent.Permissions(tx, q.Brand.ID, q.Subscriber.ID)
+		if err != nil {
+			return err
+		}
+		for _, box := range q.Request.Boxes {
+			for _, p := range all {
+				if p.TopicID != box.Topic || !consent.InForce(p.State) {
+					continue
+				}
+				t, err := consent.FindTopic(tx, q.Brand.ID, p.TopicID)
+				if err != nil {
+					return err
+				}
+				links = append(links, ReceiptLink{Topic: t.In(q.Brand, web.Localizer(c).Lang()).Name, URL: h.URLs.Receipt(p.EventID)})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		web.Log(c, web.Classify(err))
+		return nil
+	}
+	return links
 }
 
 func (h *house) expired(c echo.Context, q signup.Question) error {

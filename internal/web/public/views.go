@@ -112,6 +112,7 @@ type Confirm struct {
 	Words  []string  // of each ticked box; a promise stands on a line of its own
 	Until  time.Time // when the question lapses
 	NotMe  bool      // the link was "it wasn't me": that answer comes first
+	By     string    // who invited them; empty: they asked themselves
 }
 
 // ConfirmDone is the page public/confirm-done, after a yes. With Already it is
@@ -122,6 +123,52 @@ type ConfirmDone struct {
 	Email       string
 	At          time.Time // when it was confirmed
 	Words       []string
+	Receipts    []ReceiptLink
+	Preferences string
+	Ask         TrackingAsk // of confirm-done; may be empty
+}
+
+// ReceiptLink leads to the receipt of a topic.
+type ReceiptLink struct{ Topic, URL string }
+
+// Keep is the page public/keep, which asks whether a permission stands and
+// posts answer=yes or no to Action, and public/keep-done after the answer.
+type Keep struct {
+	Frame
+	Action      string
+	Kind        string // renewal, purpose, silent or import
+	Email       string
+	Words       []string
+	Until       time.Time // the last day, where it ends by itself; zero: it does not
+	State       string    // yes, no or over; empty on public/keep
+	Preferences string
+}
+
+// TrackingAsk asks whether opens and clicks may be seen, each by itself. It posts
+// tracking=SLUG:yes, SLUG:no or later to Action.
+type TrackingAsk struct {
+	Action string
+	Words  string // goes back as the input "words"
+	Asked  []TrackingChoice
+}
+
+// TrackingChoice is one of the two.
+type TrackingChoice struct {
+	Slug, Title, Description, Wording string
+	On                                bool
+	Since                             time.Time // when it was given; zero: it is not
+	No                                bool      // they said no
+}
+
+// Tracking is the page public/tracking: where a person stands with being
+// observed, and what is still asked.
+type Tracking struct {
+	Frame
+	Email       string
+	Ask         TrackingAsk
+	Stand       []TrackingChoice
+	Later       bool // the question was left for later just now
+	Saved       bool
 	Preferences string
 }
 
@@ -209,6 +256,7 @@ type Preferences struct {
 	NewEmail   string   // as typed, when it was wrong
 	EmailError string
 	Waiting    string // a new address that is not confirmed yet; may be empty
+	Community  CommunityLinks
 	Stopped    string // why nothing is sent whatever is ticked: "hard-bounce", "complaint", "not-me", "manual", or empty
 }
 
@@ -408,6 +456,92 @@ type AskDone struct {
 	Asked       Asked
 	Objected    bool
 	Preferences string
+}
+
+// Receipt is the page public/receipt: what was said, and the proof of it. Its form
+// posts to Action and takes the permission back.
+type Receipt struct {
+	Frame
+	Action      string
+	Done        string // what was just done; may be empty
+	Number      string // of the receipt
+	State       string // of the event: consent.State
+	Tone        string // yes, ask or no
+	Topic       string
+	At          time.Time
+	Erased      bool   // the person is: only what the log has is told
+	Stands      bool   // it permits now
+	Open        bool   // there is something to take back
+	Mark        string // see receipt.Receipt.Mark
+	Email       string // as it was then; empty once erased
+	Words       string // the exact words; empty: none were shown
+	WordsLang   string
+	WordsDir    string
+	Earlier     bool   // the words belong to an event before
+	Promise     string // may be empty
+	Method      string
+	Basis       string
+	By          string
+	Page        string // where; may be empty
+	FormVersion int    // 0: no form of ours
+	AskedAt     time.Time
+	AskedIP     string
+	ConfirmedAt time.Time
+	ConfirmedIP string
+	Delay       string
+	Evidence    []Shown // what else shows it
+	Until       time.Time
+	Postal      string // its lines as they are
+	Contact     string // e-mail
+	// ISO 3166; may be empty
+	Jurisdiction string
+	Later        []ReceiptStep
+	Logged       bool // the log has shown it
+	Origin       string
+	Index, Size  int64
+	SignedAt     time.Time
+	Fingerprint  string // hex
+	Checkpoint   string
+	JSON, Proof  string // addresses
+	Log          string
+}
+
+// Shown is something that shows how a consent came about.
+type Shown struct {
+	Name, Value string
+	Code        bool // for machines: written from left to right
+}
+
+// ReceiptStep is what came after.
+type ReceiptStep struct {
+	At     time.Time
+	Tone   string
+	State  string
+	Method string
+	URL    string // of its own receipt
+}
+
+// LogPage is the page public/log: what the log is, and how to check it.
+type LogPage struct {
+	Frame
+	Origin     string // empty: there is none yet
+	Key        string
+	Size       int64
+	Began      time.Time
+	SignedAt   time.Time // zero: nothing was signed yet
+	Checkpoint string
+	Tool       string // the log's address, for programs
+	Program    string // that checks a receipt
+	Run, Audit string // what to type
+	File       string // of the program
+	Ended      []EndedLog
+}
+
+// EndedLog is a log that a restore ended.
+type EndedLog struct {
+	Origin string
+	Size   int64
+	At     time.Time
 }
 
 // Error is the page public/error: a failure, told as a person would.

@@ -52,9 +52,7 @@ func (h *house) why(c echo.Context) error {
 	}
 	if r.Consent != nil {
 		page.Given, page.GivenAt, page.Method = true, r.Consent.OccurredAt, r.Consent.Method
-		if h.Receipts {
-			page.Receipt = h.URLs.Receipt(r.Event)
-		}
+		page.Receipt = h.URLs.Receipt(r.Event)
 	}
 	if r.Place > 0 {
 		page.Place = l.T("public.why.place", "Place", r.Place, "Max", r.Promise.Max, "Days", r.Promise.Days)
