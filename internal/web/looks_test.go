@@ -125,6 +125,37 @@ func TestEveryLook(t *testing.T) {
 	}
 }
 
+// TestAReceiptPrints: black on white, without what can only be pressed, on two
+// pages of A4 at most; also for those who prefer the dark.
+func TestAReceiptPrints(t *testing.T) {
+	s := gallery(t)
+	tab := openTab(t, "dark")
+	for _, lang := range i18n.Languages {
+		err := chromedp.Do(tab, chromedp.EmulateViewport(794, 1123), chromedp.Navigate(s.URL+"/show/receipt?lang="+lang), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+			_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print",
+				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
+			return err
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, script := range map[string]string{
+			"shown that should not be": `JSON.stringify([...document.querySelectorAll('.answers, .languages, .on-screen')].filter(e => e.getClientRects().length).map(e => e.className))`,
+			"not black on white":       `JSON.stringify([...document.querySelectorAll('main *')].filter(e => e.getClientRects().length).flatMap(e => { const c = getComputedStyle(e); return c.color === 'rgb(0, 0, 0)' && ['rgba(0, 0, 0, 0)', 'rgb(255, 255, 255)'].includes(c.backgroundColor) ? [] : [e.tagName + '.' + e.className + ' ' + c.color + ' on ' + c.backgroundColor]; }))`,
+		} {
+			if got := ask(t, tab, script); got != "[]" {
+				t.Errorf("%s: %s: %s", lang, what, got)
+			}
+		}
+		if got := ask(t, tab, `String(document.querySelector('.letter').scrollHeight <= 2 * 1047 && document.documentElement.scrollWidth <= innerWidth)`); got != "true" {
+			t.Errorf("%s: it does not fit two pages of A4: %s px high", lang, ask(t, tab, `String(document.querySelector('.letter').scrollHeight)`))
+		}
+		if dir := os.Getenv("ASSENT_PICTURES"); dir != "" {
+			picture(t, tab, filepath.Join(dir, "receipt-printed-"+lang+".png"), 794)
+		}
+	}
+}
+
 // looks leaves out samples that differ from another in words only.
 func looks(lang string) (some []sample) {
 	for _, s := range samples(lang) {

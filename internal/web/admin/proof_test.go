@@ -96,6 +96,9 @@ func (w *world) sentTo(s subscriber.Subscriber) (id uuid.UUID) {
 		if err != nil {
 			return err
 		}
+		if err := delivery.OpenStream(tx, w.brand.ID, delivery.OriginCampaign, c.ID); err != nil {
+			return err
+		}
 		_, _, err = delivery.Queue(tx, delivery.Draft{Source: c.EditionID, Stream: c.ID, Brand: w.brand.ID, Subscriber: &s.ID, Kind: delivery.Marketing,
 			Topic: &w.topic.ID, ConsentEvent: &may.Event, Content: &c.ContentID, Language: "en", Due: tx.Now()})
 		if err != nil {
