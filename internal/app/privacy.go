@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"assent/internal/account"
 	"assent/internal/brand"
 	"assent/internal/config"
+	"assent/internal/consent"
 	"assent/internal/delivery"
 	"assent/internal/i18n"
 	"assent/internal/importer"
@@ -32,7 +34,9 @@ func partsOfAll() []privacy.Part {
 		{Name: "sign_ups", Erase: signup.Erase, Addresses: signup.AddressesOf, Tell: rows(`SELECT id, form_id, form_version, language, state, via, created_at, answered_at
 			FROM signup_requests WHERE subscriber_id = ? AND brand_id = ? ORDER BY created_at, id`)},
 		{Name: "changes_of_address", Tell: rows(`SELECT id, email, created_at, expires_at, confirmed_at FROM address_changes WHERE subscriber_id = ? AND brand_id = ? ORDER BY created_at, id`)},
-		{Name: "opens_and_clicks", Erase: func(tx *store.Tx, f subscriber.Forgotten) error { return tracking.Erase(tx, f.BrandID, f.ID) }, Tell: rows(`SELECT h.at, h.kind, h.message_id, l.url, h.user_agent, h.network, h.machine FROM hits h
+		{Name: "opens_and_clicks", Erase: func(tx *store.Tx, f subscriber.Forgotten) error {
+			return errors.Join(tracking.Erase(tx, f.BrandID, f.ID), tracking.ForgetLastOpen(tx, f.BrandID, f.ID))
+		}, Tell: rows(`SELECT h.at, h.kind, h.message_id, l.url, h.user_agent, h.network, h.machine FROM hits h
 			LEFT JOIN messages m ON m.source_id = h.source_id AND m.id = h.message_id
 			LEFT JOIN links l ON h.kind = 'click' AND l.content_id = m.content_id AND l.language = m.language AND l.n = h.link
 			WHERE h.subscriber_id = ? AND h.brand_id = ? ORDER BY h.at, h.id`)},
@@ -41,6 +45,11 @@ func partsOfAll() []privacy.Part {
 			WHERE c.subscriber_id = ? AND c.brand_id = ? ORDER BY c.issued_at, c.id`)},
 		{Name: "sequences", Tell: rows(`SELECT q.name AS sequence, e.version, e.step, e.state, e.reason, e.created_at, e.ended_at FROM enrollments e JOIN sequences q ON q.id = e.sequence_id
 			WHERE e.subscriber_id = ? AND e.brand_id = ? ORDER BY e.created_at, e.id`)},
+		{Name: "last_open", Tell: rows("SELECT day FROM last_opens WHERE subscriber_id = ? AND brand_id = ?")},
+		{Name: "questions", Tell: rows("SELECT kind, state, asked_at, due_at, answered_at FROM askings WHERE subscriber_id = ? AND brand_id = ? ORDER BY asked_at, id")},
+		{Name: "ideas", Tell: rows("SELECT title, reason, state, answer, created_at, decided_at FROM ideas WHERE subscriber_id = ? AND brand_id = ? ORDER BY id")},
+		{Name: "invitations", Tell: rows("SELECT sent_at FROM friend_invitations WHERE subscriber_id = ? AND brand_id = ? ORDER BY sent_at")},
+		{Name: "scans", Erase: consent.EraseScans, Tell: rows("SELECT id, at FROM scans WHERE subscriber_id = ? AND brand_id = ? ORDER BY at, id")},
 		{Erase: importer.Erase},
 		{Erase: func(tx *store.Tx, f subscriber.Forgotten) error {
 			return account.Erase(tx, f.BrandID, f.ID, func(column string) (string, []any) { return f.Stands(tx, column) })

@@ -164,3 +164,11 @@ func ScanOf(tx *store.Tx, brandID, person, id uuid.UUID) (kind string, file []by
 	head, file, _ := bytes.Cut(plain, []byte("\n"))
 	return string(head), file, nil
 }
+
+// EraseScans destroys the scans of somebody who is erased.
+func EraseScans(tx *store.Tx, f subscriber.Forgotten) error {
+	if _, err := tx.Run("DELETE FROM scans WHERE subscriber_id = ? AND brand_id = ?", f.ID, f.BrandID); err != nil {
+		return fmt.Errorf("erase scans: %w", err)
+	}
+	return nil
+}

@@ -104,8 +104,8 @@ const textMax = 4000
 
 // Open writes a request down, and starts its clock. One of the kind that is open
 // already is given back, for asking twice asks for the same. Of staff it is
-// asked how they know who asks. An objection takes effect at once: everything is
-// withdrawn, and what WhenObjected joined is done.
+// asked how they know who asks. An objection takes effect at once: see
+// consent.Object.
 func Open(tx *store.Tx, b brand.Brand, o Opening) (r Request, fresh bool, err error) {
 	if err := o.check(tx.Now()); err != nil {
 		return r, false, err
@@ -295,26 +295,14 @@ func (r Request) tell(tx *store.Tx, b brand.Brand, kind string, userID *uuid.UUI
 	return err
 }
 
-type objectedKey struct{}
-
-// WhenObjected has f called at every objection, in its transaction: what else
-// ends with it, such as scoring and segments (GDPR art. 21(3)).
-func WhenObjected(db *store.DB, f func(tx *store.Tx, b brand.Brand, subscriber uuid.UUID, method, entity string) error) {
-	db.Attach(objectedKey{}, f)
-}
-
+// object has the person left out of mail, scoring and segments (GDPR art. 21).
 func object(tx *store.Tx, b brand.Brand, r Request, userID *uuid.UUID) error {
-	method, entity := consent.MethodPreferences, consent.EntitySubject
+	method := consent.MethodPreferences
 	if r.Way != WayPreferences {
-		method, entity = consent.MethodOperator, consent.EntityOperator
+		method = consent.MethodOperator
 	}
-	if _, err := consent.WithdrawAll(tx, b, r.SubscriberID, method, map[string]any{"request": r.ID.String()}); err != nil {
+	if err := consent.Object(tx, b, r.SubscriberID, method, map[string]any{"request": r.ID.String()}); err != nil {
 		return err
-	}
-	if f, ok := tx.Attached(objectedKey{}).(func(*store.Tx, brand.Brand, uuid.UUID, string, string) error); ok {
-		if err := f(tx, b, r.SubscriberID, method, entity); err != nil {
-			return err
-		}
 	}
 	return act(tx, r, Objected, userID, "")
 }

@@ -2,9 +2,7 @@ package signup
 
 import (
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
@@ -118,42 +116,9 @@ func ForgetCommunity(tx *store.Tx, brandID, subscriberID uuid.UUID) error {
 	return nil
 }
 
-const (
-	invitedKeyName  = "invited-addresses-key"
-	invitedKeyLabel = "invited addresses"
-)
-
-// invitedKey is the installation's own key for addresses that were invited. It is
-// no key of the ring, which changes; it is sealed under it.
-func invitedKey(tx *store.Tx) ([]byte, error) {
-	read := func() (sealed []string, err error) {
-		return sealed, tx.Raw("SELECT value FROM installation WHERE key = ?", invitedKeyName).Scan(&sealed).Error
-	}
-	all, err := read()
-	if err == nil && len(all) == 0 {
-		key := make([]byte, 32)
-		rand.Read(key) // never fails (crypto/rand, Go 1.24)
-		sealed, bad := tx.Ring().Seal(invitedKeyLabel, key, nil)
-		if bad != nil {
-			return nil, bad
-		}
-		if _, err = tx.Run("INSERT INTO installation (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING", invitedKeyName, base64.StdEncoding.EncodeToString(sealed)); err == nil {
-			all, err = read()
-		}
-	}
-	if err != nil || len(all) == 0 {
-		return nil, fmt.Errorf("read the key of invited addresses: %w", err)
-	}
-	sealed, err := base64.StdEncoding.DecodeString(all[0])
-	if err != nil {
-		return nil, fmt.Errorf("read the key of invited addresses: %w", err)
-	}
-	return tx.Ring().Open(invitedKeyLabel, sealed, nil)
-}
-
 // invitedKeys name an address, and its domain, for ever.
 func invitedKeys(tx *store.Tx, normal string) (address, domain []byte, err error) {
-	key, err := invitedKey(tx)
+	key, err := tx.LastingKey("invited addresses")
 	if err != nil {
 		return nil, nil, err
 	}

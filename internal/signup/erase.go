@@ -23,12 +23,15 @@ func Erase(tx *store.Tx, f subscriber.Forgotten) error {
 		{"UPDATE signup_requests SET sealed = NULL WHERE subscriber_id = ? AND brand_id = ?", []any{f.ID, f.BrandID}},
 		{"UPDATE address_changes SET email = '', address_hash = ?, expires_at = CASE WHEN expires_at < ? THEN expires_at ELSE ? END WHERE subscriber_id = ? AND brand_id = ?",
 			[]any{hash, tx.Now(), tx.Now(), f.ID, f.BrandID}},
+		{"DELETE FROM asked_consents WHERE asking_id IN (SELECT id FROM askings WHERE subscriber_id = ? AND brand_id = ?)", []any{f.ID, f.BrandID}},
+		{"DELETE FROM askings WHERE subscriber_id = ? AND brand_id = ?", []any{f.ID, f.BrandID}},
+		{"DELETE FROM tracking_questions WHERE subscriber_id = ? AND brand_id = ?", []any{f.ID, f.BrandID}},
 	} {
 		if _, err := tx.Run(x.sql, x.args...); err != nil {
 			return fmt.Errorf("erase a person's sign-ups: %w", err)
 		}
 	}
-	return nil
+	return ForgetCommunity(tx, f.BrandID, f.ID)
 }
 
 // AddressesOf are those that a person asked to be written to, and had.

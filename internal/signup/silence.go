@@ -110,9 +110,10 @@ var own = []string{consent.MethodDoubleOptIn, consent.MethodPreferences, consent
 func livedSince(tx *store.Tx, brandID uuid.UUID, ids []uuid.UUID, since time.Time) (map[uuid.UUID]bool, error) {
 	return those(tx, ids, `SELECT s.id FROM subscribers s WHERE s.brand_id = ? AND s.id IN (?) AND (
 		EXISTS (SELECT 1 FROM hits h WHERE h.subscriber_id = s.id AND h.at > ? AND h.machine = '')
+		OR EXISTS (SELECT 1 FROM last_opens d WHERE d.brand_id = s.brand_id AND d.subscriber_id = s.id AND d.day >= ?)
 		OR EXISTS (SELECT 1 FROM orders o WHERE o.brand_id = s.brand_id AND o.subscriber_id = s.id AND o.placed_at > ?)
 		OR EXISTS (SELECT 1 FROM consent_events e WHERE e.brand_id = s.brand_id AND e.subscriber_id = s.id AND e.occurred_at > ? AND e.method IN (?)))`,
-		brandID, ids, since, since, since, own)
+		brandID, ids, since, since.Format(time.DateOnly), since, since, own)
 }
 
 // showLife tells of whom one can tell whether they are there: all the while
