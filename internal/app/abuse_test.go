@@ -122,7 +122,7 @@ func TestTheBrowserDoesTheWork(t *testing.T) {
 			chromedp.SendKeys(`#f-email`, lang+"@example.org"), chromedp.Click(`input[name="topic:letters"]`), chromedp.Click(`.btn.yes.big`),
 			chromedp.WaitVisible(`altcha-widget`))
 		solved := false
-		for deadline := time.Now().Add(time.Minute); err == nil && !solved && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Duration(samples) * time.Second / 6); err == nil && !solved && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 			solved, err = chromedp.Run(tab, chromedp.Evaluate[bool](`!!document.querySelector('input[name=altcha]')?.value`))
 		}
 		if err != nil || !solved {
@@ -170,6 +170,15 @@ func abuseSizes() (scans, bomb, samples int) {
 		return 1000, 10_000, 400
 	}
 	return 60, 40, 30
+}
+
+// abuseSure is how unlikely a difference in time must be by chance before it is
+// one: the everyday suite runs often, beside other work.
+func abuseSure() float64 {
+	if os.Getenv("ASSENT_JUDGE_ABUSE") != "" {
+		return 0.01
+	}
+	return 1e-5
 }
 
 // TestAbuse is what is shown of a form under abuse, in the running program: what
@@ -226,7 +235,7 @@ func TestAbuse(t *testing.T) {
 			line += fmt.Sprintf(" %s:D=%.3f,p=%.3f", who, d, p)
 			least = min(least, p)
 		}
-		if least <= 0.01 {
+		if least <= abuseSure() {
 			t.Errorf("the time tells who it is:%s", line)
 		}
 		fmt.Printf("database=%s scans=%d confirmed=%d bomb=%d mails=%d samples=%d ks:%s p_least=%.3f\n",

@@ -334,11 +334,15 @@ func saveSettings(d *desk) error {
 		if err := wrong.OrNil(); err != nil {
 			return done{}, both(err, wrongLogo)
 		}
+		var answerIn *int // left as it was where nothing is said
+		if silentDays > 0 {
+			answerIn = &silentDays
+		}
 		field := func(name string) *string { s := form.text(name); return &s }
 		clock := func(name string) *string { s := i18n.ASCIIDigits(form.text(name)); return &s }
 		_, err = brand.Update(tx, d.brand.ID, brand.Change{Name: &in.own.Name, PostalAddress: &in.own.PostalAddress, SenderName: &in.own.SenderName, PrivacyURL: &in.own.PrivacyURL,
 			SenderEmail: field("sender_email"), ReplyTo: field("reply_to"), Website: field("website"), Jurisdiction: field("jurisdiction"), TimeZone: field("time_zone"),
-			Language: &in.language, Languages: &in.languages, Texts: &in.texts, CapMax: &capMax, CapDays: &capDays, SilentMonths: &silentMonths, SilentDays: &silentDays, QuietFrom: clock("quiet_from"), QuietUntil: clock("quiet_until")})
+			Language: &in.language, Languages: &in.languages, Texts: &in.texts, CapMax: &capMax, CapDays: &capDays, SilentMonths: &silentMonths, SilentDays: answerIn, QuietFrom: clock("quiet_from"), QuietUntil: clock("quiet_until")})
 		if err = both(in.name(err), wrongLogo); err != nil {
 			return done{}, err
 		}

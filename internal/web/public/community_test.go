@@ -33,7 +33,7 @@ func TestTheTrackingQuestionAfterAYes(t *testing.T) {
 				w.Errorf("%s is not on the page", want)
 			}
 		}
-		if strings.Contains(page, "checked") {
+		if regexp.MustCompile(`<input[^>]* checked`).MatchString(page) {
 			w.Error("an answer is given beforehand")
 		}
 		words := url.QueryEscape(regexp.MustCompile(`name="words" value="([^"]+)"`).FindStringSubmatch(page)[1])
