@@ -312,6 +312,28 @@ const permissionColumns = "subscriber_id uuid, topic_id uuid, brand_id uuid, sta
 // wait for a claim of mails under way, nor a claim for it: what was claimed a
 // moment before is asked again before it begins (delivery, stillMay).
 func project(tx *store.Tx, all []entry) error {
+	var anew, again []entry
+	for _, x := range all {
+		if x.saysNothingAnew() {
+			again = append(again, x)
+		} else {
+			anew = append(anew, x)
+		}
+	}
+	if err := projectAs(tx, anew, "excluded.said_at"); err != nil {
+		return err
+	}
+	return projectAs(tx, again, "coalesce(permissions.said_at, permissions.since)")
+}
+
+// saysNothingAnew: an adjustment, or what staff or a shop states once more without
+// saying when it was said. Such a permission is as old as it was.
+func (x entry) saysNothingAnew() bool {
+	return x.act.adjusts != nil || x.event.State == Renewed && x.act.Entity != EntitySubject && x.act.SaidAt == nil
+}
+
+// projectAs moves permissions on; said is when they were said, in SQL.
+func projectAs(tx *store.Tx, all []entry, said string) error {
 	rows := make([][]any, 0, len(all))
 	at := make(map[place]int, len(all))
 	for _, x := range all {
@@ -323,10 +345,6 @@ func project(tx *store.Tx, all []entry) error {
 		}
 		at[x.place()] = len(rows)
 		rows = append(rows, row)
-	}
-	said := "excluded.said_at"
-	if all[len(all)-1].act.adjusts != nil { // written by itself, and says nothing anew
-		said = "coalesce(permissions.said_at, permissions.since)"
 	}
 	_, err := tx.InsertAll("permissions", permissionColumns, rows, `ON CONFLICT (subscriber_id, topic_id) DO UPDATE SET
 		state = excluded.state, event_id = excluded.event_id, since = excluded.since, valid_until = excluded.valid_until,

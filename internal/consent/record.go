@@ -193,7 +193,7 @@ func (p person) event(now time.Time, last *Event, a Act) (Event, error) {
 		return a.adjusts.apply(e, *last), nil
 	}
 	e.PromiseMax, e.PromiseDays = a.Topic.PromiseMax, a.Topic.PromiseDays
-	if a.Entity != EntitySubject && last != nil && InForce(last.State) {
+	if (a.Entity != EntitySubject || a.Method == MethodRenewal) && last != nil && InForce(last.State) {
 		e.keepBounds(*last)
 	}
 	e.ValidUntil = a.until(e.OccurredAt)

@@ -23,6 +23,7 @@ package delivery
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -521,4 +522,16 @@ func ringer(tx *store.Tx) func() {
 		return ring
 	}
 	return func() {}
+}
+
+// WithoutLinks is what a mail was written with but for the addresses in it: who
+// has those can confirm, choose and leave as the person.
+func WithoutLinks(data map[string]any) map[string]any {
+	kept := make(map[string]any, len(data))
+	for name, v := range data {
+		if !strings.HasSuffix(name, "_url") {
+			kept[name] = v
+		}
+	}
+	return kept
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"assent/internal/consent"
+	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
 )
@@ -51,7 +52,8 @@ const faultsMost = 100
 // checkpoints and with the one kept outside, evidence with what the leaves
 // commit to, wordings with their hashes, permissions with the events they stand
 // on; and it looks for events that the log never got. Faults come in the order of
-// the log, those without a place last. progress may be nil. It costs about 30 µs
+// the log, those without a place last. Logs that a restore ended are not compared:
+// their events stand in the one that grows. progress may be nil. It costs about 30 µs
 // an event, and reads as much as a backup does.
 func Audit(ctx context.Context, db *store.DB, kept *Head, progress func(done, of int64)) (r Report, err error) {
 	err = db.Read(ctx, func(tx *store.Tx) error {
@@ -70,13 +72,12 @@ func audit(tx *store.Tx, kept *Head, progress func(done, of int64)) (Report, err
 	for _, l := range all {
 		if l.EndedAt == nil {
 			a.Log = l
-		} else if l.Verifier != "" {
-			if err := a.tree(l, false); err != nil {
-				return a.Report, err
-			}
 		}
 	}
-	if err := a.tree(a.Log, true); err != nil {
+	if a.Log.Origin == "" {
+		return a.Report, problem.New(problem.NotFound, "ledger.no-log")
+	}
+	if err := a.tree(a.Log); err != nil {
 		return a.Report, err
 	}
 	if kept != nil && !slices.ContainsFunc(all, func(l Log) bool { return l.EndedAt != nil && l.Origin == kept.Origin }) {
@@ -116,8 +117,8 @@ func (a *auditor) fault(place int64, table, key, what string) {
 
 const auditAtOnce = 8 * tileWidth
 
-// tree audits one log; rows too where it is the one that grows.
-func (a *auditor) tree(l Log, rows bool) error {
+// tree audits a log with its rows.
+func (a *auditor) tree(l Log) error {
 	stored, leaves := newCourse(), newCourse()
 	var wrong []Fault
 	for from := int64(0); from < l.Size; from += auditAtOnce {
@@ -138,14 +139,12 @@ func (a *auditor) tree(l Log, rows bool) error {
 				wrong = append(wrong, Fault{from + int64(i), e.table, e.key(), what})
 			}
 		}
-		if rows {
-			if err := a.evidence(from, entries); err != nil {
-				return err
-			}
-			a.Entries = to
-			if a.progress != nil {
-				a.progress(to, l.Size)
-			}
+		if err := a.evidence(from, entries); err != nil {
+			return err
+		}
+		a.Entries = to
+		if a.progress != nil {
+			a.progress(to, l.Size)
 		}
 	}
 	root, err := hash(l.Root)
@@ -387,7 +386,7 @@ func (a *auditor) destroyed(from int64, entries []audited, gone map[uuid.UUID]in
 	}
 	var erased []uuid.UUID
 	list, args := a.tx.Rows("v", "id uuid, person uuid", rows)
-	if err := a.tx.Raw("SELECT v.id FROM "+list+" JOIN subscribers s ON s.id = v.person WHERE s.erased_at IS NOT NULL", args...).Scan(&erased).Error; err != nil {
+	if err := a.tx.Raw("SELECT v.id FROM "+list+" JOIN subscribers s ON s.id = v.person WHERE s.erased_at IS NOT NULL AND EXISTS (SELECT 1 FROM change_events x WHERE x.subscriber_id = s.id AND x.kind = '"+consent.Erased+"')", args...).Scan(&erased).Error; err != nil {
 		return fmt.Errorf("look who was erased: %w", err)
 	}
 	for _, id := range erased {
@@ -436,6 +435,7 @@ func (a *auditor) permissions() error {
 	err := a.tx.Raw(`SELECT p.subscriber_id, p.topic_id FROM permissions p LEFT JOIN consent_events e ON e.id = p.event_id
 		WHERE e.id IS NULL OR p.state <> e.state OR p.since <> e.occurred_at OR p.valid_until IS DISTINCT FROM e.valid_until
 			OR p.paused_until IS DISTINCT FROM e.paused_until OR p.promise_max <> e.promise_max OR p.promise_days <> e.promise_days OR p.brand_id <> e.brand_id
+			OR p.subscriber_id <> e.subscriber_id OR p.topic_id <> e.topic_id
 			OR EXISTS (SELECT 1 FROM consent_events n WHERE n.brand_id = p.brand_id AND n.subscriber_id = p.subscriber_id AND n.topic_id = p.topic_id
 				AND n.occurred_at > e.occurred_at)
 		ORDER BY p.subscriber_id, p.topic_id LIMIT ?`, faultsMost).Scan(&rows).Error
@@ -444,6 +444,14 @@ func (a *auditor) permissions() error {
 	}
 	for _, r := range rows {
 		a.fault(math.MaxInt64, "permissions", r.SubscriberID.String()+" "+r.TopicID.String(), "it is not what the last event says")
+	}
+	err = a.tx.Raw(`SELECT DISTINCT e.subscriber_id, e.topic_id FROM consent_events e
+		WHERE NOT EXISTS (SELECT 1 FROM permissions p WHERE p.subscriber_id = e.subscriber_id AND p.topic_id = e.topic_id) LIMIT ?`, faultsMost).Scan(&rows).Error
+	if err != nil {
+		return fmt.Errorf("look for permissions that are gone: %w", err)
+	}
+	for _, r := range rows {
+		a.fault(math.MaxInt64, "permissions", r.SubscriberID.String()+" "+r.TopicID.String(), "it was deleted, and there are events of it")
 	}
 	return nil
 }

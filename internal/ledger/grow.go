@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -20,6 +21,15 @@ const growMost = 4096
 
 // errStopped says that the log may not be signed; it wraps why.
 var errStopped = errors.New("the log is stopped")
+
+// stopping makes a reason to stop of a fault of the tree, and leaves alone that
+// the database could not be asked.
+func stopping(err error) error {
+	if errors.Is(err, errUnread) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errStopped, err)
+}
 
 // entry is an event with the leaf that it adds.
 type entry struct {
@@ -43,7 +53,7 @@ func grow(tx *store.Tx, kept *Head) (l Log, n int, err error) {
 	}
 	t := tilesOf(tx, l.Number)
 	if err := t.check(l, kept); err != nil {
-		return l, 0, fmt.Errorf("%w: %w", errStopped, err)
+		return l, 0, stopping(err)
 	}
 	entries, err := take(tx)
 	if err != nil || len(entries) == 0 {
@@ -133,6 +143,7 @@ func take(tx *store.Tx) ([]entry, error) {
 		if err != nil {
 			return nil, err
 		}
+		some = slices.DeleteFunc(some, func(e entry) bool { return len(e.Leaf) == 0 || len(e.Leaf) > math.MaxUint16 }) // no leaf of ours: Audit names it
 		for _, e := range some {
 			seen[e.ID] = true
 		}
@@ -224,9 +235,9 @@ func show(tx *store.Tx, l Log) error {
 	return nil
 }
 
-// stop keeps every process from signing, and holds sending back: the withdrawals
+// halt keeps every process from signing, and holds sending back: the withdrawals
 // since may be missing.
-func stop(tx *store.Tx, l Log, why string) error {
+func halt(tx *store.Tx, l Log, why string) error {
 	if _, err := tx.Run("UPDATE logs SET stopped = ? WHERE number = ? AND stopped = ''", why, l.Number); err != nil {
 		return fmt.Errorf("stop the log: %w", err)
 	}

@@ -45,7 +45,8 @@ const (
 	retry = time.Second
 )
 
-// Start begins the first log, where there is none, and keeps it growing. It fails
+// Start begins the first log, where there is none, and keeps it growing. Before it
+// returns, a database that is older than what is kept outside is halted. It fails
 // when the folder outside cannot be written.
 func Start(ctx context.Context, o Options) (*Keeper, error) {
 	if o.Log == nil {
@@ -57,6 +58,9 @@ func Start(ctx context.Context, o Options) (*Keeper, error) {
 	if err := o.DB.Write(ctx, func(tx *store.Tx) error { return Begin(tx, o.Origin) }); err != nil {
 		return nil, err
 	}
+	if err := look(ctx, o); err != nil {
+		return nil, err
+	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	k := &Keeper{Options: o, bell: make(chan struct{}, 1), stop: stop}
 	k.done.Go(func() { k.run(running) })
@@ -64,6 +68,27 @@ func Start(ctx context.Context, o Options) (*Keeper, error) {
 		k.done.Go(func() { k.countersign(running) })
 	}
 	return k, nil
+}
+
+// look compares the database with what is kept outside it, before the process
+// does anything else: mail from an older copy would go to people who left.
+func look(ctx context.Context, o Options) error {
+	k := &Keeper{Options: o}
+	return o.DB.Write(ctx, func(tx *store.Tx) error {
+		l, err := Growing(tx)
+		if err != nil || l.Stopped != "" {
+			return err
+		}
+		kept, err := k.kept(tx)
+		if err != nil || kept == nil {
+			return err
+		}
+		err = tilesOf(tx, l.Number).follows(l, *kept)
+		if err == nil || errors.Is(err, errUnread) {
+			return err
+		}
+		return halt(tx, l, err.Error())
+	})
 }
 
 // Ring says that there is something for the log.
@@ -110,8 +135,8 @@ func (k *Keeper) Step(ctx context.Context) error {
 			return err
 		}
 		n, err := k.grow(ctx)
-		if err != nil || n < growMost {
-			return errors.Join(err, k.keepShown(ctx))
+		if err := errors.Join(err, k.keepShown(ctx)); err != nil || n < growMost {
+			return err
 		}
 	}
 }
@@ -162,7 +187,7 @@ func (k *Keeper) grow(ctx context.Context) (n int, err error) {
 	})
 	if errors.Is(err, errStopped) {
 		why := strings.TrimPrefix(err.Error(), errStopped.Error()+": ")
-		return 0, k.DB.Write(ctx, func(tx *store.Tx) error { return stop(tx, l, why) })
+		return 0, k.DB.Write(ctx, func(tx *store.Tx) error { return halt(tx, l, why) })
 	}
 	if problem.Is(err, problem.NotFound) { // another process holds it
 		return 0, nil
@@ -204,7 +229,9 @@ func (k *Keeper) keepShown(ctx context.Context) error {
 		}
 		from := int64(0)
 		if kept != nil {
-			if differs = tilesOf(tx, l.Number).follows(l, *kept); differs != nil {
+			if differs = tilesOf(tx, l.Number).follows(l, *kept); errors.Is(differs, errUnread) {
+				return differs
+			} else if differs != nil {
 				return nil
 			}
 			from = kept.Size
@@ -213,7 +240,7 @@ func (k *Keeper) keepShown(ctx context.Context) error {
 		return err
 	})
 	if err == nil && differs != nil {
-		return k.DB.Write(ctx, func(tx *store.Tx) error { return stop(tx, l, differs.Error()) })
+		return k.DB.Write(ctx, func(tx *store.Tx) error { return halt(tx, l, differs.Error()) })
 	}
 	if err != nil || l.Checkpoint == "" || l.Stopped != "" {
 		return err

@@ -152,7 +152,7 @@ func (h Head) text() string {
 	return fmt.Sprintf("%s\n%d\n%s\n", h.Origin, h.Size, base64.StdEncoding.EncodeToString(h.Root[:]))
 }
 
-// ReadHead reads a checkpoint's body. It trusts whoever gives it: see Verify.
+// ReadHead reads a checkpoint's body. It trusts whoever gives it: see OpenCheckpoint.
 func ReadHead(checkpoint string) (Head, error) {
 	lines := strings.SplitN(checkpoint, "\n", 4)
 	if len(lines) < 4 {

@@ -123,12 +123,27 @@ func (o Outside) append(took []Withdrawal) error {
 		}
 		b.Write(append(line, '\n'))
 	}
-	f, err := os.OpenFile(o.path(withdrawalsFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(o.path(withdrawalsFile), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
+	if torn(f) {
+		b = *bytes.NewBuffer(append([]byte{'\n'}, b.Bytes()...))
+	}
 	_, err = f.Write(b.Bytes())
 	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// torn reports that the file's last line has no end, for the process or the disk
+// failed it.
+func torn(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return false
+	}
+	last := make([]byte, 1)
+	_, err = f.ReadAt(last, info.Size()-1)
+	return err == nil && last[0] != '\n'
 }
 
 // replace puts a file in the place of another at once, and on disk.
@@ -152,8 +167,8 @@ func (o Outside) replace(name string, content []byte) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Withdrawals are those that were kept, from a time on. A line that a crash has
-// torn is the last, and its checkpoint was never shown.
+// Withdrawals are those that were kept, from a time on. The checkpoint of a line
+// that a crash has torn was never shown, and the line was written anew.
 func (o Outside) Withdrawals(since time.Time) ([]Withdrawal, error) {
 	f, err := os.Open(o.path(withdrawalsFile))
 	if errors.Is(err, fs.ErrNotExist) {

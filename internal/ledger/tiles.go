@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -31,6 +32,9 @@ func tilesOf(tx *store.Tx, log int) *tiles {
 	return &tiles{tx: tx, log: log, held: map[tileID][]byte{}, made: map[tileID]bool{}}
 }
 
+// errUnread says that the database did not answer: nothing is known of the tree.
+var errUnread = errors.New("read a tile")
+
 // read gives the hashes of a tile that there are; none is no error.
 func (t *tiles) read(id tileID) ([]byte, error) {
 	if b, ok := t.held[id]; ok {
@@ -39,7 +43,7 @@ func (t *tiles) read(id tileID) ([]byte, error) {
 	var rows []struct{ Hashes []byte }
 	err := t.tx.Raw("SELECT hashes FROM log_tiles WHERE log = ? AND level = ? AND n = ?", t.log, id.level, id.n).Scan(&rows).Error
 	if err != nil {
-		return nil, fmt.Errorf("read a tile: %w", err)
+		return nil, fmt.Errorf("%w: %w", errUnread, err)
 	}
 	var b []byte
 	if len(rows) > 0 {

@@ -3,6 +3,7 @@ package privacy
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -301,8 +302,18 @@ func plain(name string, v any) any {
 	case []byte:
 		v = string(x)
 	}
-	if text, ok := v.(string); ok && name == "data" && json.Valid([]byte(text)) {
+	text, ok := v.(string)
+	if !ok || name != "data" || !json.Valid([]byte(text)) {
+		return v
+	}
+	var fields map[string]any
+	if json.Unmarshal([]byte(text), &fields) != nil {
 		return json.RawMessage(text)
 	}
-	return v
+	for field := range fields { // who has the addresses of a mail can act as the person
+		if strings.HasSuffix(field, "_url") {
+			delete(fields, field)
+		}
+	}
+	return fields
 }

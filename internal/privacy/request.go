@@ -122,7 +122,12 @@ func Open(tx *store.Tx, b brand.Brand, o Opening) (r Request, fresh bool, err er
 		return r, false, fmt.Errorf("look for an open request: %w", err)
 	}
 	if len(open) > 0 {
-		return open[0].utc(), false, act(tx, open[0], Noted, o.UserID, o.Text)
+		if o.Kind == Objection {
+			if err := object(tx, b, open[0], o.UserID); err != nil {
+				return r, false, err
+			}
+		}
+		return open[0].utc(), false, act(tx, open[0], Noted, o.UserID, strings.TrimSpace(o.Identity+"\n\n"+o.Text))
 	}
 	from := o.ReceivedAt
 	if from.IsZero() {
@@ -171,7 +176,7 @@ func (o *Opening) check(now time.Time) error {
 // 12(3)), in Brazil 15 days (LGPD art. 19 II). A month ends on the day of the same
 // number, or the month's last (Regulation 1182/71 art. 3(2)(c)).
 func due(b brand.Brand, from time.Time) time.Time {
-	if strings.EqualFold(b.Jurisdiction, "BR") {
+	if brazilian(b) {
 		return from.UTC().AddDate(0, 0, 15).Truncate(time.Microsecond)
 	}
 	return months(from, 1)
@@ -188,7 +193,7 @@ func months(from time.Time, n int) time.Time {
 
 // Extendable tells whether there is more time to be had.
 func Extendable(b brand.Brand, r Request, now time.Time) bool {
-	return r.ClosedAt == nil && r.ExtendedAt == nil && !r.Overdue(now) && !strings.EqualFold(b.Jurisdiction, "BR")
+	return r.ClosedAt == nil && r.ExtendedAt == nil && !r.Overdue(now) && !brazilian(b)
 }
 
 // Extend gives a request two more months, once and before it is due, for a reason
@@ -240,7 +245,30 @@ func Close(tx *store.Tx, b brand.Brand, id uuid.UUID, outcome string, userID *uu
 	if r.ClosedAt != nil {
 		return r, problem.New(problem.Conflict, "privacy.closed")
 	}
+	if outcome == Done {
+		if err := r.wasDone(tx); err != nil {
+			return r, err
+		}
+	}
 	return r.close(tx, b, outcome, userID, text)
+}
+
+// wasDone refuses to say that it was done where nothing was: an erasure ends with
+// erasing, which closes it by itself, and access with their data handed over.
+func (r Request) wasDone(tx *store.Tx) error {
+	switch r.Kind {
+	case Erasure:
+		return problem.InvalidField("outcome", "privacy.not-erased")
+	case Access, Portability:
+		var n int64
+		if err := tx.Raw("SELECT count(*) FROM request_acts WHERE request_id = ? AND what = ?", r.ID, Exported).Scan(&n).Error; err != nil {
+			return fmt.Errorf("look what was done: %w", err)
+		}
+		if n == 0 {
+			return problem.InvalidField("outcome", "privacy.not-exported")
+		}
+	}
+	return nil
 }
 
 func (r Request) close(tx *store.Tx, b brand.Brand, outcome string, userID *uuid.UUID, text string) (Request, error) {
@@ -441,4 +469,10 @@ func WarnDue(tx *store.Tx, limit int, tell func(*store.Tx, Request) error) (int,
 		}
 	}
 	return len(all), nil
+}
+
+// brazilian: the country's law holds in its states too.
+func brazilian(b brand.Brand) bool {
+	country, _, _ := strings.Cut(b.Jurisdiction, "-")
+	return strings.EqualFold(country, "BR")
 }

@@ -151,11 +151,15 @@ func Confirm(tx *store.Tx, id uuid.UUID, seen Seen) (Question, error) {
 		if !ok {
 			continue
 		}
-		_, err := consent.Record(tx, consent.Act{
+		act := consent.Act{
 			Brand: q.Brand, Subscriber: r.SubscriberID, Topic: topic, State: consent.Given,
 			Method: consent.MethodDoubleOptIn, Language: r.Language, Wording: a.Wording,
 			FormID: &r.FormID, FormVersion: r.FormVersion, Via: r.Via, Evidence: evidence,
-		})
+		}
+		if topic.ChangedAt != nil && topic.ChangedAt.After(r.CreatedAt) { // a yes to what was shown, and to nothing since
+			act.SaidAt = &r.CreatedAt
+		}
+		_, err := consent.Record(tx, act)
 		if err != nil {
 			return q, err
 		}

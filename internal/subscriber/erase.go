@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -34,10 +35,21 @@ func (s Subscriber) Forget(b brand.Brand, addresses ...string) Forgotten {
 	return f
 }
 
+// An address ends where neither its local part nor its domain goes on: who is
+// ana@x.example is not diana@x.example.
+const (
+	before = `(^|[^a-z0-9._+-])`
+	after  = `([^a-z0-9-]|$)`
+)
+
+var globbed = strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]")
+
 // In tells whether one of their addresses, or their id, stands in a text.
 func (f Forgotten) In(text string) bool {
 	text = strings.ToLower(text)
-	return strings.Contains(text, f.ID.String()) || slices.ContainsFunc(f.Words, func(w string) bool { return strings.Contains(text, w) })
+	return strings.Contains(text, f.ID.String()) || slices.ContainsFunc(f.Words, func(w string) bool {
+		return regexp.MustCompile(before + regexp.QuoteMeta(w) + after).MatchString(text)
+	})
 }
 
 // Stands is the condition that one of their addresses stands in a column of
@@ -46,7 +58,9 @@ func (f Forgotten) Stands(tx *store.Tx, column string) (where string, args []any
 	var parts []string
 	escape := strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`)
 	for _, w := range f.Words {
-		for _, spelled := range slices.Compact([]string{w, strings.ReplaceAll(w, "@", "%40"), strings.ToLower(url.QueryEscape(w))}) {
+		parts = append(parts, tx.Pick("lower(CAST("+column+" AS text)) ~ ?", "(' ' || lower(CAST("+column+" AS text)) || ' ') GLOB ?"))
+		args = append(args, tx.Pick(before+regexp.QuoteMeta(w)+after, "*[^a-z0-9._+-]"+globbed.Replace(w)+"[^a-z0-9-]*"))
+		for _, spelled := range slices.Compact([]string{strings.ReplaceAll(w, "@", "%40"), strings.ToLower(url.QueryEscape(w))}) {
 			parts = append(parts, "lower(CAST("+column+` AS text)) LIKE ? ESCAPE '\'`)
 			args = append(args, "%"+escape.Replace(spelled)+"%")
 		}

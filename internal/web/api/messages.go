@@ -95,7 +95,7 @@ func getMessage(tx *store.Tx, c caller, in *struct {
 		return messageAnswer{}, problem.New(problem.NotFound, "problem.not-found")
 	}
 	a := showMessage(c.brand)(m)
-	a.Data = m.Data
+	a.Data = delivery.WithoutLinks(m.Data)
 	return a, nil
 }
 

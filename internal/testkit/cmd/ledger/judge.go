@@ -287,7 +287,12 @@ func (c *court) witnessed() {
 	if n == 0 {
 		c.Error("the witness has countersigned nothing")
 	}
-	if signed := c.get("/log/checkpoint"); !strings.Contains(string(signed), "\n— witness.example ") {
+	signed := c.get("/log/checkpoint")
+	for !strings.Contains(string(signed), "\n— witness.example ") && time.Now().Before(end) {
+		time.Sleep(100 * time.Millisecond)
+		signed = c.get("/log/checkpoint")
+	}
+	if !strings.Contains(string(signed), "\n— witness.example ") {
 		c.Errorf("the checkpoint does not have the witness's signature: %s", signed)
 	}
 	fmt.Printf("postgres=%v consistency_proofs_of_a_witness=%d\n", c.postgres, n)
