@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 
+	"github.com/google/uuid"
+
 	"assent/internal/store"
 )
 
@@ -14,3 +16,12 @@ func Keep(o Outside, l Log) error { return o.keep(l, nil) }
 
 // AuditTx is Audit within a transaction.
 func AuditTx(tx *store.Tx, kept *Head) (Report, error) { return audit(tx, kept, nil) }
+
+// Take is what would be placed next, if so many were at a time.
+func Take(tx *store.Tx, most int) (ids []uuid.UUID, err error) {
+	entries, err := take(tx, most)
+	for _, e := range entries {
+		ids = append(ids, e.ID)
+	}
+	return ids, err
+}

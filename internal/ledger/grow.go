@@ -55,7 +55,7 @@ func grow(tx *store.Tx, kept *Head) (l Log, n int, err error) {
 	if err := t.check(l, kept); err != nil {
 		return l, 0, stopping(err)
 	}
-	entries, err := take(tx)
+	entries, err := take(tx, growMost)
 	if err != nil || len(entries) == 0 {
 		return l, 0, err
 	}
@@ -129,10 +129,10 @@ func (t *tiles) follows(l Log, h Head) error {
 }
 
 // take takes pending events, what people do before all else, and each after the
-// one it follows.
-func take(tx *store.Tx) ([]entry, error) {
+// one it follows: so many, and those that some of them follow.
+func take(tx *store.Tx, most int) ([]entry, error) {
 	var ids []uuid.UUID
-	err := tx.Raw("SELECT event_id FROM log_pending ORDER BY bulk, event_id LIMIT ?", growMost).Scan(&ids).Error
+	err := tx.Raw("SELECT event_id FROM log_pending ORDER BY bulk, event_id LIMIT ?", most).Scan(&ids).Error
 	if err != nil {
 		return nil, fmt.Errorf("read what the log is to take: %w", err)
 	}

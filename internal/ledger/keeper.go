@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -157,7 +158,7 @@ func (k *Keeper) idle(ctx context.Context) (yes bool, err error) {
 		if err := tx.Raw("SELECT EXISTS (SELECT 1 FROM log_pending)").Scan(&waiting).Error; err != nil {
 			return fmt.Errorf("look what the log is to take: %w", err)
 		}
-		same := l.Size == 0 && kept == nil || kept != nil && kept.Origin == l.Origin && kept.Size == l.Size
+		same := l.Size == 0 && kept == nil || kept != nil && kept.Origin == l.Origin && kept.Size == l.Size && bytes.Equal(kept.Root[:], l.Root)
 		yes = l.Stopped != "" || !waiting && same && l.ShownSize == l.Size
 		k.tell(l)
 		return nil
