@@ -115,10 +115,11 @@ type sealedValue struct {
 	sealed []byte
 }
 
-// page reads the next values that are not under the newest key, by the table's key.
+// page reads the next values that are not under the newest key, by the table's
+// key. A single byte stands where there is no key: a log of which only the head is known.
 func (c sealedColumn) page(tx *store.Tx, after []any) (page []sealedValue, err error) {
 	names := strings.Join(c.key, ", ")
-	where, args := "substr("+c.quoted()+", 1, 4) <> ?", []any{tx.Ring().Newest()}
+	where, args := "length("+c.quoted()+") > 1 AND substr("+c.quoted()+", 1, 4) <> ?", []any{tx.Ring().Newest()}
 	if after != nil {
 		where += " AND (" + names + ") > (?" + strings.Repeat(", ?", len(c.key)-1) + ")"
 		args = append(args, after...)
