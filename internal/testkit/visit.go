@@ -46,5 +46,8 @@ func Post(address string, values url.Values) error {
 	if err == nil && res.StatusCode != http.StatusOK {
 		err = fmt.Errorf("POST %s: %s: %.300s", address, res.Status, body)
 	}
+	if err == nil && strings.Contains(string(body), `id="prove"`) { // a form whose guard is up: nothing is stored yet
+		err = fmt.Errorf("POST %s: a proof of work is asked for", address)
+	}
 	return err
 }
