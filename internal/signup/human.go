@@ -69,7 +69,7 @@ func (q Question) judge(tx *store.Tx, seen Seen) (h Human, err error) {
 	}
 	if h.After != nil && *h.After < doubtWithin {
 		say(DoubtAtOnce, -2)
-		h.Doubted = elsewhere
+		h.Doubted = elsewhere || from == "" // whom a friend invited has been nowhere before
 	} else if h.After != nil {
 		say(HumanLater, 1)
 	}

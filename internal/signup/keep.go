@@ -17,6 +17,7 @@ import (
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
+	"assent/internal/tracking"
 )
 
 // Asking is a question by mail whether a permission stands, with one button to
@@ -381,6 +382,11 @@ func AnswerAsking(tx *store.Tx, id uuid.UUID, yes bool, seen Seen) (Standing, er
 	if err != nil || s.Asking.State != AskingOpen {
 		return s, err
 	}
+	if yes {
+		if err := s.tooQuick(tx, seen); err != nil {
+			return s, err
+		}
+	}
 	evidence := seen.evidence()
 	evidence["email"], evidence["asking"], evidence["asked_kind"] = s.Subscriber.Email, id.String(), s.Asking.Kind
 	evidence["asked_at"], evidence["confirmed_at"] = s.Asking.AskedAt.Format(time.RFC3339Nano), tx.Now().Format(time.RFC3339Nano)
@@ -408,6 +414,21 @@ func AnswerAsking(tx *store.Tx, id uuid.UUID, yes bool, seen Seen) (Standing, er
 		}
 	}
 	return s, s.Asking.move(tx, map[bool]string{true: AskingYes, false: AskingNo}[yes])
+}
+
+// tooQuick refuses the yes of what opens mails before people do: a known program,
+// and whoever presses sooner than a person reads what was just delivered
+// (problem.TooMany "signup.too-quick"). Pressed again later it counts. A no is
+// never kept waiting.
+func (s Standing) tooQuick(tx *store.Tx, seen Seen) error {
+	after, err := (Question{Request: Request{ID: s.Asking.ID, BrandID: s.Asking.BrandID}}).delivered(tx)
+	if err != nil {
+		return err
+	}
+	if after != nil && *after < doubtWithin || (tracking.Visitor{UserAgent: seen.UserAgent}).Program() {
+		return problem.New(problem.TooMany, "signup.too-quick")
+	}
+	return nil
 }
 
 // move is the only way from one state to another.

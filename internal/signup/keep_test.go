@@ -288,3 +288,43 @@ func TestASingleOptIn(t *testing.T) {
 		}
 	})
 }
+
+// What opens mails before people do presses within seconds of the delivery, or
+// says that it is a program: neither is a yes, and a no always is.
+func TestAProgramsYesIsNone(t *testing.T) {
+	each(t, func(w *world) {
+		months := 12
+		w.changeTopic(consent.TopicChange{ValidMonths: &months})
+		ana, ben := w.allowing("ana@example.org"), w.allowing("ben@example.org")
+		w.clock.Store(consent.After(start, 12, w.brand.Location()).AddDate(0, 0, -13).UnixMicro())
+		if n := w.askDue(); n != 2 {
+			w.Fatalf("%d asked", n)
+		}
+		w.write(func(tx *store.Tx) error { // the mail server took them
+			_, err := tx.Run("UPDATE messages SET state = 'sent', settled_at = ? WHERE template = 'renewal'", tx.Now())
+			return err
+		})
+		w.pass(9 * time.Second)
+		press := func(who subscriber.Subscriber, yes bool, agent string) error {
+			id := w.asking(who).ID
+			return w.try(func(tx *store.Tx) error {
+				_, err := AnswerAsking(tx, id, yes, Seen{IP: "192.0.2.7", UserAgent: agent})
+				return err
+			})
+		}
+		before := w.last(ana).ID
+		if err := press(ana, true, "Mozilla/5.0 Firefox"); !problem.Is(err, problem.TooMany) || w.last(ana).ID != before {
+			w.Errorf("nine seconds after the delivery: %v", err)
+		}
+		if err := press(ben, false, "Mozilla/5.0 Firefox"); err != nil || w.last(ben).State != consent.Withdrawn {
+			w.Errorf("a no at once: %v, %s", err, w.last(ben).State)
+		}
+		w.pass(2 * time.Second)
+		if err := press(ana, true, "python-requests/2.32"); !problem.Is(err, problem.TooMany) || w.last(ana).ID != before {
+			w.Errorf("a program: %v", err)
+		}
+		if err := press(ana, true, "Mozilla/5.0 Firefox"); err != nil || w.last(ana).State != consent.Renewed {
+			w.Errorf("pressed again: %v, %s", err, w.last(ana).State)
+		}
+	})
+}
