@@ -23,7 +23,7 @@ var Scopes = []string{
 	"brands:read", "brands:write",
 	"topics:read", "topics:write",
 	"forms:read", "forms:write",
-	"subscribers:read", "subscribers:write",
+	"subscribers:read", "subscribers:write", "subscribers:export",
 	"consents:read", "consents:write",
 	"sequences:read", "sequences:write",
 	"offers:read", "offers:write",

@@ -184,7 +184,7 @@ func TestScopes(t *testing.T) {
 		h := w.house(w.key(nil, "*"), "north-tea")
 		id := uuid.MustParse(h.brand)
 		read := []string{"brands:read", "topics:read", "forms:read", "subscribers:read", "consents:read", "sequences:read", "offers:read", "orders:read", "campaigns:read", "messages:read", "events:read", "suppressions:read", "keys:read", "nodes:read"}
-		write := []string{"brands:write", "topics:write", "forms:write", "subscribers:write", "consents:write", "sequences:write", "offers:write", "orders:write", "campaigns:write", "suppressions:write", "keys:write", "nodes:write"}
+		write := []string{"brands:write", "topics:write", "forms:write", "subscribers:write", "subscribers:export", "consents:write", "sequences:write", "offers:write", "orders:write", "campaigns:write", "suppressions:write", "keys:write", "nodes:write"}
 		keys := map[string][2]string{} // by scope: all but it, it alone
 		for _, o := range w.operations() {
 			if _, ok := keys[o.scope]; !ok {

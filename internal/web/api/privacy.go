@@ -1,11 +1,9 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"assent/internal/consent"
@@ -15,18 +13,8 @@ import (
 
 // privacy: what is kept of somebody, handed over or erased.
 func (h *house) privacy() {
-	export := action{http.MethodGet, "/subscribers/{id}/export", "exportSubscriber", "subscribers:read", "subscribers", "Get all that is kept of a subscriber",
-		"For the person themself (GDPR art. 15 and 20): profile, permissions, the ledger with words and evidence, mails, opens and clicks, orders, codes, notes and requests. That it was had is written into the ledger.", 0, false}
-	huma.Register(h.api, export.operation(), func(ctx context.Context, in *ByID) (*answer[exportAnswer], error) {
-		out := &answer[exportAnswer]{Status: http.StatusOK}
-		c := callerOf(ctx)
-		err := h.DB.Write(ctx, func(tx *store.Tx) error {
-			x, err := privacy.Tell(tx, c.brand, in.ID, consent.MethodAPI, consent.EntityOperator)
-			out.Body = exportAnswer{x.Format, x}
-			return err
-		})
-		return out, err
-	})
+	write(h, action{http.MethodPost, "/subscribers/{id}/export", "exportSubscriber", "subscribers:export", "subscribers", "Take out all that is kept of a subscriber",
+		"For the person themself (GDPR art. 15 and 20): profile, permissions, the ledger with words and evidence, mails, opens and clicks, orders, codes, notes and requests. That it was had is written into the ledger.", 0, false}, exportSubscriber)
 	write(h, action{http.MethodPost, "/subscribers/{id}/erase", "eraseSubscriber", "subscribers:write", "subscribers", "Erase a subscriber",
 		"Everything is withdrawn, what is queued is skipped, and all that is personal is erased, at once and for good; the address stays suppressed by its keyed hash. Repeatable. A request under data-protection law that is open for it is closed.", 0, false}, eraseSubscriber)
 }
@@ -40,6 +28,11 @@ type exportAnswer struct {
 type erasedAnswer struct {
 	ID       uuid.UUID `json:"id" format:"uuid" doc:"The pseudonym that stays in the ledger." example:"019a1f5c-7c00-7000-8000-000000000004"`
 	ErasedAt time.Time `json:"erased_at" example:"2027-01-01T09:00:00Z"`
+}
+
+func exportSubscriber(tx *store.Tx, c caller, in *ByID) (exportAnswer, error) {
+	x, err := privacy.Tell(tx, c.brand, in.ID, consent.MethodAPI, consent.EntityOperator)
+	return exportAnswer{x.Format, x}, err
 }
 
 func eraseSubscriber(tx *store.Tx, c caller, in *ByID) (erasedAnswer, error) {
