@@ -155,6 +155,10 @@ func (s *Service) Key(tb testing.TB) string {
 	return key
 }
 
+// clockSettles is more than the program goes on with a time it has read: who acts
+// at once would be answered from before and from after.
+const clockSettles = 20 * time.Millisecond
+
 // Pass moves the service's clock on; it needs TestClock. The zone in which
 // leases are held stays that of the real clock.
 func (s *Service) Pass(tb testing.TB, d time.Duration) {
@@ -164,6 +168,7 @@ func (s *Service) Pass(tb testing.TB, d time.Duration) {
 	if err := errors.Join(os.WriteFile(fresh, []byte(s.ahead.String()), 0o644), os.Rename(fresh, s.clock)); err != nil {
 		tb.Fatal(err)
 	}
+	time.Sleep(clockSettles)
 }
 
 // Ahead is how far Pass has moved the service's clock.
