@@ -56,10 +56,11 @@ var floors = map[string]int{
 	"internal/compose":  2,
 	"internal/mailauth": 2,
 
-	"internal/link":   1,
-	"internal/i18n":   1,
-	"internal/config": 1,
-	"internal/dns":    1,
+	"internal/link":    1,
+	"internal/durable": 1,
+	"internal/i18n":    1,
+	"internal/config":  1,
+	"internal/dns":     1,
 
 	"internal/problem": 0,
 	"templates":        0,

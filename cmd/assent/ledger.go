@@ -112,7 +112,7 @@ type ledgerRestart struct {
 	Reason string `required:"" help:"Why, in a few words. It is public: the new log's first entry says it."`
 }
 
-// Run begins a new log, and withdraws again what was taken back since.
+// Run begins a new log, and holds back again what was held back since.
 func (r *ledgerRestart) Run(ctx context.Context, c *cli) error {
 	s, db, outside, err := c.ledgerDatabase(ctx)
 	if err != nil {
@@ -123,30 +123,39 @@ func (r *ledgerRestart) Run(ctx context.Context, c *cli) error {
 }
 
 // restartLedger begins a new log on a database that is older than the world, and
-// tells what was withdrawn again.
+// tells what was entered again.
 func restartLedger(ctx context.Context, s config.Settings, db *store.DB, outside ledger.Outside, reason string) error {
 	kept, err := outside.Kept()
 	if err != nil {
 		return err
 	}
-	took, err := outside.Withdrawals(time.Time{})
+	restraints, err := outside.Restraints()
 	if err != nil {
 		return err
 	}
 	var l ledger.Log
-	again := 0
+	var again ledger.Reconciled
 	err = db.Write(ctx, func(tx *store.Tx) error {
+		old, err := ledger.Growing(tx)
+		if err != nil {
+			return err
+		}
+		var copied time.Time
+		if old.SignedAt != nil {
+			copied = old.SignedAt.UTC()
+		}
 		if l, err = ledger.Restart(tx, kept, ledger.OriginOf(s.PublicURL), reason); err != nil {
 			return err
 		}
-		again, err = ledger.Reconcile(tx, took)
+		again, err = ledger.Reconcile(tx, copied, restraints)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	fmt.Printf("A new log begins: %s\n", l.Origin)
-	fmt.Printf("%d withdrawals that this machine knows of and the database did not were entered again.\n", again)
-	fmt.Println("Nothing is sent for now. Enter the withdrawals that only others know of, then run: assent restore --resume")
+	fmt.Printf("This machine knew what the database did not, and entered it again: %d withdrawals, %d objections, %d bounds and pauses, %d stopped addresses.\n",
+		again.Withdrawals, again.Objections, again.Bounds, again.Suppressions)
+	fmt.Println("Nothing is sent for now. Enter what only others know of, then run: assent restore --resume")
 	return nil
 }

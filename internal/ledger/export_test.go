@@ -12,7 +12,7 @@ import (
 func Grow(k *Keeper, ctx context.Context) (int, error) { return k.grow(ctx) }
 
 // Keep is the second.
-func Keep(o Outside, l Log) error { return o.keep(l, nil) }
+func Keep(o Outside, l Log) error { return o.keep(l, nil, nil) }
 
 // AuditTx is Audit within a transaction.
 func AuditTx(tx *store.Tx, kept *Head) (Report, error) { return audit(tx, kept, nil) }
@@ -24,4 +24,13 @@ func Take(tx *store.Tx, most int) (ids []uuid.UUID, err error) {
 		ids = append(ids, e.ID)
 	}
 	return ids, err
+}
+
+// KeepSuppressions is one look at them.
+func (k *Keeper) KeepSuppressions(ctx context.Context) error {
+	seen, err := k.suppressionsKept()
+	if err != nil {
+		return err
+	}
+	return k.keepSuppressions(ctx, seen)
 }

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"assent/internal/problem"
 	"assent/internal/store"
 )
@@ -53,7 +51,7 @@ func Start(ctx context.Context, o Options) (*Keeper, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	if err := o.Outside.forget(o.DB.Now().Add(-withdrawalsKept)); err != nil {
+	if err := o.Outside.forget(o.DB.Now().Add(-restraintsKept)); err != nil {
 		return nil, err
 	}
 	if err := o.DB.Write(ctx, func(tx *store.Tx) error { return Begin(tx, o.Origin) }); err != nil {
@@ -65,6 +63,7 @@ func Start(ctx context.Context, o Options) (*Keeper, error) {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	k := &Keeper{Options: o, bell: make(chan struct{}, 1), stop: stop}
 	k.done.Go(func() { k.run(running) })
+	k.done.Go(func() { k.watchSuppressions(running) })
 	if len(o.Witnesses) > 0 {
 		k.done.Go(func() { k.countersign(running) })
 	}
@@ -203,22 +202,30 @@ func (k *Keeper) kept(tx *store.Tx) (*Head, error) {
 	if err != nil || h == nil {
 		return nil, err
 	}
-	all, err := All(tx)
-	if err != nil {
+	ended, err := endedOrigins(tx)
+	if err != nil || slices.Contains(ended, h.Origin) {
 		return nil, err
 	}
-	ended := slices.ContainsFunc(all, func(l Log) bool { return l.Origin == h.Origin && l.EndedAt != nil })
-	if ended {
-		return nil, nil
-	}
 	return h, nil
+}
+
+// endedOrigins are the logs that a person's will has ended.
+func endedOrigins(tx *store.Tx) (names []string, err error) {
+	all, err := All(tx)
+	for _, l := range all {
+		if l.EndedAt != nil {
+			names = append(names, l.Origin)
+		}
+	}
+	return names, err
 }
 
 // keepShown keeps the newest checkpoint outside the database, and only then lets
 // the world see it.
 func (k *Keeper) keepShown(ctx context.Context) error {
 	var l Log
-	var took []Withdrawal
+	var some []Restraint
+	var ended []string
 	var differs error
 	err := k.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		if l, err = Growing(tx); err != nil || l.Checkpoint == "" || l.Stopped != "" {
@@ -226,6 +233,9 @@ func (k *Keeper) keepShown(ctx context.Context) error {
 		}
 		kept, err := k.kept(tx)
 		if err != nil {
+			return err
+		}
+		if ended, err = endedOrigins(tx); err != nil {
 			return err
 		}
 		from := int64(0)
@@ -237,7 +247,7 @@ func (k *Keeper) keepShown(ctx context.Context) error {
 			}
 			from = kept.Size
 		}
-		took, err = withdrawalsOf(tx, l, from)
+		some, err = restraintsOf(tx, l, from)
 		return err
 	})
 	if err == nil && differs != nil {
@@ -246,33 +256,11 @@ func (k *Keeper) keepShown(ctx context.Context) error {
 	if err != nil || l.Checkpoint == "" || l.Stopped != "" {
 		return err
 	}
-	if err := k.Outside.keep(l, took); err != nil {
+	if err := k.Outside.keep(l, ended, some); err != nil {
 		return err
 	}
 	if l.ShownSize == l.Size {
 		return nil
 	}
 	return k.DB.Write(ctx, func(tx *store.Tx) error { return show(tx, l) })
-}
-
-// withdrawalsOf are those that stand in the log from a place on. It reads the
-// key of log_entries.
-func withdrawalsOf(tx *store.Tx, l Log, from int64) ([]Withdrawal, error) {
-	var rows []struct {
-		ID, BrandID, SubscriberID, TopicID uuid.UUID
-		State, Method                      string
-		OccurredAt                         time.Time
-	}
-	err := tx.Raw(`SELECT c.id, c.brand_id, c.subscriber_id, c.topic_id, c.state, c.method, c.occurred_at FROM log_entries e
-		JOIN consent_events c ON c.id = e.event_id
-		WHERE e.log = ? AND e.place >= ? AND e.place < ? AND c.state IN ('withdrawn', 'refused', 'invalidated') ORDER BY e.place`,
-		l.Number, from, l.Size).Scan(&rows).Error
-	if err != nil {
-		return nil, fmt.Errorf("read the withdrawals of the log: %w", err)
-	}
-	all := make([]Withdrawal, len(rows))
-	for i, r := range rows {
-		all[i] = Withdrawal{r.ID, r.BrandID, r.SubscriberID, r.TopicID, r.State, r.Method, r.OccurredAt.UTC()}
-	}
-	return all, nil
 }

@@ -22,6 +22,7 @@ import (
 	"assent/internal/ledger"
 	"assent/internal/problem"
 	"assent/internal/store"
+	"assent/internal/subscriber"
 	"assent/internal/testkit"
 )
 
@@ -267,15 +268,15 @@ func TestAnOlderDatabaseIsNotSignedOn(t *testing.T) {
 		// What somebody must do, knowing it.
 		kept, err := w.outside.Kept()
 		w.must(err)
-		took, err := w.outside.Withdrawals(begin)
+		restraints, err := w.outside.Restraints()
 		w.must(err)
 		w.must(yesterday.Write(w.Context(), func(tx *store.Tx) error {
 			if _, err := ledger.Restart(tx, kept, origin, "a disk was lost"); err != nil {
 				return err
 			}
-			n, err := ledger.Reconcile(tx, took)
-			if n != 1 {
-				w.Errorf("%d withdrawals were entered again, want 1", n)
+			n, err := ledger.Reconcile(tx, l.SignedAt.UTC(), restraints)
+			if n.Withdrawals != 1 {
+				w.Errorf("entered again: %+v, want 1 withdrawal", n)
 			}
 			return err
 		}))
@@ -297,6 +298,81 @@ func TestAnOlderDatabaseIsNotSignedOn(t *testing.T) {
 		if _, paused, _ := yesterday.SendingPaused(w.Context()); !paused {
 			w.Error("sending resumed by itself")
 		}
+	})
+}
+
+// What was said since the copy was made is known beside the database only.
+func TestARestoredCopyHoldsBackWhatWasHeldBack(t *testing.T) {
+	each(t, func(w *world) {
+		w.write(func(tx *store.Tx) (err error) {
+			w.news, err = consent.CreateTopic(tx, w.brand, consent.NewTopic{Slug: "daily", PromiseMax: 7, PromiseDays: 7,
+				Texts: map[string]consent.TopicText{"en": {Name: "Daily", Wording: "Yes, send me news."}}})
+			return err
+		})
+		w.signUp(7)
+		objects, pauses, slows, left, freed, gave, stays := w.people[0], w.people[1], w.people[2], w.people[3], w.people[4], w.people[5], w.people[6]
+		w.adjust(freed, consent.Adjustment{Pause: &consent.Pause{Until: begin.AddDate(0, 2, 0)}})
+		lifted := w.suppress(gave, consent.Manual)
+		w.must(w.keeper(w.db, w.outside).KeepSuppressions(w.Context()))
+		w.write(func(tx *store.Tx) error { return consent.Lift(tx, w.brand, lifted, consent.Manual) })
+		w.step()
+		old := w.copyOf()
+
+		until := begin.AddDate(0, 1, 0)
+		w.write(func(tx *store.Tx) error {
+			return consent.Object(tx, w.brand, objects.ID, consent.MethodPreferences, map[string]any{"ip": "192.0.2.9"})
+		})
+		w.adjust(pauses, consent.Adjustment{Pause: &consent.Pause{Until: begin.AddDate(0, 3, 0)}})
+		w.adjust(pauses, consent.Adjustment{Pause: &consent.Pause{Until: until}})
+		w.adjust(slows, consent.Adjustment{Promise: &consent.Promise{Max: 1, Days: 7}})
+		w.adjust(freed, consent.Adjustment{Pause: &consent.Pause{}})
+		for _, reason := range []string{consent.Left, consent.Complaint, consent.NotMe, consent.HardBounce, consent.Manual} {
+			w.suppress(left, reason)
+		}
+		w.step()
+		w.must(w.keeper(w.db, w.outside).KeepSuppressions(w.Context()))
+		w.must(w.keeper(w.db, w.outside).KeepSuppressions(w.Context())) // once each, also after a start
+
+		kept, err := w.outside.Kept()
+		w.must(err)
+		restraints, err := w.outside.Restraints()
+		w.must(err)
+		before := w.logOf(old)
+		for range 2 { // a restart that is repeated enters nothing twice
+			w.must(old.Write(w.Context(), func(tx *store.Tx) error {
+				if _, err := ledger.Restart(tx, kept, origin, "a disk was lost"); err != nil {
+					return err
+				}
+				n, err := ledger.Reconcile(tx, before.SignedAt.UTC(), restraints)
+				w.Logf("entered again: %+v", n)
+				return err
+			}))
+		}
+		w.must(old.Read(w.Context(), func(tx *store.Tx) error {
+			for name, s := range map[string]subscriber.Subscriber{"objected": objects, "paused": pauses, "reported it": left} {
+				if may, err := consent.May(tx, w.brand, s.ID, w.news.ID); err != nil || may.Allowed {
+					w.Errorf("somebody who %s since the copy may be mailed: %v", name, err)
+				}
+			}
+			for name, s := range map[string]subscriber.Subscriber{"ended a pause": freed, "was let go before": gave, "did nothing": stays} {
+				if may, err := consent.May(tx, w.brand, s.ID, w.news.ID); err != nil || !may.Allowed {
+					w.Errorf("somebody who %s may not be mailed: %s %v", name, may.Reason, err)
+				}
+			}
+			s, err := subscriber.Find(tx, w.brand.ID, objects.ID)
+			if err != nil || s.ObjectedAt == nil {
+				w.Errorf("the objection is lost: %v", err)
+			}
+			stops, err := consent.Suppressions(tx, w.brand.ID, left.AddressHash)
+			if len(stops) != 5 || err != nil {
+				w.Errorf("%d suppressions came back, want 5: %v", len(stops), err)
+			}
+			history, err := consent.History(tx, w.brand.ID, slows.ID)
+			if e := history[len(history)-1]; err != nil || e.PromiseMax != 1 || e.PromiseDays != 7 {
+				w.Errorf("less often is lost: %d in %d days, %v", e.PromiseMax, e.PromiseDays, err)
+			}
+			return nil
+		}))
 	})
 }
 

@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/google/uuid"
 	"github.com/gowebpki/jcs"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"assent/internal/brand"
 	"assent/internal/consent"
 	"assent/internal/problem"
 	"assent/internal/store"
@@ -26,8 +24,8 @@ const KindBegun = "log-begun"
 // Restart ends the growing log and begins another, of another origin and key,
 // whose first entry says which log it follows and how far that was known to have
 // grown: what this database has of it, and what was kept outside. All events get
-// places in it anew. Sending is paused until a person has reconciled the
-// withdrawals since (store.DB.ResumeSending). reason is for readers of the log,
+// places in it anew. Sending is paused until a person has reconciled what others
+// know since (store.DB.ResumeSending). reason is for readers of the log,
 // in a few words that are public.
 func Restart(tx *store.Tx, kept *Head, origin, reason string) (Log, error) {
 	old, err := one(tx, "ended_at IS NULL", tx.ForUpdate())
@@ -48,7 +46,7 @@ func Restart(tx *store.Tx, kept *Head, origin, reason string) (Log, error) {
 		}
 		number++
 	}
-	if err := begin(tx, number, origin+"/"+tx.Now().Format("20060102T150405Z")); err != nil {
+	if err := begin(tx, number, origin+"/"+tx.Now().Format("20060102T150405.000000Z")); err != nil {
 		return Log{}, err
 	}
 	l, err := Find(tx, number)
@@ -132,53 +130,4 @@ func MayResume(ctx context.Context, db *store.DB) error {
 		return nil
 	}
 	return err
-}
-
-// Reconcile withdraws again what was taken back after the database's copy was
-// made. Somebody whom the copy does not know has nothing to be withdrawn. It
-// tells how many withdrawals it wrote.
-func Reconcile(tx *store.Tx, took []Withdrawal) (int, error) {
-	brands := map[uuid.UUID]brand.Brand{}
-	written := 0
-	for _, w := range took {
-		known, err := said(tx, w)
-		if err != nil {
-			return written, err
-		}
-		if known {
-			continue
-		}
-		b, ok := brands[w.Brand]
-		if !ok {
-			var err error
-			if b, err = brand.Find(tx, w.Brand); problem.Is(err, problem.NotFound) {
-				continue
-			} else if err != nil {
-				return written, err
-			}
-			brands[w.Brand] = b
-		}
-		events, err := consent.Withdraw(tx, b, w.Subject, []uuid.UUID{w.Topic}, consent.MethodReconciled,
-			map[string]any{"event": w.Event.String(), "method": w.Method, "at": w.At})
-		if problem.Is(err, problem.NotFound) || problem.Is(err, problem.Gone) {
-			continue
-		}
-		if err != nil {
-			return written, err
-		}
-		written += len(events)
-	}
-	return written, nil
-}
-
-// said reports whether the database has the withdrawal, or something that was
-// said after it.
-func said(tx *store.Tx, w Withdrawal) (bool, error) {
-	var known bool
-	err := tx.Raw(`SELECT EXISTS (SELECT 1 FROM consent_events WHERE id = ?)
-		OR EXISTS (SELECT 1 FROM permissions WHERE subscriber_id = ? AND topic_id = ? AND since > ?)`, w.Event, w.Subject, w.Topic, w.At).Scan(&known).Error
-	if err != nil {
-		return false, fmt.Errorf("look for a withdrawal: %w", err)
-	}
-	return known, nil
 }

@@ -208,3 +208,17 @@ func eventually(w *world, what string, ok func() bool) {
 		}
 	}
 }
+
+func (w *world) adjust(s subscriber.Subscriber, a consent.Adjustment) {
+	w.Helper()
+	w.write(func(tx *store.Tx) error {
+		_, err := consent.Adjust(tx, w.brand, s.ID, w.news, a, map[string]any{"ip": "192.0.2.7"})
+		return err
+	})
+}
+
+func (w *world) suppress(s subscriber.Subscriber, reason string) []byte {
+	w.Helper()
+	w.write(func(tx *store.Tx) error { return consent.Suppress(tx, w.brand, s.AddressHash, reason, "") })
+	return s.AddressHash
+}

@@ -17,6 +17,7 @@ import (
 
 	"assent/internal/brand"
 	"assent/internal/consent"
+	"assent/internal/durable"
 	"assent/internal/store"
 )
 
@@ -102,40 +103,13 @@ func (k *beside) add(all []erasure) error {
 	if text.Len() == 0 {
 		return nil
 	}
-	f, err := os.OpenFile(k.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
-	}
-	line := text.String()
-	if torn(f) {
-		line = "\n" + line
-	}
-	_, err = f.WriteString(line)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(k.path))
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+	if err := durable.Append(k.path, []byte(text.String())); err != nil {
 		return err
 	}
 	for _, e := range all {
 		k.known[e.SubscriberID] = true
 	}
 	return nil
-}
-
-// torn tells that the file ends within a line.
-func torn(f *os.File) bool {
-	info, err := f.Stat()
-	if err != nil || info.Size() == 0 {
-		return false
-	}
-	last := make([]byte, 1)
-	_, err = f.ReadAt(last, info.Size()-1)
-	return err == nil && last[0] != '\n'
 }
 
 // catchUpAtOnce is how many erasures are read at a time.
