@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"assent/internal/brand"
+	"assent/internal/i18n"
 	"assent/internal/problem"
 	"assent/internal/store"
 	"assent/internal/subscriber"
@@ -24,6 +25,19 @@ func (p Promise) Within(o Promise) bool {
 		return true
 	}
 	return p.Max > 0 && p.Max*((o.Days+p.Days-1)/p.Days) <= o.Max
+}
+
+// In puts the promise into words of l's language; one that promises nothing has none.
+func (p Promise) In(l *i18n.Localizer) string {
+	if p.Max == 0 {
+		return ""
+	}
+	for days, key := range map[int]string{1: "day", 7: "week", 30: "month", 31: "month", 365: "year"} {
+		if p.Days == days {
+			return l.N("signup.promise."+key, int64(p.Max))
+		}
+	}
+	return l.N("signup.promise.days", int64(p.Max), "Days", p.Days)
 }
 
 // PauseMax is the longest pause, in days.

@@ -46,7 +46,7 @@ type Document struct {
 	WordingText    string  `json:"wording_text"`
 	WordingEvent   string  `json:"wording_event,omitempty"` // whose words they are, where not the event's own
 	WithdrawURL    string  `json:"withdraw_url,omitempty"`
-	ReceiptURL     string  `json:"receipt_url"`
+	ReceiptURL     string  `json:"receipt_url,omitempty"` // none in the brand's copy
 	EvidenceErased bool    `json:"evidence_erased"`
 	Ledger         Ledger  `json:"ledger"`
 }
@@ -185,14 +185,17 @@ func (r Receipt) Document(urls link.URLs) Document {
 		Context: context(), ConformsTo: Profile, Schema: Schema, Version: "KI-CR-v1.1.0", Jurisdiction: country,
 		ConsentTimestamp: r.Event.OccurredAt.Unix(), CollectionMethod: r.Event.Method, ConsentReceiptID: r.ID().String(), Language: r.Event.Language,
 		PIIPrincipalID: r.principal(), PolicyURL: text.PrivacyURL, SpiCat: []string{}, ReceiptID: r.ID().String(), Created: r.At.UTC().Format(timeForm),
-		WordingText: r.Wording, ReceiptURL: urls.Receipt(r.Event.ID), EvidenceErased: r.Evidence == nil,
+		WordingText: r.Wording, EvidenceErased: r.Evidence == nil,
 		PIIControllers: []Controller{{Name: text.Name, Contact: text.SenderName, Email: r.replies(), URL: r.Brand.Website,
 			Address: Address{Street: strings.ReplaceAll(text.PostalAddress, "\n", ", "), Country: country}}},
 	}
 	if r.Said.ID != r.Event.ID && r.Wording != "" {
 		d.WordingEvent = r.Said.ID.String()
 	}
-	if !r.Erased() {
+	if !r.Staff {
+		d.ReceiptURL = urls.Receipt(r.Event.ID)
+	}
+	if !r.Staff && !r.Erased() {
 		d.WithdrawURL = urls.Receipt(r.Event.ID) + "#withdraw"
 	}
 	d.Services = []Service{r.service(l, text.Name)}
@@ -296,7 +299,9 @@ func (r Receipt) ledger(urls link.URLs) Ledger {
 	g := Ledger{Pending: r.Proof == nil, LogURL: urls.Page("/log"), Leaf: r.Event.Leaf, LeafSHA256: hex.EncodeToString(hash[:])}
 	if p := r.Proof; p != nil {
 		g.Origin, g.PublicKey, g.Index, g.Size, g.Checkpoint = p.Log.Origin, p.Log.Verifier, &p.Index, p.Size, p.Checkpoint
-		g.ProofURL = urls.Receipt(r.Event.ID) + ".tlog-proof"
+		if !r.Staff {
+			g.ProofURL = urls.Receipt(r.Event.ID) + ".tlog-proof"
+		}
 	}
 	if r.Evidence != nil {
 		g.Salt, g.Private = r.Evidence.Salt, r.Evidence.Private

@@ -8,7 +8,8 @@
 // says, for nothing else is left.
 //
 // A receipt is made to be shown to others. So nothing in it lets its holder act
-// for the person, but for taking the permission back.
+// for the person, but for taking the permission back; and the brand's own copy
+// has not even that.
 package receipt
 
 import (
@@ -38,6 +39,7 @@ type Receipt struct {
 	Proof      *ledger.Proof   // nil: the log has not shown the event yet
 	Record     []consent.Event // all of the person and topic, oldest first
 	At         time.Time       // when the receipt was made
+	Staff      bool            // the brand's copy: no address in it acts for the person
 }
 
 // Of reads the receipt of an event, whoever's it is: its id comes from a signed
@@ -62,8 +64,23 @@ func Of(tx *store.Tx, event uuid.UUID) (Receipt, error) {
 	return read(tx, b, s, e, history)
 }
 
-// OfPerson reads all receipts of a person of the brand, oldest first; another
-// brand's is problem.NotFound.
+// ForStaff reads the brand's copy of the receipt of a person's event; what is
+// another person's or another brand's is problem.NotFound.
+func ForStaff(tx *store.Tx, b brand.Brand, person, event uuid.UUID) (Receipt, error) {
+	e, err := consent.FindEvent(tx, b.ID, event)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if e.SubscriberID != person {
+		return Receipt{}, problem.New(problem.NotFound, "link.unknown")
+	}
+	r, err := Of(tx, event)
+	r.Staff = true
+	return r, err
+}
+
+// OfPerson reads the brand's copies of all receipts of a person, oldest first;
+// another brand's is problem.NotFound.
 func OfPerson(tx *store.Tx, b brand.Brand, person uuid.UUID) ([]Receipt, error) {
 	s, err := subscriber.Find(tx, b.ID, person)
 	if err != nil {
@@ -78,6 +95,7 @@ func OfPerson(tx *store.Tx, b brand.Brand, person uuid.UUID) ([]Receipt, error) 
 		if all[i], err = read(tx, b, s, e, history); err != nil {
 			return nil, err
 		}
+		all[i].Staff = true
 	}
 	return all, nil
 }

@@ -140,20 +140,7 @@ func (t Text) Or(d Text) Text {
 
 // Promise says how often a topic writes at most, or nothing where it promises nothing.
 func Promise(l *i18n.Localizer, t consent.Topic) string {
-	return AtMost(l, consent.Promise{Max: t.PromiseMax, Days: t.PromiseDays})
-}
-
-// AtMost puts a promise into words; one that promises nothing has none.
-func AtMost(l *i18n.Localizer, p consent.Promise) string {
-	if p.Max == 0 {
-		return ""
-	}
-	for days, key := range map[int]string{1: "day", 7: "week", 30: "month", 31: "month", 365: "year"} {
-		if p.Days == days {
-			return l.N("signup.promise."+key, int64(p.Max))
-		}
-	}
-	return l.N("signup.promise.days", int64(p.Max), "Days", p.Days)
+	return consent.Promise{Max: t.PromiseMax, Days: t.PromiseDays}.In(l)
 }
 
 // Outcome is what a visitor is told after a sign-up, whoever they are.

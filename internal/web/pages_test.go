@@ -16,6 +16,7 @@ import (
 	"assent/internal/i18n"
 	"assent/internal/importer"
 	"assent/internal/problem"
+	"assent/internal/receipt"
 	"assent/internal/signup"
 	"assent/internal/web"
 	"assent/internal/web/admin"
@@ -297,18 +298,18 @@ func samples(lang string) []sample {
 func receiptSamples(lang string) (all []sample) {
 	f := frame(lang)
 	root := "mail.baharan.example/log\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n— mail.baharan.example/log Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n"
-	r := public.Receipt{Frame: f, Action: "/r/token", Number: "5f3a9d1e-2b44-4c1a-9e0d-7f6a5b4c3d2e", State: "given", Tone: "yes", Topic: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), At: asked, Stands: true, Open: true,
+	r := public.Receipt{Frame: f, Action: "/r/token", Paper: receipt.Paper{Number: "5f3a9d1e-2b44-4c1a-9e0d-7f6a5b4c3d2e", State: "given", Tone: "yes", Topic: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), At: asked, Stands: true, Open: true,
 		Email: "sara@example.org", Words: words(lang)[0], WordsLang: lang, WordsDir: i18n.For(lang).Dir(), Promise: in(lang, "At most once a week", "حداکثر هفته‌ای یک بار"), Method: i18n.For(lang).T("public.why.method.double-opt-in"),
 		Basis: i18n.For(lang).T("public.receipt.basis.explicit"), By: i18n.For(lang).T("public.receipt.by.subject"), Page: "https://baharan.example/readers", FormVersion: 3, AskedAt: asked.Add(-2 * time.Minute), AskedIP: "203.0.113.7",
-		ConfirmedAt: asked, ConfirmedIP: "203.0.113.7", Delay: i18n.For(lang).N("public.receipt.minutes", 2), Evidence: []public.Shown{{Code: true, Name: i18n.For(lang).T("public.receipt.evidence.user_agent"), Value: "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"}},
+		ConfirmedAt: asked, ConfirmedIP: "203.0.113.7", Delay: i18n.For(lang).N("public.receipt.minutes", 2), Evidence: []receipt.Shown{{Code: true, Name: i18n.For(lang).T("public.receipt.evidence.user_agent"), Value: "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"}},
 		Until: asked.AddDate(2, 0, 0), Postal: in(lang, "12 Enghelab Street\nTehran", "تهران، خیابان انقلاب\nشمارهٔ ۱۲"), Contact: "letters@baharan.example", Jurisdiction: "IR", Logged: true, Origin: "mail.baharan.example/log", Index: 20852100, Size: 20852163, SignedAt: asked.Add(time.Second),
-		Fingerprint: strings.Repeat("9f86d081884c7d65", 4), Checkpoint: root, JSON: "token.json", Proof: "token.tlog-proof", Log: "/log"}
+		Fingerprint: strings.Repeat("9f86d081884c7d65", 4), Checkpoint: root, JSON: "token.json", Proof: "token.tlog-proof", Log: "/log"}}
 	fresh := r
 	fresh.Logged, fresh.Done = false, in(lang, "Done.", "انجام شد.")
 	back := r
 	back.Stands, back.Open, back.Until = false, false, time.Time{}
-	back.Later = []public.ReceiptStep{{At: asked.AddDate(0, 1, 0), Tone: "yes", State: "renewed", Method: r.Method, URL: "/r/2"}, {At: asked.AddDate(0, 2, 0), Tone: "no", State: "withdrawn", Method: i18n.For(lang).T("public.why.method.one-click"), URL: "/r/3"}}
-	erased := public.Receipt{Frame: f, State: "given", Tone: "yes", Topic: r.Topic, At: asked, Erased: true, Number: r.Number, Words: r.Words, WordsLang: lang, WordsDir: r.WordsDir, Method: r.Method, Basis: r.Basis, By: r.By, Logged: true, Origin: r.Origin, Index: 1, Size: 2, Fingerprint: r.Fingerprint, Checkpoint: root, JSON: r.JSON, Proof: r.Proof, Log: r.Log}
+	back.Later = []receipt.Step{{At: asked.AddDate(0, 1, 0), Tone: "yes", State: "renewed", Method: r.Method, URL: "/r/2"}, {At: asked.AddDate(0, 2, 0), Tone: "no", State: "withdrawn", Method: i18n.For(lang).T("public.why.method.one-click"), URL: "/r/3"}}
+	erased := public.Receipt{Frame: f, Paper: receipt.Paper{State: "given", Tone: "yes", Topic: r.Topic, At: asked, Erased: true, Number: r.Number, Words: r.Words, WordsLang: lang, WordsDir: r.WordsDir, Method: r.Method, Basis: r.Basis, By: r.By, Logged: true, Origin: r.Origin, Index: 1, Size: 2, Fingerprint: r.Fingerprint, Checkpoint: root, JSON: r.JSON, Proof: r.Proof, Log: r.Log}}
 	all = []sample{{"receipt", "public/receipt", r}, {"receipt-fresh", "public/receipt", fresh}, {"receipt-withdrawn", "public/receipt", back}, {"receipt-erased", "public/receipt", erased},
 		{"log", "public/log", public.LogPage{Frame: public.Frame{Zone: tehran, Languages: f.Languages}, Origin: r.Origin, Key: "mail.baharan.example/log+4d1f2c3b+Ab0123456789abcdefghijklmnopqrstuvwxyzABCDEFG=", Size: r.Size, Began: asked.AddDate(-1, 0, 0), SignedAt: asked, Checkpoint: root, Tool: "https://mail.baharan.example/log/", Program: "package main\n", Run: "go run .", Audit: "fsck", File: "main.go", Ended: []public.EndedLog{{Origin: "mail.baharan.example/log0", Size: 12, At: asked}}}}}
 	for _, mark := range []string{"single", "paper", "import", "operator", "implied"} {
@@ -322,6 +323,12 @@ func receiptSamples(lang string) (all []sample) {
 		all = append(all, sample{"receipt-" + state + "-event", "public/receipt", other})
 	}
 	return all
+}
+
+// deskReceipt is what the team sees of the receipt that a person has.
+func deskReceipt(f admin.Frame, lang string) admin.ReceiptPage {
+	theirs := receiptSamples(lang)[2].data.(public.Receipt).Paper
+	return admin.ReceiptPage{Frame: f, Paper: theirs, Brand: in(lang, "Baharan Books", "کتاب بهاران"), Privacy: "https://baharan.example/privacy", Back: "/admin/b/baharan/people/1#proof"}
 }
 
 func deskSamples(lang string) []sample {
@@ -481,6 +488,7 @@ func deskSamples(lang string) []sample {
 		open.Selected = &letter
 		all = append(all, sample{"mailbox-" + view, "admin/mailbox", open})
 	}
+	all = append(all, sample{"desk-receipt", "admin/receipt", deskReceipt(f, lang)})
 	return append(append(all, desk...), sendingSamples(lang, f)...)
 }
 
@@ -530,7 +538,7 @@ func bare() []sample {
 		{"", "public/why", public.Why{}}, {"", "public/why", public.Why{Given: true, Method: consent.MethodAPI}},
 		{"", "public/data", public.PersonalData{}}, {"", "public/forget", public.Forget{}}, {"", "public/forgotten", public.Forgotten{}}, {"", "public/request", public.AskForm{}}, {"", "public/request-done", public.AskDone{}},
 		{"", "public/address-confirm", public.AddressConfirm{}}, {"", "public/address-done", public.AddressDone{}},
-		{"", "public/error", public.Error{Kind: "internal"}}, {"", "public/receipt", public.Receipt{}}, {"", "public/log", public.LogPage{}},
+		{"", "public/error", public.Error{Kind: "internal"}}, {"", "public/receipt", public.Receipt{}}, {"", "admin/receipt", admin.ReceiptPage{}}, {"", "public/log", public.LogPage{}},
 		{"", "admin/signin", admin.SignIn{}}, {"", "admin/dashboard", admin.Dashboard{}},
 		{"", "admin/tracking", admin.TrackingPage{}}, {"", "admin/ideas", admin.Ideas{}}, {"", "admin/idea", admin.IdeaPage{}}, {"", "admin/community", admin.CommunityPage{}},
 		{"", "public/ideas", public.Ideas{}}, {"", "public/invite", public.Invite{}}, {"", "admin/topics", admin.Topics{}}, {"", "admin/topic", admin.TopicForm{}}, {"", "admin/log", admin.AuditLog{}}, {"", "admin/parts", admin.Parts{}},

@@ -11,6 +11,7 @@ import (
 	"assent/internal/campaign"
 	"assent/internal/consent"
 	"assent/internal/ledger"
+	"assent/internal/problem"
 	"assent/internal/receipt"
 	"assent/internal/store"
 	"assent/internal/subscriber"
@@ -21,6 +22,8 @@ import (
 // and by whom, is written into the log of deeds before the first byte leaves.
 func proofActions() []action {
 	return []action{
+		look("/people/:id/receipts/:event", account.Analyst, showReceipt),
+		look("/people/:id/receipts/:event/:form", account.Analyst, saveReceipt),
 		act("/people/:id/proof", account.Analyst, saveProof),
 		act("/campaigns/:id/proof", account.Analyst, saveCampaignProof),
 	}
@@ -50,11 +53,79 @@ func (d *desk) tellReceipts(s subscriber.Subscriber, topics []consent.Topic, his
 			tone = "ask"
 		}
 		page.Receipts = append(page.Receipts, ReceiptLine{Topic: names[e.TopicID], State: d.l.T("admin.consent." + string(e.State)), Tone: tone, At: e.OccurredAt,
-			URL: d.h.URLs.Receipt(e.ID)})
+			URL: d.receiptAt(s.ID)(e.ID)})
 	}
 	if len(history) > 0 {
 		page.Proof = d.to("/people/" + s.ID.String() + "/proof")
 	}
+}
+
+// ReceiptPage is the page admin/receipt: the brand's copy of what a person holds.
+// Nothing on it acts for the person.
+type ReceiptPage struct {
+	Frame
+	receipt.Paper
+	Brand   string
+	Privacy string // address of the privacy notice; may be empty
+	Action  string // always empty: nothing is taken back here
+	Back    string // the person
+}
+
+// receiptAt gives the addresses of the receipts of a person at the desk.
+func (d *desk) receiptAt(person uuid.UUID) func(event uuid.UUID) string {
+	return func(event uuid.UUID) string {
+		return d.to("/people/" + person.String() + "/receipts/" + event.String())
+	}
+}
+
+func (d *desk) receipt() (r receipt.Receipt, err error) {
+	person, err := d.id("id")
+	if err != nil {
+		return r, err
+	}
+	event, err := d.id("event")
+	if err != nil {
+		return r, err
+	}
+	err = d.read(func(tx *store.Tx) (err error) { r, err = receipt.ForStaff(tx, d.brand, person, event); return err })
+	return r, err
+}
+
+func showReceipt(d *desk) error {
+	r, err := d.receipt()
+	if err != nil {
+		return err
+	}
+	at, text := d.receiptAt(r.Subscriber.ID), d.brand.In(d.l.Lang())
+	page := ReceiptPage{Frame: d.frame("people"), Paper: r.Tell(d.l, at), Brand: text.Name, Privacy: text.PrivacyURL, Back: d.to("/people/"+r.Subscriber.ID.String()) + "#proof"}
+	page.JSON, page.Log = at(r.Event.ID)+"/json", d.h.URLs.Page("/log")
+	if page.Logged {
+		page.Proof = at(r.Event.ID) + "/tlog-proof"
+	}
+	return d.draw("receipt", page)
+}
+
+// saveReceipt saves one receipt, or its proof (C2SP tlog-proof).
+func saveReceipt(d *desk) error {
+	r, err := d.receipt()
+	if err != nil {
+		return err
+	}
+	kind, body := "application/json", []byte(nil)
+	switch form := d.c.Param("form"); {
+	case form == "json":
+		if body, err = r.JSON(d.h.URLs); err != nil {
+			return err
+		}
+	case form == "tlog-proof" && r.Proof != nil:
+		kind, body = "text/plain; charset=utf-8", r.Proof.Text()
+	case form == "tlog-proof":
+		return problem.New(problem.Unavailable, "ledger.not-yet")
+	default:
+		return problem.New(problem.NotFound, "link.unknown")
+	}
+	d.c.Response().Header().Set(echo.HeaderContentDisposition, `attachment; filename="`+r.FileName()+"."+d.c.Param("form")+`"`)
+	return d.c.Blob(http.StatusOK, kind, body)
 }
 
 // saved writes down that proof was taken, if the visitor still may.

@@ -242,7 +242,7 @@ func rate(l *i18n.Localizer, p consent.Promise) string {
 	if p.Max == 0 {
 		return l.T("public.often.open")
 	}
-	return signup.AtMost(l, p)
+	return p.In(l)
 }
 
 // ── what is known ────────────────────────────────────────────────────────────

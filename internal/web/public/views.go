@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"assent/internal/delivery"
+	"assent/internal/receipt"
 	"assent/internal/signup"
 	"assent/internal/web"
 )
@@ -474,63 +475,9 @@ type AskDone struct {
 // posts to Action and takes the permission back.
 type Receipt struct {
 	Frame
-	Action      string
-	Done        string // what was just done; may be empty
-	Number      string // of the receipt
-	State       string // of the event: consent.State
-	Tone        string // yes, ask or no
-	Topic       string
-	At          time.Time
-	Erased      bool   // the person is: only what the log has is told
-	Stands      bool   // it permits now
-	Open        bool   // there is something to take back
-	Mark        string // see receipt.Receipt.Mark
-	Email       string // as it was then; empty once erased
-	Words       string // the exact words; empty: none were shown
-	WordsLang   string
-	WordsDir    string
-	Earlier     bool   // the words belong to an event before
-	Promise     string // may be empty
-	Method      string
-	Basis       string
-	By          string
-	Page        string // where; may be empty
-	FormVersion int    // 0: no form of ours
-	AskedAt     time.Time
-	AskedIP     string
-	ConfirmedAt time.Time
-	ConfirmedIP string
-	Delay       string
-	Evidence    []Shown // what else shows it
-	Until       time.Time
-	Postal      string // its lines as they are
-	Contact     string // e-mail
-	// ISO 3166; may be empty
-	Jurisdiction string
-	Later        []ReceiptStep
-	Logged       bool // the log has shown it
-	Origin       string
-	Index, Size  int64
-	SignedAt     time.Time
-	Fingerprint  string // hex
-	Checkpoint   string
-	JSON, Proof  string // addresses
-	Log          string
-}
-
-// Shown is something that shows how a consent came about.
-type Shown struct {
-	Name, Value string
-	Code        bool // for machines: written from left to right
-}
-
-// ReceiptStep is what came after.
-type ReceiptStep struct {
-	At     time.Time
-	Tone   string
-	State  string
-	Method string
-	URL    string // of its own receipt
+	receipt.Paper
+	Action string
+	Done   string // what was just done; may be empty
 }
 
 // LogPage is the page public/log: what the log is, and how to check it.
