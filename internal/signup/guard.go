@@ -38,6 +38,9 @@ const (
 	guardRatio  = 10 // unanswered for each that was answered
 	guardHarder = 15 * time.Minute
 	guardRest   = 6 * time.Hour
+
+	guardPatience = 10 * time.Minute // for an answer, once the mail is with its receiver
+	guardReach    = 6 * time.Hour    // how long a mail may have waited to be sent and still count
 )
 
 // Collapsed tells whether so few of those that were asked answered that it is no
@@ -55,17 +58,22 @@ type judged struct {
 }
 
 // WatchForms moves the guards of all forms on. A no is an answer as much as a
-// yes is; "it was not me" is none. It reads the index signup_requests_time, an
-// hour of it, for each form that is not closed.
+// yes is; "it was not me" is none. Only who has had the mail for a while can have
+// answered, so a slow outbox is no attack; and whom a friend invited did not come
+// by the form at all. It reads the index signup_requests_time, six hours of it,
+// and the key of messages, for each form that is not closed.
 func WatchForms(tx *store.Tx) error {
 	var all []judged
-	from := tx.Now().Add(-guardWindow)
+	until := tx.Now().Add(-guardPatience)
 	err := tx.Raw(`SELECT f.id, f.brand_id, f.guard, f.guard_at, count(r.id) AS asked,
 			count(CASE WHEN r.state IN ('confirmed', 'declined') THEN 1 END) AS answered
 		FROM forms f LEFT JOIN signup_requests r ON r.form_id = f.id AND r.brand_id = f.brand_id AND r.created_at > ?
-			AND (f.guard_at IS NULL OR r.created_at > f.guard_at)
+			AND (f.guard_at IS NULL OR r.created_at > f.guard_at) AND r.via <> ?
+			AND EXISTS (SELECT 1 FROM messages m WHERE m.source_id = r.id AND m.brand_id = r.brand_id
+				AND m.state = 'sent' AND m.settled_at > ? AND m.settled_at <= ?)
 		WHERE f.closed_at IS NULL GROUP BY f.id, f.brand_id, f.guard, f.guard_at
-		HAVING f.guard <> '' OR count(r.id) >= ? ORDER BY f.id`, from, guardLeast).Scan(&all).Error
+		HAVING f.guard <> '' OR count(r.id) >= ? ORDER BY f.id`,
+		tx.Now().Add(-guardReach), ByFriend, until.Add(-guardWindow), until, guardLeast).Scan(&all).Error
 	if err != nil {
 		return fmt.Errorf("look who confirms: %w", err)
 	}

@@ -25,6 +25,8 @@ func TestAFormIsGuardedWhileHardlyAnybodyConfirms(t *testing.T) {
 					w.confirm(email)
 				}
 			}
+			w.handOver()
+			w.pass(guardPatience)
 		}
 		watch := func() Guard {
 			w.write(WatchForms)
@@ -87,6 +89,50 @@ func TestAFormIsGuardedWhileHardlyAnybodyConfirms(t *testing.T) {
 			}
 			return err
 		})
+	})
+}
+
+// TestOnlyWhoCouldAnswerIsCounted holds that neither mail on its way nor an
+// invitation moves a guard.
+func TestOnlyWhoCouldAnswerIsCounted(t *testing.T) {
+	each(t, func(w *world) {
+		watch := func() (g Guard) {
+			w.write(WatchForms)
+			w.write(func(tx *store.Tx) error {
+				return tx.Raw("SELECT guard FROM forms WHERE id = ?", w.form.ID).Scan(&g).Error
+			})
+			return g
+		}
+		for i := range guardLeast {
+			w.ask(fmt.Sprintf("p%d@example.org", i), "news")
+		}
+		w.pass(guardPatience)
+		if g := watch(); g != Unguarded {
+			w.Fatalf("no mail has gone, and it is %q", g)
+		}
+		w.handOver()
+		if g := watch(); g != Unguarded {
+			w.Fatalf("the mails went this moment, and it is %q", g)
+		}
+		w.pass(guardPatience)
+		by := func(via string) {
+			w.write(func(tx *store.Tx) error { return second(tx.Run("UPDATE signup_requests SET via = ?", via)) })
+		}
+		by(ByFriend)
+		if g := watch(); g != Unguarded {
+			w.Fatalf("friends were invited, and it is %q", g)
+		}
+		by("")
+		if g := watch(); g != GuardProof {
+			w.Fatalf("fifty had their mail and nobody confirmed, and it is %q", g)
+		}
+	})
+}
+
+// handOver lets every mail that waits be taken by its receiver.
+func (w *world) handOver() {
+	w.write(func(tx *store.Tx) error {
+		return second(tx.Run("UPDATE messages SET state = 'sent', settled_at = ? WHERE state = 'queued'", tx.Now()))
 	})
 }
 
