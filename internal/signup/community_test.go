@@ -334,3 +334,22 @@ func TestInvitationsHaveTheirBounds(t *testing.T) {
 		}
 	})
 }
+
+// TestANameIsNoAdvertisement holds what may reach a stranger as a friend's name.
+func TestANameIsNoAdvertisement(t *testing.T) {
+	for _, name := range []string{"Sara", "Ana-María d’Arc", "O'Neil", "سارا علی\u200cزاده", "مریم", "Zoë"} {
+		if !isName(name) {
+			t.Errorf("%q is a name", name)
+		}
+	}
+	for _, bad := range []string{
+		"Win at evil.example", "t.me/x", "evil\uff0eexample", "evil\u3002example", "evil\uff61example", "evil\u2024example",
+		"evil\ua4f8example", "evil\ua4fdexample", "evil\ua78fexample", "evil\u1427example", "https:\u2044\u2044x", "a@b", "a\uff20b", "call 0912", "۰۹۱۲۱۲۳", "٠٩١٢",
+		"\uff10\uff19", "برنده شوید: سایت", "جایزه/اینجا", "سایت۔ایران", "Sara\nBcc", "Sara\r\nx", "Sara\u2028x", "a\u202eb", "a\u2066b", "a\u200bb", "a\u200fb",
+		"a\ufeffb", "a\u00adb", "<b>x", "{{by}}", "win!", "$$$", "\U0001f381",
+	} {
+		if isName(bad) {
+			t.Errorf("%q passes for a name", bad)
+		}
+	}
+}

@@ -189,9 +189,12 @@ func (p InvitePage) read(in Invitation) (a subscriber.Address, name string, boxe
 // number in it would be an advertisement, sent to a stranger in the brand's name.
 func isName(s string) bool {
 	return utf8.RuneCountInString(s) <= 40 && !strings.ContainsFunc(s, func(c rune) bool {
-		return !unicode.IsLetter(c) && !unicode.IsMark(c) && !strings.ContainsRune(" -'’\u200c", c)
+		return !unicode.IsLetter(c) && !unicode.IsMark(c) && !strings.ContainsRune(" -'’\u200c", c) || strings.ContainsRune(dotLetters, c)
 	})
 }
+
+// dotLetters are letters to Unicode and dots to the eye: "evilꓸexample".
+const dotLetters = "\ua4f8\ua4fa\ua4fd\ua78f\u1427"
 
 // mayInvite tells whether the address may have the one mail.
 func (p InvitePage) mayInvite(tx *store.Tx, set Settings, a subscriber.Address, limits, ever, domain []byte) (bool, error) {
