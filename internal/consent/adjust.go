@@ -141,6 +141,21 @@ func Origin(tx *store.Tx, e Event) (Event, error) {
 	return e, nil
 }
 
+// Lineage are an event and those before it as far as Origin: one permission, and
+// what was adjusted of it.
+func Lineage(tx *store.Tx, brandID, id uuid.UUID) (line []uuid.UUID, err error) {
+	for {
+		e, err := FindEvent(tx, brandID, id)
+		if err != nil {
+			return nil, fmt.Errorf("go back to where a permission was given: %w", err)
+		}
+		if line = append(line, e.ID); !adjusting(e) || e.PreviousID == nil {
+			return line, nil
+		}
+		id = *e.PreviousID
+	}
+}
+
 // Object records an objection (GDPR art. 21): everything is withdrawn, and the
 // person is left out of mail, scoring and segments until they themself agree to
 // something anew. Repeatable.

@@ -12,6 +12,7 @@ import (
 	"assent/internal/importer"
 	"assent/internal/problem"
 	"assent/internal/store"
+	"assent/internal/subscriber"
 
 	"github.com/google/uuid"
 )
@@ -111,6 +112,75 @@ func TestAListIsAskedOnceForEver(t *testing.T) {
 		turn()
 		if n := len(w.mails("permission")); n != 2 {
 			w.Errorf("%d mails: somebody was asked again", n)
+		}
+	})
+}
+
+// askedOf imports addresses where the law allows one question, and asks them.
+func (w *world) askedOf(addresses ...string) {
+	w.Helper()
+	w.write(func(tx *store.Tx) (err error) {
+		place := "US"
+		w.brand, err = brand.Update(tx, w.brand.ID, brand.Change{Jurisdiction: &place})
+		return err
+	})
+	i := w.bring("old.csv", addresses...)
+	w.write(func(tx *store.Tx) error { return importer.Ask(tx, w.brand, i.ID, 600) })
+	w.write(func(tx *store.Tx) error { _, err := AskImported(tx, w.set); return err })
+	if n := len(w.mails("permission")); n != len(addresses) {
+		w.Fatalf("%d were asked", n)
+	}
+}
+
+// TestAnOldQuestionBringsNobodyBack: who left, objected or had the address stopped
+// after an import's question is not brought back by its button; a fresh act is.
+func TestAnOldQuestionBringsNobodyBack(t *testing.T) {
+	each(t, func(w *world) {
+		w.askedOf("ana@example.org", "ben@example.org", "cem@example.org", "dia@example.org")
+		ways := map[string]func(tx *store.Tx, id uuid.UUID) error{
+			"ana@example.org": func(tx *store.Tx, id uuid.UUID) error {
+				_, err := consent.WithdrawAll(tx, w.brand, id, consent.MethodPreferences, nil)
+				return err
+			},
+			"ben@example.org": func(tx *store.Tx, id uuid.UUID) error {
+				return consent.Object(tx, w.brand, id, consent.MethodOperator, nil)
+			},
+			"cem@example.org": func(tx *store.Tx, id uuid.UUID) error {
+				_, err := consent.Withdraw(tx, w.brand, id, []uuid.UUID{w.news.ID}, consent.MethodOneClick, nil)
+				return err
+			},
+			"dia@example.org": func(tx *store.Tx, id uuid.UUID) error {
+				s, err := subscriber.Find(tx, w.brand.ID, id)
+				if err != nil {
+					return err
+				}
+				return consent.Suppress(tx, w.brand, s.AddressHash, consent.Complaint, "report")
+			},
+		}
+		w.pass(time.Hour)
+		for email, leave := range ways {
+			who := w.person(email)
+			a := w.asking(who)
+			w.write(func(tx *store.Tx) error { return leave(tx, who.ID) })
+			w.pass(time.Hour)
+			before := w.last(who).ID
+			s := w.answerAsking(a, true)
+			if s.Asking.State != AskingLeft || w.mayNews(who).Allowed || w.last(who).ID != before {
+				w.Errorf("%s pressed yes after leaving: %s, %+v, %s", email, s.Asking.State, w.mayNews(who), w.last(who).Method)
+			}
+			if again := w.person(email); (again.ObjectedAt == nil) != (who.ObjectedAt == nil && email != "ben@example.org") {
+				w.Errorf("%s: the objection is gone", email)
+			}
+		}
+		w.pass(25 * time.Hour)           // one such mail a day
+		w.ask("cem@example.org", "news") // a request that anybody can make is not confirmed by the old letter
+		cem := w.person("cem@example.org")
+		if s := w.answerAsking(w.asking(cem), true); s.Asking.State != AskingLeft || w.mayNews(cem).Allowed {
+			w.Errorf("an old letter confirms a new request: %s", s.Asking.State)
+		}
+		w.confirm("cem@example.org")
+		if !w.mayNews(cem).Allowed {
+			w.Errorf("a fresh act: %+v", w.mayNews(cem))
 		}
 	})
 }

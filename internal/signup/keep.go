@@ -26,7 +26,8 @@ import (
 //
 //	       ┌─yes──► yes   (the consent is renewed, or given)
 //	open ──┼─no───► no    (it is withdrawn, or refused)
-//	       └─time─► over  (silent: it expires; renewal: the consent ends by itself; purpose: it stays held)
+//	       ├─time─► over  (silent: it expires; renewal: the consent ends by itself; purpose: it stays held)
+//	       └─left─► over  (all of it was taken back: an old link brings nobody back)
 type Asking struct {
 	ID           uuid.UUID
 	BrandID      uuid.UUID
@@ -55,6 +56,7 @@ const (
 	AskingYes  = "yes"
 	AskingNo   = "no"
 	AskingOver = "over"
+	AskingLeft = "left" // only shown: over, because the person left after it was asked
 )
 
 // Concern is one permission that is asked about, in the words of the question.
@@ -107,7 +109,7 @@ type candidate struct {
 
 // mayBeAsked narrows permissions p of subscribers s to those that may be asked
 // about: in force, of somebody whom mail reaches.
-const mayBeAsked = `p.state IN ('given', 'renewed') AND s.erased_at IS NULL AND NOT EXISTS (SELECT 1 FROM suppressions x
+const mayBeAsked = `p.state IN ('given', 'renewed') AND s.erased_at IS NULL AND s.objected_at IS NULL AND NOT EXISTS (SELECT 1 FROM suppressions x
 	WHERE x.brand_id = s.brand_id AND x.address_hash = s.address_hash)`
 
 // endingSoon reads permissions_ending as far as each topic looks ahead.
@@ -179,7 +181,7 @@ func askOf(tx *store.Tx, set Settings, c candidate) (asked bool, err error) {
 		return false, err
 	}
 	s, err := subscriber.Lock(tx, b.ID, c.SubscriberID)
-	if err != nil || s.ErasedAt != nil {
+	if err != nil || s.ErasedAt != nil || s.ObjectedAt != nil {
 		return false, err
 	}
 	q := asking{Asking: Asking{ID: tx.NewID(), BrandID: b.ID, SubscriberID: s.ID, Kind: c.Kind, Language: b.Offers(s.Language), State: AskingOpen, AskedAt: tx.Now()}, brand: b, who: s}
@@ -226,11 +228,10 @@ func (q *asking) gather(tx *store.Tx, which func(consent.Topic, consent.Permissi
 			if !due {
 				continue
 			}
-			var before int64
-			if err := tx.Raw("SELECT count(*) FROM asked_consents WHERE event_id = ? AND why = ?", p.EventID, why).Scan(&before).Error; err != nil {
-				return fmt.Errorf("look whether it was asked: %w", err)
-			}
-			if before > 0 {
+			if before, err := askedBefore(tx, p, why); err != nil || before {
+				if err != nil {
+					return err
+				}
 				continue
 			}
 			box := Box{Topic: t, Label: t.In(q.brand, q.Language).Wording, Note: Promise(i18n.For(q.Language), t)}
@@ -242,6 +243,28 @@ func (q *asking) gather(tx *store.Tx, which func(consent.Topic, consent.Permissi
 		}
 	}
 	return nil
+}
+
+// askedBefore reports whether somebody was asked about a permission: "once"
+// counts from the event in which it was given, so that who asks for less mail is
+// not asked anew. What stands now is marked as well, for those who look.
+func askedBefore(tx *store.Tx, p consent.Permission, why string) (bool, error) {
+	line, err := consent.Lineage(tx, p.BrandID, p.EventID)
+	if err != nil {
+		return false, err
+	}
+	var askings []uuid.UUID
+	if err := tx.Raw("SELECT asking_id FROM asked_consents WHERE event_id IN (?) AND why = ?", line, why).Scan(&askings).Error; err != nil {
+		return false, fmt.Errorf("look whether it was asked: %w", err)
+	}
+	if len(askings) == 0 {
+		return false, nil
+	}
+	_, err = tx.Run("INSERT INTO asked_consents (event_id, why, asking_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", p.EventID, why, askings[0])
+	if err != nil {
+		return false, fmt.Errorf("remember that it was asked: %w", err)
+	}
+	return true, nil
 }
 
 // send writes the question and queues its mail, which is of the service and
@@ -308,7 +331,34 @@ type Standing struct {
 func (s Standing) Words() []string { return s.Asking.wordings() }
 
 // LookAtAsking reads the asking of a signed link, and changes nothing.
-func LookAtAsking(tx *store.Tx, id uuid.UUID) (Standing, error) { return readAsking(tx, "", id) }
+// Where the person moved to another address since, it is problem.Gone
+// "signup.moved": the mailbox that was written to is no longer known to be theirs.
+func LookAtAsking(tx *store.Tx, id uuid.UUID) (Standing, error) {
+	s, err := readAsking(tx, "", id)
+	if err != nil {
+		return s, err
+	}
+	return s, s.Asking.sameAddress(tx)
+}
+
+// sameAddress fails where the question went to an address that the person has left.
+func (a Asking) sameAddress(tx *store.Tx) error {
+	moved, err := a.moved(tx)
+	if err == nil && moved {
+		err = problem.New(problem.Gone, "signup.moved")
+	}
+	return err
+}
+
+// moved reads the ledger: every change of address is written there, and stays.
+func (a Asking) moved(tx *store.Tx) (moved bool, err error) {
+	err = tx.Raw("SELECT EXISTS (SELECT 1 FROM change_events WHERE subscriber_id = ? AND brand_id = ? AND kind = ? AND occurred_at >= ?)",
+		a.SubscriberID, a.BrandID, consent.ChangedAddress, a.AskedAt).Scan(&moved).Error
+	if err != nil {
+		return false, fmt.Errorf("look whether the address is the same: %w", err)
+	}
+	return moved, nil
+}
 
 func readAsking(tx *store.Tx, lock string, id uuid.UUID) (s Standing, err error) {
 	a, err := askingBy(tx, lock, id)
@@ -328,30 +378,63 @@ func readAsking(tx *store.Tx, lock string, id uuid.UUID) (s Standing, err error)
 	if s.topics, err = (Request{BrandID: a.BrandID}).topics(tx); err != nil {
 		return s, err
 	}
-	permissions, err := consent.Permissions(tx, a.BrandID, a.SubscriberID)
-	if err != nil {
+	var left bool
+	if s.stands, left, err = a.standing(tx, s.Brand, s.Subscriber); err != nil {
 		return s, err
 	}
-	s.stands = map[uuid.UUID]consent.Permission{}
-	left := false
 	for _, b := range a.Boxes {
 		t := s.topics[b.Topic]
 		s.changed = s.changed || t.ChangedAt != nil && t.ChangedAt.After(a.AskedAt)
+		p, stands := s.stands[b.Topic]
+		if stands && p.ValidUntil != nil && (s.Until == nil || p.ValidUntil.Before(*s.Until)) {
+			s.Until = p.ValidUntil
+		}
+	}
+	if s.Asking.State == AskingOpen && (len(s.stands) == 0 || s.changed || a.DueAt != nil && !tx.Now().Before(*a.DueAt)) {
+		s.Asking.State = AskingOver
+	}
+	if s.Asking.State == AskingOver && len(s.stands) == 0 && left {
+		s.Asking.State = AskingLeft
+	}
+	return s, nil
+}
+
+// standing are the permissions that the question is still about, by topic: those
+// in force, and of an import what was asked for and not answered otherwise. left:
+// the person said no to some of it, objected, or had the address stopped, after
+// the question; a yes to it would bring them back against their later word.
+func (a Asking) standing(tx *store.Tx, b brand.Brand, who subscriber.Subscriber) (stands map[uuid.UUID]consent.Permission, left bool, err error) {
+	stands = map[uuid.UUID]consent.Permission{}
+	_, stopped, err := consent.Suppressed(tx, b.ID, who.AddressHash, consent.MarketingMail)
+	if err != nil {
+		return nil, false, err
+	}
+	if who.ObjectedAt != nil || stopped && a.Kind == AskImport {
+		return stands, true, nil
+	}
+	permissions, err := consent.Permissions(tx, b.ID, who.ID)
+	if err != nil {
+		return nil, false, err
+	}
+	var refused []uuid.UUID
+	err = tx.Raw("SELECT DISTINCT topic_id FROM consent_events WHERE brand_id = ? AND subscriber_id = ? AND occurred_at > ? AND state IN ('withdrawn', 'refused', 'invalidated')",
+		b.ID, who.ID, a.AskedAt).Scan(&refused).Error
+	if err != nil {
+		return nil, false, fmt.Errorf("look who left since they were asked: %w", err)
+	}
+	for _, box := range a.Boxes {
+		no := slices.Contains(refused, box.Topic)
+		left = left || no
 		for _, p := range permissions {
-			if p.TopicID != b.Topic || b.Event != nil && !p.InForce(tx.Now()) {
+			if p.TopicID != box.Topic {
 				continue
 			}
-			s.stands[p.TopicID] = p
-			left = true
-			if p.ValidUntil != nil && (s.Until == nil || p.ValidUntil.Before(*s.Until)) {
-				s.Until = p.ValidUntil
+			if p.InForce(tx.Now()) || box.Event == nil && !no && p.State == consent.Requested {
+				stands[p.TopicID] = p
 			}
 		}
 	}
-	if s.Asking.State == AskingOpen && (!left || s.changed || a.DueAt != nil && !tx.Now().Before(*a.DueAt)) {
-		s.Asking.State = AskingOver
-	}
-	return s, nil
+	return stands, left, nil
 }
 
 func askingBy(tx *store.Tx, lock string, id uuid.UUID) (Asking, error) {
@@ -379,6 +462,9 @@ func AnswerAsking(tx *store.Tx, id uuid.UUID, yes bool, seen Seen) (Standing, er
 		return Standing{}, err
 	}
 	s, err := readAsking(tx, tx.ForUpdate(), id)
+	if err == nil {
+		err = s.Asking.sameAddress(tx)
+	}
 	if err != nil || s.Asking.State != AskingOpen {
 		return s, err
 	}
@@ -452,7 +538,7 @@ func OnConsent(tx *store.Tx, facts []event.Event) error {
 	}
 	for page := range slices.Chunk(ids, 500) {
 		var open []Asking
-		if err := tx.Raw("SELECT * FROM askings WHERE subscriber_id IN (?) AND state = 'open' AND kind <> 'import'", page).Scan(&open).Error; err != nil {
+		if err := tx.Raw("SELECT * FROM askings WHERE subscriber_id IN (?) AND state = 'open'", page).Scan(&open).Error; err != nil {
 			return fmt.Errorf("look for open questions: %w", err)
 		}
 		for _, a := range open {
@@ -465,14 +551,16 @@ func OnConsent(tx *store.Tx, facts []event.Event) error {
 }
 
 func (a Asking) closeIfIdle(tx *store.Tx) error {
-	permissions, err := consent.Permissions(tx, a.BrandID, a.SubscriberID)
+	b, err := brand.Find(tx, a.BrandID)
 	if err != nil {
 		return err
 	}
-	for _, b := range a.Boxes {
-		if slices.ContainsFunc(permissions, func(p consent.Permission) bool { return p.TopicID == b.Topic && p.InForce(tx.Now()) }) {
-			return nil
-		}
+	who, err := subscriber.Find(tx, a.BrandID, a.SubscriberID)
+	if err != nil {
+		return err
+	}
+	if stands, _, err := a.standing(tx, b, who); err != nil || len(stands) > 0 {
+		return err
 	}
 	if _, err := delivery.CancelSource(tx, a.BrandID, a.ID, "taken-back"); err != nil {
 		return err
@@ -521,7 +609,9 @@ func lapse(tx *store.Tx, id uuid.UUID) error {
 		method = consent.MethodRequestExpired
 	} else if alive, err := livedSince(tx, a.BrandID, []uuid.UUID{who.ID}, a.AskedAt); err != nil {
 		return err
-	} else if alive[who.ID] {
+	} else if moved, err := a.moved(tx); err != nil {
+		return err
+	} else if moved || alive[who.ID] { // who moves is there
 		return a.move(tx, AskingOver)
 	}
 	evidence := map[string]any{"asking": id.String(), "asked_at": a.AskedAt.Format(time.RFC3339Nano)}

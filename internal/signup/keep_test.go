@@ -328,3 +328,82 @@ func TestAProgramsYesIsNone(t *testing.T) {
 		}
 	})
 }
+
+// TestAnOldMailboxRenewsNothing: after a change of address the letter in the old
+// mailbox shows nothing of the person and answers nothing, neither way.
+func TestAnOldMailboxRenewsNothing(t *testing.T) {
+	each(t, func(w *world) {
+		months := 12
+		w.changeTopic(consent.TopicChange{ValidMonths: &months})
+		ana := w.allowing("ana@example.org")
+		w.clock.Store(consent.After(start, 12, w.brand.Location()).AddDate(0, 0, -13).UnixMicro())
+		if n := w.askDue(); n != 1 {
+			w.Fatalf("%d asked", n)
+		}
+		w.pass(time.Hour)
+		w.write(func(tx *store.Tx) error { return ChangeAddress(tx, w.set, w.brand.ID, ana.ID, "new@example.org") })
+		w.write(func(tx *store.Tx) error {
+			var a AddressChange
+			if err := tx.Raw("SELECT * FROM address_changes WHERE subscriber_id = ?", ana.ID).Scan(&a).Error; err != nil {
+				return err
+			}
+			return second(ConfirmMove(tx, a.ID))
+		})
+		w.pass(time.Hour)
+		a, before := w.asking(ana), w.last(ana).ID
+		for _, yes := range []bool{true, false} {
+			err := w.try(func(tx *store.Tx) error { return second(AnswerAsking(tx, a.ID, yes, Seen{UserAgent: "Test"})) })
+			if !problem.Is(err, problem.Gone) || w.last(ana).ID != before {
+				w.Errorf("yes=%t from the old mailbox: %v, %s", yes, err, w.last(ana).Method)
+			}
+		}
+		if err := w.try(func(tx *store.Tx) error { return second(LookAtAsking(tx, a.ID)) }); !problem.Is(err, problem.Gone) {
+			w.Errorf("the page for the old mailbox: %v", err)
+		}
+	})
+}
+
+// TestLessOftenIsNotAskedAnew: who asks for less mail after they were asked of the
+// end, or of a change, keeps the permission that they were asked about.
+func TestLessOftenIsNotAskedAnew(t *testing.T) {
+	each(t, func(w *world) {
+		months := 12
+		w.changeTopic(consent.TopicChange{ValidMonths: &months})
+		ana := w.allowing("ana@example.org")
+		end := consent.After(start, 12, w.brand.Location())
+		adjust := func() {
+			w.pass(time.Hour)
+			before := w.last(ana).ID
+			w.write(func(tx *store.Tx) error {
+				return second(consent.Adjust(tx, w.brand, ana.ID, w.news, consent.Adjustment{Pause: &consent.Pause{Until: tx.Now().Add(time.Minute)}}, nil))
+			})
+			if w.last(ana).ID == before {
+				w.Fatal("nothing was adjusted")
+			}
+		}
+		w.clock.Store(end.AddDate(0, 0, -40).UnixMicro())
+		w.changeTopic(consent.TopicChange{AsksAgain: true, Texts: &map[string]consent.TopicText{"en": {Name: "News", Wording: "Send me the news of partners too."}}})
+		if n := w.askDue(); n != 1 {
+			w.Fatalf("%d asked of the change", n)
+		}
+		for range 2 {
+			adjust()
+			if n := w.askDue(); n != 0 {
+				w.Fatalf("%d asked of the change again", n)
+			}
+		}
+		w.clock.Store(end.AddDate(0, 0, -13).UnixMicro())
+		if n := w.askDue(); n != 1 || len(w.mails("renewal")) != 1 {
+			w.Fatalf("%d asked of the end", n)
+		}
+		adjust()
+		w.clock.Store(end.Add(-time.Hour).UnixMicro())
+		w.write(func(tx *store.Tx) error { // as though it stood for long
+			_, err := tx.Run("UPDATE permissions SET since = ? WHERE subscriber_id = ?", start, ana.ID)
+			return err
+		})
+		if n := w.askDue(); n != 0 || len(w.mails("renewal")) != 1 {
+			w.Errorf("%d asked of the end again", n)
+		}
+	})
+}

@@ -86,7 +86,7 @@ func askSilentOf(tx *store.Tx, set Settings, b brand.Brand, limit int) (int, err
 
 func askSilent(tx *store.Tx, set Settings, b brand.Brand, id uuid.UUID, since time.Time, judged bool) error {
 	s, err := subscriber.Lock(tx, b.ID, id)
-	if err != nil || s.ErasedAt != nil {
+	if err != nil || s.ErasedAt != nil || s.ObjectedAt != nil {
 		return err
 	}
 	q := asking{Asking: Asking{ID: tx.NewID(), BrandID: b.ID, SubscriberID: id, Kind: AskSilent, Language: b.Offers(s.Language), State: AskingOpen, AskedAt: tx.Now()}, brand: b, who: s}

@@ -248,6 +248,7 @@ func samples(lang string) []sample {
 		{"keep-yes", "public/keep-done", public.Keep{Frame: f, State: "yes", Words: confirm.Words, Preferences: "/p/token"}},
 		{"keep-no", "public/keep-done", public.Keep{Frame: f, State: "no", Preferences: "/p/token"}},
 		{"keep-over", "public/keep-done", public.Keep{Frame: f, State: "over", Preferences: "/p/token"}},
+		{"keep-left", "public/keep-done", public.Keep{Frame: f, State: "left", Preferences: "/p/token"}},
 		{"confirm-invited", "public/confirm", invited},
 		{"ideas", "public/ideas", public.Ideas{Frame: f, Action: "ideas", Email: confirm.Email, Intro: in(lang, "Tell us what is missing.", "بگویید چه کم است."), Member: true, Left: 2, Shared: ideas, Mine: ideas, Preferences: "/p/token"}},
 		{"ideas-wrong", "public/ideas", public.Ideas{Frame: f, Action: "ideas", Email: confirm.Email, Member: true, Left: 2, TitleError: l.T("problem.field.required"), Fault: l.T("problem.invalid"), Preferences: "/p/token"}},

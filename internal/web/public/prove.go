@@ -200,7 +200,9 @@ func (h *house) handOver(sheet signup.Sheet, values url.Values) string {
 }
 
 // takeOver opens what handOver sealed; nil where it is not ours or too old: then
-// the page asks for everything again.
+// the page asks for everything again. No box comes ticked: a page that a link
+// opens shows choices that are still to be made (GDPR recital 32; CJEU C-673/17,
+// Planet49), whoever made the link.
 func (h *house) takeOver(form uuid.UUID, sealed string) url.Values {
 	raw, err := base64.RawURLEncoding.DecodeString(sealed)
 	if err != nil {
@@ -211,5 +213,5 @@ func (h *house) takeOver(form uuid.UUID, sealed string) url.Values {
 	if err != nil || json.Unmarshal(plain, &k) != nil || k.Form != form || h.DB.Now().Sub(k.At) > keptLife {
 		return nil
 	}
-	return k.Values
+	return unticked(k.Values)
 }

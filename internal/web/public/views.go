@@ -153,7 +153,7 @@ type Keep struct {
 	Email       string
 	Words       []string
 	Until       time.Time // the last day, where it ends by itself; zero: it does not
-	State       string    // yes, no or over; empty on public/keep
+	State       string    // yes, no, over or left; empty on public/keep
 	Preferences string
 }
 
