@@ -41,7 +41,7 @@ func TestARestoreBeginsANewLog(t *testing.T) {
 	empty := testkit.Postgres(t)
 	s.Set("ASSENT_DATABASE_URL=" + empty)
 	out, err := s.Run("", "restore", backup)
-	if err != nil || !strings.Contains(out, "1 withdrawals that this machine knows of") {
+	if err != nil || !strings.Contains(out, "entered it again: 1 withdrawals,") {
 		t.Fatalf("%s %v", out, err)
 	}
 	if err := s.Start(); err != nil {
