@@ -7,13 +7,15 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Append adds whole lines to a file, each ended by a newline, and makes the file
 // where there is none, readable by the program alone. When it returns, file and
 // folder are on disk. A line before them that a crash left without an end is
 // ended first, so that it swallows none of them: its reader has to pass over
-// lines that say nothing.
+// lines that say nothing. Others may be adding to it, of this program or another:
+// each waits its turn, since a line half written by them looks like a torn one.
 func Append(path string, lines []byte) error {
 	if len(lines) == 0 {
 		return nil
@@ -21,6 +23,9 @@ func Append(path string, lines []byte) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil { // until f is closed
+		return errors.Join(err, f.Close())
 	}
 	if torn(f) {
 		lines = append([]byte{'\n'}, lines...)
