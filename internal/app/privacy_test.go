@@ -7,12 +7,15 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"io/fs"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +37,36 @@ const (
 	zulip    = "203.0.113.217"
 	zulnet   = "203.0.113."
 )
+
+// typed is the value of an input on a page.
+func typed(page, name string) string {
+	m := regexp.MustCompile(`name="` + name + `" value="([^"]*)"`).FindStringSubmatch(page)
+	if m == nil {
+		return ""
+	}
+	return html.UnescapeString(m[1])
+}
+
+// upload brings a file as a browser does.
+func (v *visitor) upload(path, name, text string) {
+	v.Helper()
+	page, _ := v.at(path, nil)
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	form.WriteField("page", path)
+	form.WriteField("once", typed(page, "once"))
+	part, _ := form.CreateFormFile("file", name)
+	io.WriteString(part, text)
+	form.Close()
+	res, err := v.client.Post(v.base+path, form.FormDataContentType(), &body)
+	if err != nil {
+		v.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK || !strings.HasSuffix(res.Request.URL.Path, "/plan") {
+		v.Fatalf("the file led to %s, %s", res.Request.URL, res.Status)
+	}
+}
 
 // traces are the forms in which somebody can be left behind.
 func traces() map[string][]byte {
@@ -209,9 +242,20 @@ func (z *erased) live() {
 	}
 }
 
-// desk does what the team does with her: a note, and a list with her in it that
-// nobody has begun to bring in.
+// desk does what the team does with her: a note, her word on paper with its scan,
+// and a list with her in it that nobody has begun to bring in. She takes part in
+// what the brand lets her: an idea, and a friend.
 func (z *erased) desk(mina *visitor) {
+	settings, _ := mina.at("/admin/b/baharan/ideas/settings", nil)
+	mina.at("/admin/b/baharan/ideas/settings", url.Values{"version": {typed(settings, "version")}, "once": {typed(settings, "once")}, "ideas": {"yes"}, "invitations": {"yes"}, "form": {z.form}})
+	z.send("POST", z.prefs()+"/ideas", url.Values{"do": {"propose"}, "title": {"Letters of " + zulname}, "reason": {"I am of vexlight."}})
+	z.send("POST", z.prefs()+"/invite", url.Values{"email": {"friend@elsewhere.example"}, "name": {zulname}, "topic:letter": {"on"}})
+	if mail := z.smtp.WaitTo(z, "friend@elsewhere.example", 1, 20*time.Second)[0]; !strings.Contains(mail.Text, zulname) {
+		z.Errorf("the friend reads %s", mail.Text)
+	}
+	z.api.Must(z, "POST", "/subscribers/"+z.id+"/statements", map[string]any{"topics": []string{"offers"}, "method": "paper", "said_on": "2026-11-01",
+		"place": "the stand of vexlight", "words": "Yes, send me offers.", "by": "Ana, who knows " + zulname, "scan": []byte("%PDF-1.4\n% " + zulname)}, nil)
+	mina.upload("/admin/b/baharan/imports/new", "people.csv", "email,name\n"+zulmail+","+zulname+"\nother@elsewhere.example,Other\n")
 	mina.at("/admin/b/baharan/people/"+z.id+"/notes", url.Values{"page": {"/admin/b/baharan/people/" + z.id}, "note": {zulname + " rang"}})
 	mina.at("/admin/b/baharan/people?q="+url.QueryEscape(zulmail), nil)
 }

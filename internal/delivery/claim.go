@@ -402,7 +402,7 @@ func stand(tx *store.Tx, s dueStream, through []*claimed) error {
 // suppressed for their kind.
 func askService(tx *store.Tx, rows, not []*claimed) (through, refused []*claimed, err error) {
 	for _, m := range rows {
-		if m.SubscriberID != nil && m.Email == "" { // erased since it was claimed, and put back
+		if m.Email == "" && (m.SubscriberID != nil || m.Recipient == "") { // erased since it was claimed, and put back
 			m.gate.reason = ReasonErased
 			not = append(not, m)
 			continue

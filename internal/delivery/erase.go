@@ -2,7 +2,10 @@ package delivery
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/google/uuid"
 
 	"assent/internal/store"
 	"assent/internal/subscriber"
@@ -15,40 +18,72 @@ const ReasonErased = "erased"
 // what is personal: the values used, the address where it was another one, and
 // the servers' words. What a node has in hand already is let go at its next
 // question, or ends in this same second; its row holds nothing of them then
-// either. Mails to the team that speak of their address lose their values.
+// either. So it is with mails to the team that speak of their address.
 //
 // Cost: the person's rows, by messages_person, and those of the brand's mails to
 // its team, by messages_stream.
 func Erase(tx *store.Tx, f subscriber.Forgotten) error {
 	const theirs = " WHERE subscriber_id = ? AND brand_id = ?"
-	for _, x := range []struct {
-		sql  string
-		args []any
-	}{
-		{`DELETE FROM outbox WHERE node_id IS NULL AND (stream_id, due_at, id) IN (
-			SELECT stream_id, due_at, id FROM messages` + theirs + ` AND state = 'queued')`, []any{f.ID, f.BrandID}},
-		{`UPDATE messages SET state = 'skipped', reason = ?, settled_at = ?` + theirs + ` AND state = 'queued' AND NOT EXISTS (
-			SELECT 1 FROM outbox o WHERE o.stream_id = messages.stream_id AND o.due_at = messages.due_at AND o.id = messages.id)`,
-			[]any{ReasonErased, tx.Now(), f.ID, f.BrandID}},
-		{`UPDATE messages SET data = '{}', recipient = '', smtp_reply = ''` + theirs, []any{f.ID, f.BrandID}},
-		{"DELETE FROM slots WHERE subscriber_id = ?", []any{f.ID}},
-	} {
-		if _, err := tx.Run(x.sql, x.args...); err != nil {
-			return fmt.Errorf("erase the mails to a person: %w", err)
-		}
+	if err := skipErased(tx, theirs, f.ID, f.BrandID); err != nil {
+		return err
+	}
+	if _, err := tx.Run("UPDATE messages SET data = '{}', recipient = '', smtp_reply = ''"+theirs, f.ID, f.BrandID); err != nil {
+		return fmt.Errorf("erase the mails to a person: %w", err)
+	}
+	if _, err := tx.Run("DELETE FROM slots WHERE subscriber_id = ?", f.ID); err != nil {
+		return fmt.Errorf("erase the slots of a person: %w", err)
 	}
 	return eraseOfTeam(tx, f)
 }
 
+// skipErased skips what of the messages is queued and in no node's hand.
+func skipErased(tx *store.Tx, where string, args ...any) error {
+	_, err := tx.Run(`DELETE FROM outbox WHERE node_id IS NULL AND (stream_id, due_at, id) IN (
+		SELECT stream_id, due_at, id FROM messages`+where+` AND state = 'queued')`, args...)
+	if err != nil {
+		return fmt.Errorf("let nobody take up what was queued: %w", err)
+	}
+	_, err = tx.Run(`UPDATE messages SET state = 'skipped', reason = ?, settled_at = ?`+where+` AND state = 'queued' AND NOT EXISTS (
+		SELECT 1 FROM outbox o WHERE o.stream_id = messages.stream_id AND o.due_at = messages.due_at AND o.id = messages.id)`,
+		append([]any{ReasonErased, tx.Now()}, args...)...)
+	if err != nil {
+		return fmt.Errorf("skip what was queued: %w", err)
+	}
+	return nil
+}
+
+// eraseOfTeam takes them out of mails to the team: of those that speak of them,
+// and of those that went to an address of theirs. One that a node has in hand is
+// left without a recipient, and so goes to nobody should it come back.
 func eraseOfTeam(tx *store.Tx, f subscriber.Forgotten) error {
 	stream, err := BrandStream(tx, f.BrandID, OriginTest)
 	if err != nil {
 		return err
 	}
-	where, args := f.Stands(tx, "data")
-	_, err = tx.Run("UPDATE messages SET data = '{}' WHERE stream_id = ? AND state <> 'queued' AND "+where, append([]any{stream}, args...)...)
+	said, args := f.Stands(tx, "data")
+	sent, to := f.Stands(tx, "recipient")
+	where, args := " WHERE stream_id = ? AND ("+said+" OR "+sent+")", append(append([]any{stream}, args...), to...)
+	if err := skipErased(tx, where, args...); err != nil {
+		return err
+	}
+	_, err = tx.Run("UPDATE messages SET data = '{}', smtp_reply = '', recipient = CASE WHEN state = 'queued' OR "+sent+" THEN '' ELSE recipient END"+where,
+		append(slices.Clone(to), args...)...)
 	if err != nil {
 		return fmt.Errorf("erase a person from mails to the team: %w", err)
+	}
+	return nil
+}
+
+// Unname takes a value out of the mails of a source that were sent, and skips
+// those that were not: it names somebody who is erased, and to whom they did not go.
+func Unname(tx *store.Tx, brandID, source uuid.UUID, value string) error {
+	const where = " WHERE source_id = ? AND brand_id = ?"
+	if err := skipErased(tx, where, source, brandID); err != nil {
+		return err
+	}
+	without := tx.Pick("data - CAST(? AS text)", "json_remove(data, '$.' || ?)")
+	if _, err := tx.Run("UPDATE messages SET data = "+without+where, value, source, brandID); err != nil {
+		return fmt.Errorf("take a name out of a mail: %w", err)
 	}
 	return nil
 }

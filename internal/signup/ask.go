@@ -285,8 +285,8 @@ func (r Request) mail(tx *store.Tx, set Settings, b brand.Brand, t trace, templa
 	}
 	l := i18n.For(r.Language)
 	data := map[string]any{"name": t.Name, "page": shownPage(t.Page, set.URLs.Base.Host, b.Website), "requested_at": l.DateTime(tx.Now(), b.Location())}
-	if t.Inviter != "" {
-		data["by"] = t.Inviter
+	if template == "invite" {
+		data[invitedBy] = t.Inviter
 	}
 	if template == "already" {
 		data["preferences_url"] = set.URLs.Preferences(b.ID, r.SubscriberID)

@@ -11,6 +11,7 @@ import (
 
 	"assent/internal/brand"
 	"assent/internal/consent"
+	"assent/internal/delivery"
 	"assent/internal/problem"
 	"assent/internal/store"
 )
@@ -101,8 +102,20 @@ func member(tx *store.Tx, p Preferences) error {
 
 // ForgetCommunity takes away what ties somebody to ideas and invitations: what
 // they proposed and nobody else has seen goes with them; what others have seconded
-// stays, of nobody. Addresses that were invited stay as keyed hashes.
+// stays, of nobody. Addresses that were invited stay as keyed hashes, and the mails
+// to them lose the name of who invited; it stands in the sealed evidence of those
+// who were asked, and is theirs.
 func ForgetCommunity(tx *store.Tx, brandID, subscriberID uuid.UUID) error {
+	var asked []uuid.UUID
+	err := tx.Raw("SELECT request_id FROM friend_invitations WHERE subscriber_id = ? AND brand_id = ? AND request_id IS NOT NULL", subscriberID, brandID).Scan(&asked).Error
+	if err != nil {
+		return fmt.Errorf("look whom somebody invited: %w", err)
+	}
+	for _, id := range asked {
+		if err := delivery.Unname(tx, brandID, id, invitedBy); err != nil {
+			return err
+		}
+	}
 	for _, sql := range []string{
 		"DELETE FROM idea_seconds WHERE subscriber_id = ? AND brand_id = ?",
 		"DELETE FROM ideas WHERE subscriber_id = ? AND brand_id = ? AND state = 'proposed'",

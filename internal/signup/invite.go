@@ -19,6 +19,9 @@ import (
 // ByFriend is the way of those who were invited by a subscriber.
 const ByFriend = "friend"
 
+// invitedBy is the value of an invitation's mail that names who invited.
+const invitedBy = "by"
+
 // MethodInvitation is how a request came about that a friend made.
 const MethodInvitation = "invitation"
 
@@ -153,7 +156,7 @@ func Invite(tx *store.Tx, set Settings, brandID, subscriberID uuid.UUID, in Invi
 	if err != nil {
 		return KeptNothing, err
 	}
-	err = attempt(tx, "invite", keep, func() error { return page.ask(tx, set, address, name, boxes, limits, ever) })
+	err = attempt(tx, "invite", keep, func() error { return page.ask(tx, set, id, address, name, boxes, limits, ever) })
 	if err != nil || !keep {
 		return KeptNothing, err
 	}
@@ -229,8 +232,8 @@ func (p InvitePage) mayInvite(tx *store.Tx, set Settings, a subscriber.Address, 
 	return !stopped && !silent && may && invited == 0 && known == 0 && written < domainLimit.Mails, nil
 }
 
-// ask writes the request and queues the mail.
-func (p InvitePage) ask(tx *store.Tx, set Settings, a subscriber.Address, name string, boxes []Box, limits, ever []byte) error {
+// ask writes the request and queues the mail of an invitation.
+func (p InvitePage) ask(tx *store.Tx, set Settings, invitation uuid.UUID, a subscriber.Address, name string, boxes []Box, limits, ever []byte) error {
 	if _, err := tx.Run("INSERT INTO invited_addresses (invited_at, address_key) VALUES (?, ?) ON CONFLICT DO NOTHING", tx.Now(), ever); err != nil { // in this order: see countMail
 		return fmt.Errorf("note that an address was invited: %w", err)
 	}
@@ -242,6 +245,9 @@ func (p InvitePage) ask(tx *store.Tx, set Settings, a subscriber.Address, name s
 	t := trace{Email: a.Typed, Inviter: name}
 	if err := r.write(tx, p.Brand, topicsOf(boxes), t); err != nil {
 		return err
+	}
+	if _, err := tx.Run("UPDATE friend_invitations SET request_id = ? WHERE id = ? AND brand_id = ?", r.ID, invitation, p.Brand.ID); err != nil {
+		return fmt.Errorf("tie a request to its invitation: %w", err)
 	}
 	return r.mail(tx, set, p.Brand, t, "invite", 0, limits)
 }
