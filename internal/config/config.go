@@ -44,7 +44,7 @@ type Settings struct {
 	SignupPerForm  int            // sign-ups a minute at one form
 
 	SignupPerNetwork int    // sign-ups a minute from a /24 of IPv4 or a /48 of IPv6
-	SignupPerDomain  int    // sign-ups a minute for addresses of one domain; large mailbox providers get fifty times that
+	SignupPerDomain  int    // sign-ups a minute for addresses of one domain before each has to prove work; large mailbox providers get fifty times that
 	SignupProof      string // when visitors prove work: "suspicion", "always" or "off"
 
 	SignupMinFill time.Duration  // a form that comes back sooner was filled by a machine

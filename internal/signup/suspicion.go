@@ -14,6 +14,8 @@ const (
 	SignNoLanguage = "no-language"  // no Accept-Language, which every browser sends
 	SignNetwork    = "busy-network" // the network has used more than half of its share
 	SignAddress    = "busy-address" // the IP address has: many sign-ups from one place
+	SignDomain     = "busy-domain"  // the domain of the mail has: many are asked there
+	SignDomainFull = "full-domain"  // all of it
 	SignForm       = "form-guarded" // few of those asked through the form confirm
 	SignQuick      = "quick"        // sent sooner than most people can
 	SignBait       = "near-bait"    // the hidden field had blanks in it
@@ -21,7 +23,7 @@ const (
 )
 
 // weights of the signs: from 2 on work is asked for, 4 and 6 bring harder work.
-var weights = map[string]int{SignNoLanguage: 2, SignNetwork: 2, SignAddress: 2, SignForm: 3, SignQuick: 1, SignBait: 2, SignAgent: 3}
+var weights = map[string]int{SignNoLanguage: 2, SignNetwork: 2, SignAddress: 2, SignDomain: 2, SignDomainFull: 3, SignForm: 3, SignQuick: 1, SignBait: 2, SignAgent: 3}
 
 // quickFill is less than most people need for an address and a box.
 const quickFill = 4 * time.Second

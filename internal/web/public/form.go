@@ -115,10 +115,11 @@ func (h *house) sendForm(c echo.Context) error {
 	if values.Get("token") == "" && !web.IsAPI(c.Request()) {
 		return h.formPage(c, http.StatusOK, sheet, unticked(values), nil, nil)
 	}
-	if p := h.allowDomain(c, values.Get("email")); !p.OK {
-		return web.TooMany(c, p.Wait)
+	domain := h.countDomain(c, values.Get("email"))
+	if !domain.OK && h.Prove == ProveNever {
+		return web.TooMany(c, domain.Wait)
 	}
-	suspicion := h.suspect(c, sheet.Form, values, pass.Used)
+	suspicion := h.suspect(c, sheet.Form, values, pass, domain)
 	var proof signup.Proof
 	if values.Get("way") == "wait" {
 		return h.prove(c, sheet, values, suspicion.Level, "")
@@ -390,16 +391,17 @@ func (h *house) one(c echo.Context) web.Pass {
 // wider is how many times more sign-ups a large mailbox provider may get.
 const wider = 50
 
-// allowDomain counts a sign-up against the limit of the domain that its mail
-// goes to, before anybody looks whose address it is.
-func (h *house) allowDomain(c echo.Context, email string) web.Pass {
+// countDomain counts a sign-up against the limit of the domain that its mail
+// goes to, before anybody looks whose address it is. A domain that is full refuses
+// nobody who proves work: or whoever fills it could keep all others of it out.
+func (h *house) countDomain(c echo.Context, email string) web.Pass {
 	domain, wide := signup.TargetDomain(email)
 	b := web.Bucket{Key: "domain/" + domain, N: h.PerDomain, Per: time.Minute}
 	if wide {
 		b.N *= wider
 	}
 	if domain == "" {
-		return web.Pass{OK: true}
+		return web.Pass{OK: true, Used: []float64{0}}
 	}
 	return h.gate.Take(c.Request().Context(), h.DB.Now(), b)
 }

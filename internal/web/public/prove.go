@@ -39,9 +39,9 @@ const (
 	ProveNever      = "off" // but at a form whose guard asks for them
 )
 
-// suspect weighs what a sign-up looks like. used are the shares of their buckets
-// that the address and the network have used.
-func (h *house) suspect(c echo.Context, form signup.Form, values url.Values, used []float64) signup.Suspicion {
+// suspect weighs what a sign-up looks like. client is what the buckets of
+// the address and the network said, and domain that of the mail's domain.
+func (h *house) suspect(c echo.Context, form signup.Form, values url.Values, client, domain web.Pass) signup.Suspicion {
 	if h.Prove == ProveNever && form.Guard == signup.Unguarded {
 		return signup.Suspicion{}
 	}
@@ -53,8 +53,10 @@ func (h *house) suspect(c echo.Context, form signup.Form, values url.Values, use
 	}
 	bait, shown := values[signup.Honeypot]
 	say(signup.SignNoLanguage, c.Request().Header.Get("Accept-Language") == "")
-	say(signup.SignAddress, len(used) > 0 && used[0] > 0.5)
-	say(signup.SignNetwork, len(used) > 1 && used[1] > 0.5)
+	say(signup.SignAddress, client.Used[0] > 0.5)
+	say(signup.SignNetwork, client.Used[1] > 0.5)
+	say(signup.SignDomain, domain.Used[0] > 0.5)
+	say(signup.SignDomainFull, !domain.OK)
 	say(signup.SignForm, form.Guard != signup.Unguarded)
 	say(signup.SignQuick, signup.Quick(h.Signup, values.Get("token"), h.DB.Now()))
 	say(signup.SignBait, !shown || strings.TrimSpace(strings.Join(bait, "")) != strings.Join(bait, ""))

@@ -236,6 +236,34 @@ func TestNetworksAndDomainsAreLimited(t *testing.T) {
 	})
 }
 
+// TestAFullDomainAsksForWorkAndRefusesNobody: whoever fills it keeps no other out.
+func TestAFullDomainAsksForWorkAndRefusesNobody(t *testing.T) {
+	each(t, func(w *world) {
+		d := w.deps(1000, 1000)
+		d.PerDomain = 4
+		w.http = w.serve(d)
+		token, asked := w.token(), []bool{}
+		send := func(i int, more ...string) string {
+			body := with(filled(token, fmt.Sprintf("p%d@victim.example", i), "news"), more...)
+			return w.do("POST", "/f/"+w.form.ID.String(), body).Body.String()
+		}
+		for i := range 8 {
+			asked = append(asked, challengeField.MatchString(send(i)))
+		}
+		if !slices.Equal(asked, []bool{false, false, true, true, true, true, true, true}) {
+			w.Errorf("asked for work: %v", asked)
+		}
+		page := send(8)
+		if _, ok := signup.ReadWork(signup.Defaults(w.urls), w.form.ID, w.solved(page), 2, w.now()); !ok {
+			w.Error("a full domain asks for no more work than a busy one")
+		}
+		before := w.count("SELECT count(*) FROM signup_requests")
+		if page := send(8, "altcha", w.solved(page)); w.count("SELECT count(*) FROM signup_requests") != before+1 {
+			w.Errorf("with the proof:\n%s", page)
+		}
+	})
+}
+
 // TestAPressOfAProgramIsNoConfirmation: at once after delivery, from elsewhere.
 func TestAPressOfAProgramIsNoConfirmation(t *testing.T) {
 	each(t, func(w *world) {

@@ -33,7 +33,7 @@ type Deps struct {
 	PerForm int // sign-ups a minute at one form
 
 	PerNetwork int                   // sign-ups a minute from a /24 of IPv4 or a /48 of IPv6; 0: no limit
-	PerDomain  int                   // sign-ups a minute for addresses of one domain; 0: no limit
+	PerDomain  int                   // sign-ups a minute for addresses of one domain, before each proves work; 0: no limit
 	Redis      redis.UniversalClient // shares the limits with other processes; nil: there are none
 	Prove      string                // when visitors prove work: ProveSuspicious, ProveAlways or ProveNever
 }
