@@ -76,7 +76,7 @@ func asked(lang string) map[string]any {
 		"data_url": "https://mail.baharan.example/p/token/data", "requests_url": "https://mail.baharan.example/admin/b/baharan/requests/1",
 		"by": "Mina", "role": i18n.For(lang).T("admin.role.marketer"), "until": i18n.For(lang).Date(someDay.AddDate(0, 0, 7), tehran), "link_url": "https://mail.baharan.example/admin/invitation/invitation-token",
 		"source": "Readers’ letter", "wish": "Letters from translators", "reason": "complaints", "stopped": true, "sent": 4000, "tried": 4100, "hard_bounces": 20, "complaints": 12, "policy_refusals": 0,
-		"asked": 812, "answered": 3, "span": "day", "seen": 41, "seen_of": 12345, "usual": 20, "usual_of": 45678, "alarms_url": "https://mail.baharan.example/admin/b/baharan/alarms",
+		"asked": 812, "answered": 3, "disowned": 21, "span": "day", "seen": 41, "seen_of": 12345, "usual": 20, "usual_of": 45678, "alarms_url": "https://mail.baharan.example/admin/b/baharan/alarms",
 	}
 	if lang == "fa" {
 		v["name"], v["by"], v["source"] = "سارا", "مینا", "نامهٔ خوانندگان"

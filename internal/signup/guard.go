@@ -11,8 +11,9 @@ import (
 	"assent/internal/store"
 )
 
-// Guard is how a form is guarded when hardly anybody whom it asks confirms,
-// which is what list bombing looks like from here:
+// Guard is how a form is guarded when hardly anybody whom it asks confirms, or many
+// say that it was not they who asked, which is what list bombing looks like from
+// here; the second is all that tells of a form by single opt-in:
 //
 //	      few confirm          few confirm even so
 //	none ────────────► proof ─────────────────────► paused
@@ -36,6 +37,7 @@ const (
 	guardWindow = time.Hour
 	guardLeast  = 50 // sign-ups; fewer say nothing
 	guardRatio  = 10 // unanswered for each that was answered
+	guardStrays = 10 // one in so many says "it was not me"
 	guardHarder = 15 * time.Minute
 	guardRest   = 6 * time.Hour
 
@@ -43,18 +45,19 @@ const (
 	guardReach    = 6 * time.Hour    // how long a mail may have waited to be sent and still count
 )
 
-// Collapsed tells whether so few of those that were asked answered that it is no
-// person who asks.
-func Collapsed(asked, answered int64) bool {
-	return asked >= guardLeast && asked-answered > guardRatio*answered
+// Collapsed tells whether so few of those that were asked answered, or so many of
+// them disowned it, that it is no person who asks.
+func Collapsed(asked, answered, disowned int64) bool {
+	return asked >= guardLeast && (asked-answered > guardRatio*answered || guardStrays*disowned >= asked)
 }
 
 // judged is a form with what came of its sign-ups lately.
 type judged struct {
-	ID, BrandID     uuid.UUID
-	Guard           Guard
-	GuardAt         *time.Time
-	Asked, Answered int64
+	ID, BrandID uuid.UUID
+	Guard       Guard
+	GuardAt     *time.Time
+
+	Asked, Answered, Disowned int64
 }
 
 // WatchForms moves the guards of all forms on. A no is an answer as much as a
@@ -66,7 +69,8 @@ func WatchForms(tx *store.Tx) error {
 	var all []judged
 	until := tx.Now().Add(-guardPatience)
 	err := tx.Raw(`SELECT f.id, f.brand_id, f.guard, f.guard_at, count(r.id) AS asked,
-			count(CASE WHEN r.state IN ('confirmed', 'declined') THEN 1 END) AS answered
+			count(CASE WHEN r.state IN ('confirmed', 'declined') THEN 1 END) AS answered,
+			count(CASE WHEN r.state = 'disowned' THEN 1 END) AS disowned
 		FROM forms f LEFT JOIN signup_requests r ON r.form_id = f.id AND r.brand_id = f.brand_id AND r.created_at > ?
 			AND (f.guard_at IS NULL OR r.created_at > f.guard_at) AND r.via <> ?
 			AND EXISTS (SELECT 1 FROM messages m WHERE m.source_id = r.id AND m.brand_id = r.brand_id
@@ -89,6 +93,8 @@ func WatchForms(tx *store.Tx) error {
 	return nil
 }
 
+func (j judged) collapsed() bool { return Collapsed(j.Asked, j.Answered, j.Disowned) }
+
 func (j judged) next(now time.Time) Guard {
 	since := time.Duration(0)
 	if j.GuardAt != nil {
@@ -99,11 +105,11 @@ func (j judged) next(now time.Time) Guard {
 		return GuardProof
 	case j.Guard == GuardedPause:
 		return GuardedPause
-	case j.Guard == Unguarded && Collapsed(j.Asked, j.Answered):
+	case j.Guard == Unguarded && j.collapsed():
 		return GuardProof
-	case j.Guard == GuardProof && since >= guardHarder && Collapsed(j.Asked, j.Answered):
+	case j.Guard == GuardProof && since >= guardHarder && j.collapsed():
 		return GuardedPause
-	case j.Guard == GuardProof && since >= guardWindow && !Collapsed(j.Asked, j.Answered):
+	case j.Guard == GuardProof && since >= guardWindow && !j.collapsed():
 		return Unguarded
 	}
 	return j.Guard
@@ -121,7 +127,7 @@ func (j judged) move(tx *store.Tx, to Guard) error {
 	}
 	kind := map[Guard]string{Unguarded: event.FormResumed, GuardProof: event.FormGuarded, GuardedPause: event.FormPaused}[to]
 	return event.Record(tx, event.Event{BrandID: j.BrandID, Kind: kind, SourceID: &j.ID,
-		Data: map[string]any{"form": j.ID, "asked": j.Asked, "answered": j.Answered, "from": string(j.Guard)}})
+		Data: map[string]any{"form": j.ID, "asked": j.Asked, "answered": j.Answered, "disowned": j.Disowned, "from": string(j.Guard)}})
 }
 
 // Resume lifts the guard of a form, by a person who has looked into it. What was

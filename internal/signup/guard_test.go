@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"assent/internal/brand"
 	"assent/internal/event"
 	"assent/internal/problem"
 	"assent/internal/store"
@@ -130,6 +131,36 @@ func TestOnlyWhoCouldAnswerIsCounted(t *testing.T) {
 }
 
 // handOver lets every mail that waits be taken by its receiver.
+// TestTooManyStrangersGuardAForm: where nobody has to confirm, those tell who say
+// that it was not they.
+func TestTooManyStrangersGuardAForm(t *testing.T) {
+	each(t, func(w *world) {
+		place := "CA"
+		w.write(func(tx *store.Tx) (err error) {
+			if w.brand, err = brand.Update(tx, w.brand.ID, brand.Change{Jurisdiction: &place}); err != nil {
+				return err
+			}
+			w.form, err = Create(tx, w.brand, "Single", Spec{Topics: []string{"news"}, Single: true})
+			return err
+		})
+		for i := range guardLeast {
+			w.ask(fmt.Sprintf("p%d@example.org", i), "news")
+		}
+		w.handOver()
+		w.pass(guardPatience)
+		for i, want := range []Guard{Unguarded, Unguarded, Unguarded, Unguarded, GuardProof} { // one in ten
+			r := w.request(fmt.Sprintf("p%d@example.org", i))
+			w.write(func(tx *store.Tx) error { return second(Disown(tx, r.ID, Seen{})) })
+			w.write(WatchForms)
+			var f Form
+			w.write(func(tx *store.Tx) (err error) { f, err = Find(tx, w.brand.ID, w.form.ID); return err })
+			if f.Guard != want {
+				w.Fatalf("%d of %d say that it was not they, and it is %q", i+1, guardLeast, f.Guard)
+			}
+		}
+	})
+}
+
 func (w *world) handOver() {
 	w.write(func(tx *store.Tx) error {
 		return second(tx.Run("UPDATE messages SET state = 'sent', settled_at = ? WHERE state = 'queued'", tx.Now()))

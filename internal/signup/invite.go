@@ -29,8 +29,10 @@ const MethodInvitation = "invitation"
 // from everybody together.
 var (
 	inviterLimits = []Limit{{5, 24 * time.Hour}, {20, 30 * 24 * time.Hour}}
-	domainLimit   = Limit{200, 24 * time.Hour}
+	domainLimit   = Limit{200, 24 * time.Hour} // of a large mailbox provider, wideDomain times as many
 )
+
+const wideDomain = 50
 
 // InvitePage is what somebody sees who would like to invite a friend.
 type InvitePage struct {
@@ -229,7 +231,11 @@ func (p InvitePage) mayInvite(tx *store.Tx, set Settings, a subscriber.Address, 
 	if err != nil {
 		return false, fmt.Errorf("count invitations to a domain: %w", err)
 	}
-	return !stopped && !silent && may && invited == 0 && known == 0 && written < domainLimit.Mails, nil
+	room := domainLimit.Mails
+	if _, wide := TargetDomain(a.Normal); wide {
+		room *= wideDomain
+	}
+	return !stopped && !silent && may && invited == 0 && known == 0 && written < room, nil
 }
 
 // ask writes the request and queues the mail of an invitation.
