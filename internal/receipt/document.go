@@ -271,6 +271,12 @@ func (r Receipt) record(l *i18n.Localizer, d Document) Record {
 	if r.Event.FormID != nil {
 		record.Collection["form_id"], record.Collection["form_version"] = r.Event.FormID.String(), r.Event.FormVersion
 	}
+	if r.stated() {
+		if r.Evidence != nil {
+			record.Collection["stated"] = r.Evidence.Evidence
+		}
+		return record
+	}
 	for _, name := range []string{"page", "asked_at", "ip", "confirmed_at", "confirm_ip"} {
 		if v := r.Text(name); v != "" {
 			record.Collection[name] = v

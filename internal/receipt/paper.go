@@ -44,7 +44,8 @@ type Paper struct {
 	ConfirmedAt time.Time
 	ConfirmedIP string
 	Delay       string
-	Evidence    []Shown // what else shows it
+	Evidence    []Shown // what else shows it, or all that does where it is stated
+	Stated      bool    // by others: the service has seen none of it
 	Until       time.Time
 	Postal      string // its lines as they are
 	Contact     string // e-mail
@@ -133,20 +134,30 @@ func wordOf(l *i18n.Localizer, prefix, stored string) string {
 var toldElsewhere = []string{"email", "page", "asked_at", "ip", "confirmed_at", "confirm_ip", "delay_s", "request", "form", "form_version", "user"}
 
 // tellTrail tells how the yes came about: asked, and confirmed, by whom, and
-// what else shows it.
+// what else shows it. What others state is told as theirs, and never as the
+// question and answer that the service has seen itself.
 func (p *Paper) tellTrail(l *i18n.Localizer, r Receipt) {
+	if p.Stated = r.stated(); p.Stated {
+		p.tellEvidence(l, r, []string{"user"})
+		return
+	}
 	p.Page = r.Text("page")
 	p.AskedAt, p.AskedIP = r.Time("asked_at"), r.Text("ip")
 	p.ConfirmedAt, p.ConfirmedIP = r.Time("confirmed_at"), r.Text("confirm_ip")
 	if d := r.Delay(); d > 0 {
 		p.Delay = lasted(l, d)
 	}
+	p.tellEvidence(l, r, toldElsewhere)
+}
+
+func (p *Paper) tellEvidence(l *i18n.Localizer, r Receipt, without []string) {
 	for _, name := range slices.Sorted(maps.Keys(r.Evidence.Evidence)) {
-		if slices.Contains(toldElsewhere, name) {
+		if slices.Contains(without, name) {
 			continue
 		}
 		if v := plainValue(r.Evidence.Evidence[name]); v != "" {
-			p.Evidence = append(p.Evidence, Shown{Name: wordOf(l, "public.receipt.evidence.", name), Value: v, Code: !strings.ContainsFunc(v, isRTL)})
+			word := wordOf(l, "public.receipt.evidence.", strings.TrimPrefix(name, "field:"))
+			p.Evidence = append(p.Evidence, Shown{Name: word, Value: v, Code: !strings.ContainsFunc(v, isRTL)})
 		}
 	}
 }

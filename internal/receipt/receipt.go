@@ -188,6 +188,10 @@ func (r Receipt) Text(name string) string {
 	return s
 }
 
+// stated tells that the evidence is what others say of it: the service has seen
+// none of it itself, whatever names it goes by.
+func (r Receipt) stated() bool { return r.Entity == consent.EntityOperator }
+
 // Time is a value of the evidence that is a time; zero where there is none.
 func (r Receipt) Time(name string) time.Time {
 	at, err := time.Parse(time.RFC3339Nano, r.Text(name))

@@ -274,6 +274,37 @@ func TestReceiptsOutliveWhatTheyAreOf(t *testing.T) {
 	})
 }
 
+// What a program states is told as its own, though it use the names under which
+// the service keeps what it has seen itself.
+func TestAReceiptTellsWhatIsStatedFromWhatWasSeen(t *testing.T) {
+	ofReceipts, _ := schemas(t)
+	each(t, func(w *world) {
+		sara := w.subscribe("sara@example.org", "news")
+		var e consent.Event
+		w.write(func(tx *store.Tx) (err error) {
+			e, err = consent.Grant(tx, consent.Act{Brand: w.brand, Subscriber: sara.ID, Topic: w.offers, Basis: consent.BasisOperator, Method: consent.MethodAPI, Language: "en",
+				Wording: "Yes.", Evidence: map[string]any{"asked_at": "2026-11-01T10:00:00Z", "confirmed_at": "2026-11-01T10:01:00Z", "confirm_ip": "198.51.100.77", "page": "https://trust.example/form", "delay_s": 60.0}})
+			return err
+		})
+		page := string(w.get(path(w.urls.Receipt(e.ID)) + "?lang=en"))
+		if strings.Contains(page, "How it was asked and confirmed") || !strings.Contains(page, "states about it") || !strings.Contains(page, "198.51.100.77") {
+			w.Errorf("the receipt tells it as seen:\n%s", page)
+		}
+		body := w.get(path(w.urls.Receipt(e.ID)) + ".json")
+		conforms(w, ofReceipts, body)
+		var d struct {
+			Record struct{ Collection map[string]any } `json:"record"`
+		}
+		if err := json.Unmarshal(body, &d); err != nil {
+			w.Fatal(err)
+		}
+		stated, _ := d.Record.Collection["stated"].(map[string]any)
+		if d.Record.Collection["confirmed_at"] != nil || stated["confirm_ip"] != "198.51.100.77" {
+			w.Errorf("the document tells it as seen: %v\n%s", d.Record.Collection, body)
+		}
+	})
+}
+
 func TestReceiptsAreFound(t *testing.T) {
 	each(t, func(w *world) {
 		sara := w.subscribe("sara@example.org", "news")
