@@ -52,6 +52,7 @@ type Person struct {
 	Attributes    map[string]any `json:"attributes"`
 	Tags          []string       `json:"tags"`
 	CustomerSince *time.Time     `json:"customer_since,omitempty"`
+	ObjectedAt    *time.Time     `json:"objected_at,omitempty"` // to being scored and sorted
 	CreatedAt     time.Time      `json:"created_at"`
 	UpdatedAt     time.Time      `json:"updated_at"`
 }
@@ -64,6 +65,8 @@ type Permission struct {
 	ValidUntil  *time.Time `json:"valid_until,omitempty"`
 	PromiseMax  int        `json:"promise_max,omitempty"`
 	PromiseDays int        `json:"promise_days,omitempty"`
+	PausedUntil *time.Time `json:"paused_until,omitempty"`
+	SaidAt      *time.Time `json:"said_at,omitempty"` // where that was before since
 	EventID     uuid.UUID  `json:"event_id"`
 }
 
@@ -146,7 +149,7 @@ func gather(tx *store.Tx, b brand.Brand, s subscriber.Subscriber) (x Export, err
 	text := b.In(s.Language)
 	x = Export{Format: Format, At: tx.Now(), Controller: Controller{Name: text.Name, PostalAddress: text.PostalAddress, Email: b.SenderEmail, Website: b.Website, Privacy: text.PrivacyURL},
 		Person: Person{ID: s.ID, Email: s.Email, Name: s.Name, Language: s.Language, TimeZone: s.TimeZone, Attributes: s.Attributes,
-			CustomerSince: s.CustomerSince, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt}, More: map[string]any{}}
+			CustomerSince: s.CustomerSince, ObjectedAt: s.ObjectedAt, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt}, More: map[string]any{}}
 	if x.Person.Tags, err = subscriber.Tags(tx, b.ID, s.ID); err != nil {
 		return x, err
 	}
@@ -175,7 +178,7 @@ func (x *Export) permissions(tx *store.Tx, b brand.Brand, s subscriber.Subscribe
 	x.Now = []Permission{}
 	for _, p := range all {
 		x.Now = append(x.Now, Permission{Topic: topics[p.TopicID], State: string(p.State), Since: p.Since, ValidUntil: p.ValidUntil,
-			PromiseMax: p.PromiseMax, PromiseDays: p.PromiseDays, EventID: p.EventID})
+			PromiseMax: p.PromiseMax, PromiseDays: p.PromiseDays, PausedUntil: p.PausedUntil, SaidAt: p.SaidAt, EventID: p.EventID})
 	}
 	return err
 }

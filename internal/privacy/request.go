@@ -240,7 +240,10 @@ func Close(tx *store.Tx, b brand.Brand, id uuid.UUID, outcome string, userID *uu
 		return r, problem.InvalidField("outcome", "problem.field.choice")
 	}
 	if outcome == Refused && strings.TrimSpace(text) == "" {
-		return r, problem.InvalidField("text", "privacy.refusal")
+		return r, problem.InvalidField("answer", "privacy.refusal")
+	}
+	if utf8.RuneCountInString(text) > textMax {
+		return r, problem.InvalidField("answer", "problem.field.too-long", "Max", textMax)
 	}
 	if r.ClosedAt != nil {
 		return r, problem.New(problem.Conflict, "privacy.closed")
