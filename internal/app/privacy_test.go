@@ -350,6 +350,7 @@ func (z *erased) erase(redisURL string) {
 	if redisURL != "" {
 		z.searchRedis(redisURL)
 	}
+	z.oneClick(z.smtp.To(zulmail)[1].Link(z, "/u/"))
 	log := z.service.Log()
 	z.service.Stop()
 	if _, err := z.service.Run("", "vacuum"); err != nil {
@@ -398,6 +399,25 @@ func (z *erased) restore(backup string) {
 		search(z.T, "after a restore, table "+table, text)
 	}
 	z.ledgerHolds(db)
+}
+
+// oneClick leaves as a mailbox provider does, in both encodings of RFC 8058 §3.2.
+func (z *erased) oneClick(leave string) {
+	z.Helper()
+	var parts bytes.Buffer
+	form := multipart.NewWriter(&parts)
+	form.WriteField("List-Unsubscribe", "One-Click")
+	form.Close()
+	for kind, body := range map[string]string{"application/x-www-form-urlencoded": "List-Unsubscribe=One-Click", form.FormDataContentType(): parts.String()} {
+		res, err := z.client.Post(leave, kind, strings.NewReader(body))
+		if err != nil {
+			z.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK || res.Header.Get("Location") != "" || len(res.Cookies()) > 0 || res.Request.URL.String() != leave {
+			z.Errorf("one-click of somebody erased, as %s: %s %v", kind, res.Status, res.Header)
+		}
+	}
 }
 
 func (z *erased) ledgerHolds(db *store.DB) {
