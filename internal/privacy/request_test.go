@@ -209,7 +209,10 @@ func TestTheOwnersAreToldOnceOfWhatIsDue(t *testing.T) {
 				w.Errorf("at %s told of %v, want %d", step.at, ids, step.want)
 			}
 		}
-		w.write(func(tx *store.Tx) (err error) { r, err = privacy.Extend(tx, w.brand, r.ID, w.mina, "Many mails."); return err })
+		w.write(func(tx *store.Tx) (err error) {
+			r, err = privacy.Extend(tx, w.brand, r.ID, w.mina, "Many mails.")
+			return err
+		})
 		if ids := told(); len(ids) != 0 {
 			w.Errorf("told of %v, which has two months", ids)
 		}
@@ -246,7 +249,10 @@ func TestARequestEndsAsWhatWasDone(t *testing.T) {
 			w.Errorf("closed twice: %v", err)
 		}
 		other := w.newBrand("other", "DE")
-		err := w.try(func(tx *store.Tx) error { _, err := privacy.Close(tx, other, access.ID, privacy.Withdrawn, nil, ""); return err })
+		err := w.try(func(tx *store.Tx) error {
+			_, err := privacy.Close(tx, other, access.ID, privacy.Withdrawn, nil, "")
+			return err
+		})
 		if !problem.Is(err, problem.NotFound) {
 			w.Errorf("closed by another brand: %v", err)
 		}
@@ -265,7 +271,9 @@ func TestARequestEndsAsWhatWasDone(t *testing.T) {
 			w.Errorf("by telephone, by nobody knows whom: %v", err)
 		}
 
-		w.write(func(tx *store.Tx) error { return privacy.Erase(tx, w.brand, w.ana.ID, consent.MethodPreferences, consent.EntitySubject) })
+		w.write(func(tx *store.Tx) error {
+			return privacy.Erase(tx, w.brand, w.ana.ID, consent.MethodPreferences, consent.EntitySubject)
+		})
 		var all []privacy.Request
 		w.write(func(tx *store.Tx) (err error) { all, err = privacy.Of(tx, w.brand.ID, w.ana.ID); return err })
 		ends := map[string]string{}

@@ -250,6 +250,9 @@ func (m *moving) one(tx *store.Tx, e Enrollment) error {
 	if who.Reason == consent.ReasonPaused && who.PausedUntil != nil {
 		return hold(tx, e, *who.PausedUntil)
 	}
+	if who.Reason == consent.ReasonChanged {
+		return hold(tx, e, tx.Now().Add(askedAnew))
+	}
 	if who.Reason != "" || who.EventID == nil {
 		return end(tx, who.Reason, "id = ? AND brand_id = ?", e.ID, e.BrandID)
 	}
@@ -274,11 +277,16 @@ func (m *moving) one(tx *store.Tx, e Enrollment) error {
 	return m.record(tx, left, e)
 }
 
-// hold has an enrollment wait where it is until the person's pause is over.
+// askedAnew is how long an enrollment waits before it looks again whether the
+// person has agreed to what changed.
+const askedAnew = 24 * time.Hour
+
+// hold has an enrollment wait where it is: for the end of the person's pause, or
+// their answer.
 func hold(tx *store.Tx, e Enrollment, until time.Time) error {
 	_, err := tx.Run("UPDATE enrollments SET due_at = ? WHERE id = ? AND state = 'active' AND step = ?", until.UTC(), e.ID, e.Step)
 	if err != nil {
-		return fmt.Errorf("wait for the end of a pause: %w", err)
+		return fmt.Errorf("hold an enrollment: %w", err)
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func OnConsent(tx *store.Tx, facts []event.Event) error {
 }
 
 // OnMessage is the listener of mail.skipped: if a mail of ours was skipped and
-// the permission is gone, the enrollment ends, in the gate's transaction. Why
+// the permission is gone, and not only in question, the enrollment ends, in the gate's transaction. Why
 // the gate skipped it is not asked; whether the person may be mailed is. A mail
 // of anything else costs one look at the primary key of enrollments.
 func OnMessage(tx *store.Tx, e event.Event) error {
@@ -109,7 +109,7 @@ func OnMessage(tx *store.Tx, e event.Event) error {
 		return err
 	}
 	answer, err := consent.May(tx, b, *e.SubscriberID, topics[0])
-	if err != nil || answer.Allowed || answer.Reason == consent.ReasonPaused {
+	if err != nil || answer.Allowed || answer.Reason == consent.ReasonPaused || answer.Reason == consent.ReasonChanged {
 		return err
 	}
 	return end(tx, answer.Reason, "id = ? AND brand_id = ?", *e.SourceID, e.BrandID)

@@ -707,3 +707,42 @@ func TestASequenceWaitsForTheEndOfAPause(t *testing.T) {
 		}
 	})
 }
+
+// What people agreed to changed: nobody is mailed until they have said yes to it,
+// and then their course goes on where it was. A no ends it.
+func TestASequenceWaitsForTheAnswerToAChange(t *testing.T) {
+	each(t, func(w *world) {
+		w.running(send(w.mail), wait(sequence.Wait{Hours: 24}), send(w.mail))
+		sara, ben := w.person("sara"), w.person("ben")
+		w.give(sara)
+		w.give(ben)
+		w.advance()
+		w.pass(time.Hour)
+		w.write(func(tx *store.Tx) (err error) {
+			w.topic, err = consent.UpdateTopic(tx, w.brand, w.topic.ID, consent.TopicChange{AsksAgain: true,
+				Texts: &map[string]consent.TopicText{
+					"en": {Name: "Letter", Wording: "Send me the letter and what partners say."}, "fa": {Name: "نامه", Wording: "نامه و گفته‌های همکاران را برایم بفرستید."}}})
+			return err
+		})
+		w.pass(25 * time.Hour)
+		w.advance()
+		for _, s := range []subscriber.Subscriber{sara, ben} {
+			if e := w.enrollment(s); e.State != "active" || len(w.parts(s)) != 1 {
+				t.Fatalf("asked anew: %+v, %v", e, w.parts(s))
+			}
+		}
+		w.give(sara)
+		w.write(func(tx *store.Tx) error {
+			_, err := consent.WithdrawAll(tx, w.brand, ben.ID, consent.MethodPreferences, nil)
+			return err
+		})
+		w.pass(25 * time.Hour)
+		w.advance()
+		if e := w.enrollment(sara); e.State != "done" || len(w.parts(sara)) != 2 {
+			t.Errorf("after a yes: %+v, %v", e, w.parts(sara))
+		}
+		if e := w.enrollment(ben); e.State != "ended" || len(w.parts(ben)) != 1 {
+			t.Errorf("after a no: %+v, %v", e, w.parts(ben))
+		}
+	})
+}

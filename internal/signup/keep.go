@@ -108,8 +108,10 @@ type candidate struct {
 }
 
 // mayBeAsked narrows permissions p of subscribers s to those that may be asked
-// about: in force, of somebody whom mail reaches.
-const mayBeAsked = `p.state IN ('given', 'renewed') AND s.erased_at IS NULL AND s.objected_at IS NULL AND NOT EXISTS (SELECT 1 FROM suppressions x
+// about: in force, of somebody whom mail reaches, and who has not asked for quiet
+// until after the time that it takes as its one value. Who has is asked once it is
+// over, if there is something left to ask about.
+const mayBeAsked = `p.state IN ('given', 'renewed') AND (p.paused_until IS NULL OR p.paused_until <= ?) AND s.erased_at IS NULL AND s.objected_at IS NULL AND NOT EXISTS (SELECT 1 FROM suppressions x
 	WHERE x.brand_id = s.brand_id AND x.address_hash = s.address_hash)`
 
 // endingSoon reads permissions_ending as far as each topic looks ahead.
@@ -123,7 +125,7 @@ func endingSoon(tx *store.Tx, limit int) (all []candidate, err error) {
 		err := tx.Raw(`SELECT p.brand_id, p.subscriber_id FROM permissions p JOIN topics t ON t.id = p.topic_id JOIN subscribers s ON s.id = p.subscriber_id
 			WHERE p.valid_until > ? AND p.valid_until <= ? AND p.since <= ? AND t.renew_days = ? AND t.purpose = 'marketing' AND t.archived_at IS NULL AND `+mayBeAsked+`
 			AND NOT EXISTS (SELECT 1 FROM asked_consents a WHERE a.event_id = p.event_id AND a.why = 'renewal') ORDER BY p.valid_until LIMIT ?`,
-			tx.Now(), tx.Now().AddDate(0, 0, d), tx.Now().Add(-settled(d)), d, limit-len(all)).Scan(&rows).Error
+			tx.Now(), tx.Now().AddDate(0, 0, d), tx.Now().Add(-settled(d)), d, tx.Now(), limit-len(all)).Scan(&rows).Error
 		if err != nil {
 			return nil, fmt.Errorf("look for permissions that end soon: %w", err)
 		}
@@ -153,7 +155,7 @@ func heldByChange(tx *store.Tx, limit int) (all []candidate, err error) {
 		err := tx.Raw(`SELECT p.brand_id, p.subscriber_id FROM permissions p JOIN subscribers s ON s.id = p.subscriber_id
 			WHERE p.topic_id = ? AND p.brand_id = ? AND coalesce(p.said_at, p.since) < ? AND (p.valid_until IS NULL OR p.valid_until > ?) AND `+mayBeAsked+`
 			AND NOT EXISTS (SELECT 1 FROM asked_consents a WHERE a.event_id = p.event_id AND a.why = ?) ORDER BY p.subscriber_id LIMIT ?`,
-			t.ID, t.BrandID, *t.ChangedAt, tx.Now(), whyPurpose(t), limit-len(all)).Scan(&rows).Error
+			t.ID, t.BrandID, *t.ChangedAt, tx.Now(), tx.Now(), whyPurpose(t), limit-len(all)).Scan(&rows).Error
 		if err != nil {
 			return nil, fmt.Errorf("look for permissions under other words: %w", err)
 		}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"assent/internal/brand"
 	"assent/internal/consent"
 	"assent/internal/problem"
@@ -404,6 +406,36 @@ func TestLessOftenIsNotAskedAnew(t *testing.T) {
 		})
 		if n := w.askDue(); n != 0 || len(w.mails("renewal")) != 1 {
 			w.Errorf("%d asked of the end again", n)
+		}
+	})
+}
+
+// Who wants no mail until a day is not asked before it; then they are, if it has
+// not ended.
+func TestNobodyIsAskedInAPause(t *testing.T) {
+	each(t, func(w *world) {
+		months := 12
+		w.changeTopic(consent.TopicChange{ValidMonths: &months})
+		ana, ben := w.allowing("ana@example.org"), w.allowing("ben@example.org")
+		end := consent.After(start, 12, w.brand.Location())
+		w.clock.Store(end.AddDate(0, 0, -20).UnixMicro())
+		for id, until := range map[uuid.UUID]time.Time{ana.ID: end.AddDate(0, 0, -5), ben.ID: end.AddDate(0, 0, 5)} {
+			w.write(func(tx *store.Tx) error {
+				return second(consent.Adjust(tx, w.brand, id, w.news, consent.Adjustment{Pause: &consent.Pause{Until: until}}, nil))
+			})
+		}
+		w.clock.Store(end.AddDate(0, 0, -13).UnixMicro())
+		if n := w.askDue(); n != 0 {
+			w.Fatalf("%d asked in a pause", n)
+		}
+		w.clock.Store(end.AddDate(0, 0, -5).Add(time.Minute).UnixMicro())
+		if n := w.askDue(); n != 1 || len(w.mails("renewal")) != 1 {
+			w.Fatalf("%d asked after it", n)
+		}
+		w.clock.Store(end.Add(time.Minute).UnixMicro())
+		w.write(func(tx *store.Tx) error { _, err := consent.ExpireDue(tx, 100); return err })
+		if n := w.askDue(); n != 0 || w.mayNews(ben).Allowed {
+			w.Fatalf("%d asked after the end", n)
 		}
 	})
 }

@@ -54,7 +54,7 @@ func askSilentOf(tx *store.Tx, set Settings, b brand.Brand, limit int) (int, err
 	err = tx.Raw(`SELECT DISTINCT p.subscriber_id FROM permissions p JOIN topics t ON t.id = p.topic_id JOIN subscribers s ON s.id = p.subscriber_id
 		WHERE p.brand_id = ? AND p.subscriber_id > ? AND p.since <= ? AND (p.valid_until IS NULL OR p.valid_until > ?) AND t.purpose = 'marketing' AND `+mayBeAsked+`
 		AND NOT EXISTS (SELECT 1 FROM asked_consents a WHERE a.event_id = p.event_id AND a.why = 'silent')
-		ORDER BY p.subscriber_id LIMIT ?`, b.ID, walk[0].Place, since, tx.Now(), limit).Scan(&ids).Error
+		ORDER BY p.subscriber_id LIMIT ?`, b.ID, walk[0].Place, since, tx.Now(), tx.Now(), limit).Scan(&ids).Error
 	if err != nil {
 		return 0, fmt.Errorf("look for the silent: %w", err)
 	}
