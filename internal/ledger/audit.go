@@ -51,7 +51,7 @@ const faultsMost = 100
 // event with its leaf, every leaf with the tree, the tree with the signed
 // checkpoints and with the one kept outside, evidence with what the leaves
 // commit to, wordings with their hashes, permissions with the events they stand
-// on; and it looks for events that the log never got. Faults come in the order of
+// on, objections with theirs; and it looks for events that the log never got. Faults come in the order of
 // the log, those without a place last. Logs that a restore ended are not compared:
 // their events stand in the one that grows. progress may be nil. It costs about 30 µs
 // an event, and reads as much as a backup does.
@@ -85,7 +85,7 @@ func audit(tx *store.Tx, kept *Head, progress func(done, of int64)) (Report, err
 			a.fault(math.MaxInt64, "logs", a.Log.Origin, err.Error())
 		}
 	}
-	for _, look := range []func() error{a.unlogged, a.permissions, a.wordings} {
+	for _, look := range []func() error{a.unlogged, a.permissions, a.objections, a.wordings} {
 		if err := look(); err != nil {
 			return a.Report, err
 		}
@@ -435,7 +435,7 @@ func (a *auditor) permissions() error {
 	err := a.tx.Raw(`SELECT p.subscriber_id, p.topic_id FROM permissions p LEFT JOIN consent_events e ON e.id = p.event_id
 		WHERE e.id IS NULL OR p.state <> e.state OR p.since <> e.occurred_at OR p.valid_until IS DISTINCT FROM e.valid_until
 			OR p.paused_until IS DISTINCT FROM e.paused_until OR p.promise_max <> e.promise_max OR p.promise_days <> e.promise_days OR p.brand_id <> e.brand_id
-			OR p.subscriber_id <> e.subscriber_id OR p.topic_id <> e.topic_id
+			OR p.subscriber_id <> e.subscriber_id OR p.topic_id <> e.topic_id OR p.said_at > p.since
 			OR EXISTS (SELECT 1 FROM consent_events n WHERE n.brand_id = p.brand_id AND n.subscriber_id = p.subscriber_id AND n.topic_id = p.topic_id
 				AND n.occurred_at > e.occurred_at)
 		ORDER BY p.subscriber_id, p.topic_id LIMIT ?`, faultsMost).Scan(&rows).Error
@@ -452,6 +452,23 @@ func (a *auditor) permissions() error {
 	}
 	for _, r := range rows {
 		a.fault(math.MaxInt64, "permissions", r.SubscriberID.String()+" "+r.TopicID.String(), "it was deleted, and there are events of it")
+	}
+	return nil
+}
+
+// objections looks for people whose row does not know that they objected, or says
+// so of who never did: the last word about it in the ledger counts.
+func (a *auditor) objections() error {
+	var ids []uuid.UUID
+	err := a.tx.Raw(`SELECT s.id FROM subscribers s WHERE s.erased_at IS NULL AND (s.objected_at IS NULL) = EXISTS (
+			SELECT 1 FROM change_events c WHERE c.subscriber_id = s.id AND c.brand_id = s.brand_id AND c.kind = ? AND NOT EXISTS (
+				SELECT 1 FROM change_events l WHERE l.subscriber_id = s.id AND l.brand_id = s.brand_id AND l.kind = ? AND l.occurred_at > c.occurred_at))
+		ORDER BY s.id LIMIT ?`, consent.Objected, consent.ObjectionLifted, faultsMost).Scan(&ids).Error
+	if err != nil {
+		return fmt.Errorf("compare the objections with their events: %w", err)
+	}
+	for _, id := range ids {
+		a.fault(math.MaxInt64, "subscribers", id.String(), "whether they object to mail and scoring is not what the log says")
 	}
 	return nil
 }

@@ -411,15 +411,18 @@ func TestBehindTheProgramsBack(t *testing.T) {
 		"a row is deleted":                     {[]string{"DELETE FROM consent_events WHERE id = '%s'"}, "consent_events %s (entry 7 of the log): the event was deleted"},
 		"a row and its entry are deleted":      {[]string{"DELETE FROM consent_events WHERE id = '%s'", "DELETE FROM log_entries WHERE event_id = '%s'"}, "log_entries ? (entry 7 of the log): the entry was deleted"},
 		"a row is inserted":                    {[]string{"INSERT INTO consent_events (id, brand_id, subscriber_id, topic_id, state, basis, method, occurred_at, language, leaf) SELECT '%n', brand_id, subscriber_id, topic_id, 'given', basis, method, occurred_at, language, leaf FROM consent_events WHERE id = '%s'"}, "consent_events %n: it was inserted without the log"},
-		"a row and its entry are inserted":     {[]string{"INSERT INTO consent_events (id, brand_id, subscriber_id, topic_id, state, basis, method, occurred_at, language, leaf) SELECT '%n', brand_id, subscriber_id, topic_id, state, basis, method, occurred_at, language, leaf FROM consent_events WHERE id = '%s'", "INSERT INTO log_entries (log, place, event_id) VALUES (1, 31, '%n')"}, "log_entries 31 %n: it stands where the signed log has nothing"},
+		"a row and its entry are inserted":     {[]string{"INSERT INTO consent_events (id, brand_id, subscriber_id, topic_id, state, basis, method, occurred_at, language, leaf) SELECT '%n', brand_id, subscriber_id, topic_id, state, basis, method, occurred_at, language, leaf FROM consent_events WHERE id = '%s'", "INSERT INTO log_entries (log, place, event_id) VALUES (1, 33, '%n')"}, "log_entries 33 %n: it stands where the signed log has nothing"},
 		"two entries change places":            {[]string{"UPDATE log_entries SET place = -1 WHERE place = 7", "UPDATE log_entries SET place = 7 WHERE place = 9", "UPDATE log_entries SET place = 9 WHERE place = -1"}, "(entry 7 of the log): another event"},
 		"a tile is changed":                    {[]string{"UPDATE log_tiles SET hashes = (SELECT root FROM logs) WHERE level = 0"}, "log_tiles"},
 		"evidence is changed":                  {[]string{"UPDATE consent_evidence SET salt = (SELECT root FROM logs) WHERE event_id = '%s'"}, "evidence of consent_events %s (entry 7 of the log): it is not what"},
 		"evidence is deleted":                  {[]string{"DELETE FROM consent_evidence WHERE event_id = '%s'"}, "evidence of consent_events %s (entry 7 of the log): it was deleted"},
 		"a permission is changed":              {[]string{"UPDATE permissions SET state = 'given' WHERE subscriber_id = (SELECT subscriber_id FROM consent_events WHERE id = '%s')"}, "permissions"},
 		"a permission stands on an old event":  {[]string{"UPDATE permissions SET event_id = '%s', state = 'given', since = (SELECT occurred_at FROM consent_events WHERE id = '%s') WHERE subscriber_id = (SELECT subscriber_id FROM consent_events WHERE id = '%s')"}, "permissions"},
+		"a permission was said after it began": {[]string{"UPDATE permissions SET said_at = '2100-01-01 00:00:00+00:00'"}, "permissions"},
+		"an objection is lost":                 {[]string{"UPDATE subscribers SET objected_at = NULL"}, "subscribers %o: whether they object"},
+		"an objection is made up":              {[]string{"UPDATE subscribers SET objected_at = updated_at"}, "subscribers"},
 		"the words are changed":                {[]string{"UPDATE wordings SET text = 'No.'"}, "wordings"},
-		"the checkpoint is changed":            {[]string{"UPDATE logs SET shown = replace(shown, '31', '29')"}, "logs " + origin},
+		"the checkpoint is changed":            {[]string{"UPDATE logs SET shown = replace(shown, '33', '29')"}, "logs " + origin},
 		"a pending event is deleted":           {[]string{"INSERT INTO log_pending (bulk, event_id) VALUES (TRUE, '%n')"}, "consent_events %n: the event was deleted before"},
 		"a change of a record is changed":      {[]string{"UPDATE change_events SET kind = 'address' WHERE id = (SELECT event_id FROM log_entries WHERE place = 8)"}, "change_events"},
 		"tree, tiles and checkpoint are older": {[]string{"UPDATE logs SET size = 20, shown_size = 20"}, "log_tiles " + origin},
@@ -436,12 +439,13 @@ func TestBehindTheProgramsBack(t *testing.T) {
 			w.Fatalf("before: %v", r.Faults)
 		}
 		id := w.eventAt(7)
-		left := w.people[2]
+		left, objects := w.people[2], w.people[5]
 		w.say(left, consent.Withdrawn)
+		w.write(func(tx *store.Tx) error { return consent.Object(tx, w.brand, objects.ID, consent.MethodPreferences, nil) })
 		w.step()
 		for name, x := range tests {
 			fresh := uuid.Must(uuid.NewV7()).String()
-			fill := strings.NewReplacer("%s", id.String(), "%n", fresh, "%b", map[store.Dialect]string{store.Postgres: "bytea", store.SQLite: "blob"}[w.db.Dialect()])
+			fill := strings.NewReplacer("%s", id.String(), "%o", objects.ID.String(), "%n", fresh, "%b", map[store.Dialect]string{store.Postgres: "bytea", store.SQLite: "blob"}[w.db.Dialect()])
 			got := w.tampered(x.sql, fill)
 			if len(got) == 0 || !strings.Contains(got[0].String(), fill.Replace(x.want)) {
 				w.Errorf("%s: an audit names %v first, want %q", name, got, fill.Replace(x.want))
