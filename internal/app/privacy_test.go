@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -260,6 +261,39 @@ func (z *erased) desk(mina *visitor) {
 	mina.at("/admin/b/baharan/people?q="+url.QueryEscape(zulmail), nil)
 }
 
+// check verifies the receipts that her page leads to as anybody can who has a file,
+// its proof and the key of the log: by the program of its own.
+func (z *erased) check() {
+	z.Helper()
+	program := filepath.Join(z.TempDir(), "verify")
+	if out, err := exec.Command("go", "build", "-o", program, "../receipt/testdata/verify").CombinedOutput(); err != nil {
+		z.Fatal(string(out), err)
+	}
+	var links []string
+	for _, m := range regexp.MustCompile(`href="([^"]*/r/[^"#?]+)`).FindAllStringSubmatch(z.send("GET", z.prefs(), nil), -1) {
+		links = append(links, html.UnescapeString(m[1]))
+	}
+	if len(links) < 3 {
+		z.Fatalf("her page leads to the receipts %v", links)
+	}
+	dir := z.TempDir()
+	for i, link := range links {
+		if strings.HasPrefix(link, "/") {
+			link = z.service.Base + link
+		}
+		receipt, proof := filepath.Join(dir, fmt.Sprint(i, ".json")), filepath.Join(dir, fmt.Sprint(i, ".tlog-proof"))
+		for file, address := range map[string]string{receipt: link + ".json", proof: link + ".tlog-proof"} {
+			if err := os.WriteFile(file, []byte(z.send("GET", address, nil)), 0o600); err != nil {
+				z.Fatal(err)
+			}
+		}
+		key := strings.TrimSpace(z.send("GET", z.service.Base+"/log/key", nil))
+		if out, err := exec.Command(program, receipt, proof, key).CombinedOutput(); err != nil || !strings.Contains(string(out), "is true") {
+			z.Errorf("%s: %s %v", link, out, err)
+		}
+	}
+}
+
 func (z *erased) prefs() string { return z.smtp.To(zulmail)[1].Link(z, "/p/") }
 
 // Nothing of somebody is left who was erased: not in a table, a file of the data
@@ -331,6 +365,7 @@ func (z *erased) erase(redisURL string) {
 	if err := z.service.Start(); err != nil {
 		z.Fatal(err)
 	}
+	z.check()
 	prefs := z.prefs()
 	z.send("GET", prefs+"/forget", nil)
 	for range 2 {
@@ -353,6 +388,9 @@ func (z *erased) erase(redisURL string) {
 	z.oneClick(z.smtp.To(zulmail)[1].Link(z, "/u/"))
 	log := z.service.Log()
 	z.service.Stop()
+	if out, err := z.service.Run("", "ledger", "verify"); err != nil || !strings.Contains(out, "Everything is as it was logged.") {
+		z.Errorf("the log after the erasure: %s %v", out, err)
+	}
 	if _, err := z.service.Run("", "vacuum"); err != nil {
 		z.Fatal(err)
 	}

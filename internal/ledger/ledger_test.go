@@ -441,7 +441,9 @@ func TestBehindTheProgramsBack(t *testing.T) {
 		id := w.eventAt(7)
 		left, objects := w.people[2], w.people[5]
 		w.say(left, consent.Withdrawn)
-		w.write(func(tx *store.Tx) error { return consent.Object(tx, w.brand, objects.ID, consent.MethodPreferences, nil) })
+		w.write(func(tx *store.Tx) error {
+			return consent.Object(tx, w.brand, objects.ID, consent.MethodPreferences, nil)
+		})
 		w.step()
 		for name, x := range tests {
 			fresh := uuid.Must(uuid.NewV7()).String()
