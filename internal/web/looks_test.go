@@ -162,7 +162,7 @@ func looks(lang string) (some []sample) {
 		switch {
 		case strings.HasPrefix(s.name, "error-") && s.name != "error-not-found",
 			slices.Contains([]string{"confirm-bare", "confirm-lapsed", "confirm-already", "declined", "address-not-me", "address-done", "why-unknown",
-				"receipt-paper", "receipt-import", "receipt-operator", "receipt-implied", "receipt-requested-event", "receipt-renewed-event", "receipt-refused-event", "receipt-expired-event", "receipt-invalidated-event", "preferences-hard-bounce", "preferences-not-me", "preferences-manual"}, s.name):
+				"receipt-paper", "receipt-import", "receipt-implied", "receipt-requested-event", "receipt-renewed-event", "receipt-refused-event", "receipt-expired-event", "receipt-invalidated-event", "preferences-hard-bounce", "preferences-not-me", "preferences-manual"}, s.name):
 			continue
 		}
 		some = append(some, s)

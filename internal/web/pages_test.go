@@ -15,6 +15,7 @@ import (
 	"assent/internal/consent"
 	"assent/internal/i18n"
 	"assent/internal/importer"
+	"assent/internal/privacy"
 	"assent/internal/problem"
 	"assent/internal/receipt"
 	"assent/internal/signup"
@@ -297,7 +298,7 @@ func samples(lang string) []sample {
 
 // receiptSamples are receipts of every state and kind, and the log's own page.
 func receiptSamples(lang string) (all []sample) {
-	f := frame(lang)
+	f, l := frame(lang), i18n.For(lang)
 	root := "mail.baharan.example/log\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n— mail.baharan.example/log Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n"
 	r := public.Receipt{Frame: f, Action: "/r/token", Paper: receipt.Paper{Number: "5f3a9d1e-2b44-4c1a-9e0d-7f6a5b4c3d2e", State: "given", Tone: "yes", Topic: in(lang, "Readers’ letter", "نامهٔ خوانندگان"), At: asked, Stands: true, Open: true,
 		Email: "sara@example.org", Words: words(lang)[0], WordsLang: lang, WordsDir: i18n.For(lang).Dir(), Promise: in(lang, "At most once a week", "حداکثر هفته‌ای یک بار"), Method: i18n.For(lang).T("public.why.method.double-opt-in"),
@@ -316,6 +317,10 @@ func receiptSamples(lang string) (all []sample) {
 	for _, mark := range []string{"single", "paper", "import", "operator", "implied"} {
 		marked := r
 		marked.Mark = mark
+		if mark == "paper" || mark == "import" || mark == "operator" {
+			marked.Stated, marked.Page, marked.AskedAt, marked.ConfirmedAt, marked.Delay = true, "", time.Time{}, time.Time{}, ""
+			marked.Evidence = []receipt.Shown{{Name: l.T("public.receipt.evidence.place"), Value: in(lang, "Leeds shop", "فروشگاه لیدز")}, {Code: true, Name: l.T("public.receipt.evidence.said_at"), Value: "2026-11-21T00:00:00Z"}}
+		}
 		all = append(all, sample{"receipt-" + mark, "public/receipt", marked})
 	}
 	for _, state := range []string{"requested", "renewed", "refused", "withdrawn", "expired", "invalidated"} {
@@ -489,8 +494,48 @@ func deskSamples(lang string) []sample {
 		open.Selected = &letter
 		all = append(all, sample{"mailbox-" + view, "admin/mailbox", open})
 	}
-	all = append(all, sample{"desk-receipt", "admin/receipt", deskReceipt(f, lang)})
+	all = append(append(all, sample{"desk-receipt", "admin/receipt", deskReceipt(f, lang)}), requestSamples(lang, f)...)
 	return append(append(all, desk...), sendingSamples(lang, f)...)
+}
+
+// requestSamples are what people ask for under the law, with its clock.
+func requestSamples(lang string, f admin.Frame) []sample {
+	l := i18n.For(lang)
+	line := admin.RequestLine{URL: "/admin/b/baharan/requests/1", Who: "sara@example.org", Kind: l.T("privacy.kind.access"), Way: l.T("privacy.way.letter"),
+		At: asked, Due: asked.AddDate(0, 1, 0), State: l.T("privacy.open"), Left: l.N("admin.requests.left", 12)}
+	late, ended, erased := line, line, line
+	late.Kind, late.Overdue, late.Left, late.Way = l.T("privacy.kind.erasure"), true, l.N("admin.requests.late", 2), l.T("privacy.way.preferences")
+	ended.Closed, ended.Left, ended.State = asked.AddDate(0, 0, 4), "", l.T("privacy.outcome.refused")
+	erased.Who, erased.Closed, erased.Left, erased.Kind, erased.State = "", asked, "", l.T("privacy.kind.erasure"), l.T("privacy.outcome.done")
+	var kinds, ways, outcomes []admin.Choice
+	for _, k := range privacy.Kinds {
+		kinds = append(kinds, admin.Choice{Value: k, Label: l.T("privacy.kind." + k)})
+	}
+	for _, w := range privacy.Ways {
+		ways = append(ways, admin.Choice{Value: w, Label: l.T("privacy.way." + w)})
+	}
+	for _, o := range []string{privacy.Done, privacy.Refused, privacy.Withdrawn} {
+		outcomes = append(outcomes, admin.Choice{Value: o, Label: l.T("privacy.outcome." + o)})
+	}
+	sheet := admin.Sheet{Action: "/x", Page: "/x", Values: url.Values{}}
+	wrong := admin.Sheet{Action: "/x", Page: "/x", Values: url.Values{"way": {privacy.WayPhone}, "kind": {privacy.Objection}, "email": {"sara@example.org"}},
+		Faults: []admin.Fault{{Name: "identity", Text: l.T("privacy.identity")}}}
+	refused := admin.Sheet{Action: "/x", Page: "/x", Values: url.Values{"outcome": {privacy.Refused}}, Faults: []admin.Fault{{Name: "answer", Text: l.T("privacy.refusal")}}}
+	acts := []admin.ActLine{{At: asked, What: l.T("privacy.act.opened"), By: in(lang, "Mina", "مینا"), Text: in(lang, "She showed her card.\n\nWhat do you know of me?", "کارتش را نشان داد.\n\nاز من چه می‌دانید؟")},
+		{At: asked.Add(time.Hour), What: l.T("privacy.act.exported"), By: in(lang, "Mina", "مینا")}}
+	open := admin.RequestPage{Frame: f, RequestLine: line, Person: "/admin/b/baharan/people/1", Acts: acts, Sheet: sheet, Note: "/note", Extend: "/extend", Export: "/export",
+		Close: "/close", Outcomes: outcomes, Back: "/admin/b/baharan/requests"}
+	again, over, toErase := open, open, open
+	again.Sheet = refused
+	over.RequestLine, over.Extend, over.Export, over.Close = ended, "", "", ""
+	toErase.RequestLine, toErase.Export, toErase.Erase = late, "", "/erase"
+	return []sample{
+		{"requests", "admin/requests", admin.Requests{Frame: f, Lead: l.N("admin.requests.overdue", 1), Overdue: true, Lines: []admin.RequestLine{late, line}, New: "/new", Closed: "?closed=yes", Next: "?after=1"}},
+		{"requests-closed", "admin/requests", admin.Requests{Frame: f, Lead: l.T("admin.requests.calm"), Lines: []admin.RequestLine{ended, erased}, New: "/new", OfOpen: "/requests"}},
+		{"requests-none", "admin/requests", admin.Requests{Frame: f, Lead: l.T("admin.requests.calm"), New: "/new", Closed: "?closed=yes"}},
+		{"request-form", "admin/request-form", admin.RequestForm{Frame: f, Sheet: wrong, Kinds: kinds, Ways: ways, Back: "/requests"}},
+		{"request", "admin/request", open}, {"request-wrong", "admin/request", again}, {"request-over", "admin/request", over}, {"request-erase", "admin/request", toErase},
+	}
 }
 
 // sendingSamples are the pages of how mail leaves, and of what became of it.

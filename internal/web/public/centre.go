@@ -492,4 +492,5 @@ func (h *house) subject(c echo.Context, m delivery.Message) string {
 }
 
 // ownMails are the templates of mails that go to subscribers in our own words.
-var ownMails = []string{"confirm", "already", "address-old", "address-new"}
+var ownMails = []string{"confirm", "already", "welcome", "invite", "address-old", "address-new", "permission", "renewal", "purpose", "silent",
+	"idea-opened", "request-answer"}
