@@ -157,9 +157,21 @@ func (p *Paper) tellEvidence(l *i18n.Localizer, r Receipt, without []string) {
 		}
 		if v := plainValue(r.Evidence.Evidence[name]); v != "" {
 			word := wordOf(l, "public.receipt.evidence.", strings.TrimPrefix(name, "field:"))
+			if at, err := time.Parse(time.RFC3339, v); err == nil {
+				p.Evidence = append(p.Evidence, Shown{Name: word, Value: momentOf(l, at.In(r.Brand.Location()))})
+				continue
+			}
 			p.Evidence = append(p.Evidence, Shown{Name: word, Value: v, Code: !strings.ContainsFunc(v, isRTL)})
 		}
 	}
+}
+
+// momentOf is a time in its zone; midnight is a day.
+func momentOf(l *i18n.Localizer, at time.Time) string {
+	if at.Hour() == 0 && at.Minute() == 0 && at.Second() == 0 {
+		return l.Date(at, at.Location())
+	}
+	return l.DateTime(at, at.Location())
 }
 
 func lasted(l *i18n.Localizer, d time.Duration) string {

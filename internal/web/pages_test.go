@@ -319,7 +319,7 @@ func receiptSamples(lang string) (all []sample) {
 		marked.Mark = mark
 		if mark == "paper" || mark == "import" || mark == "operator" {
 			marked.Stated, marked.Page, marked.AskedAt, marked.ConfirmedAt, marked.Delay = true, "", time.Time{}, time.Time{}, ""
-			marked.Evidence = []receipt.Shown{{Name: l.T("public.receipt.evidence.place"), Value: in(lang, "Leeds shop", "فروشگاه لیدز")}, {Code: true, Name: l.T("public.receipt.evidence.said_at"), Value: "2026-11-21T00:00:00Z"}}
+			marked.Evidence = []receipt.Shown{{Name: l.T("public.receipt.evidence.place"), Value: in(lang, "Leeds shop", "فروشگاه لیدز")}, {Name: l.T("public.receipt.evidence.said_at"), Value: l.Date(asked, tehran)}}
 		}
 		all = append(all, sample{"receipt-" + mark, "public/receipt", marked})
 	}
@@ -533,8 +533,8 @@ func requestSamples(lang string, f admin.Frame) []sample {
 		{"requests", "admin/requests", admin.Requests{Frame: f, Lead: l.N("admin.requests.overdue", 1), Overdue: true, Lines: []admin.RequestLine{late, line}, New: "/new", Closed: "?closed=yes", Next: "?after=1"}},
 		{"requests-closed", "admin/requests", admin.Requests{Frame: f, Lead: l.T("admin.requests.calm"), Lines: []admin.RequestLine{ended, erased}, New: "/new", OfOpen: "/requests"}},
 		{"requests-none", "admin/requests", admin.Requests{Frame: f, Lead: l.T("admin.requests.calm"), New: "/new", Closed: "?closed=yes"}},
-		{"request-form", "admin/request-form", admin.RequestForm{Frame: f, Sheet: wrong, Kinds: kinds, Ways: ways, Back: "/requests"}},
-		{"request", "admin/request", open}, {"request-wrong", "admin/request", again}, {"request-over", "admin/request", over}, {"request-erase", "admin/request", toErase},
+		{"desk-request-form", "admin/request-form", admin.RequestForm{Frame: f, Sheet: wrong, Kinds: kinds, Ways: ways, Back: "/requests"}},
+		{"desk-request", "admin/request", open}, {"desk-request-wrong", "admin/request", again}, {"desk-request-over", "admin/request", over}, {"desk-request-erase", "admin/request", toErase},
 	}
 }
 
