@@ -20,6 +20,7 @@ func Erase(tx *store.Tx, f subscriber.Forgotten) error {
 		args []any
 	}{
 		{"UPDATE signup_requests SET state = 'expired', answered_at = ? WHERE subscriber_id = ? AND brand_id = ? AND state = 'pending'", []any{tx.Now(), f.ID, f.BrandID}},
+		{"UPDATE friend_invitations SET request_id = NULL WHERE request_id IN (SELECT id FROM signup_requests WHERE subscriber_id = ? AND brand_id = ?)", []any{f.ID, f.BrandID}},
 		{"UPDATE signup_requests SET sealed = NULL WHERE subscriber_id = ? AND brand_id = ?", []any{f.ID, f.BrandID}},
 		{"UPDATE address_changes SET email = '', address_hash = ?, expires_at = CASE WHEN expires_at < ? THEN expires_at ELSE ? END WHERE subscriber_id = ? AND brand_id = ?",
 			[]any{hash, tx.Now(), tx.Now(), f.ID, f.BrandID}},
