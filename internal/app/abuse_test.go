@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"slices"
@@ -371,5 +372,51 @@ func TestTheTestOfTimesCanFail(t *testing.T) {
 	}
 	if d, p := kolmogorovSmirnov(steps(0), steps(46)); math.Abs(d-0.115) > 1e-9 || p < 0.008 || p > 0.012 {
 		t.Errorf("D = %g, p = %g", d, p)
+	}
+}
+
+// TestTheWidgetLeadsToTheHostedPage: a sign-up by a widget that looks like a
+// program's goes on where the work is done, with what was typed and no box ticked.
+func TestTheWidgetLeadsToTheHostedPage(t *testing.T) {
+	w := newTown(t, "ASSENT_SIGNUP_PROOF=suspicion", "ASSENT_SIGNUP_MIN_FILL=0s")
+	site := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+		out.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprintf(out, `<!doctype html><html lang="fa"><title>Shop</title><body><script src="%s/widget.js" data-form="%s" async></script>`, w.base, w.form.ID)
+	}))
+	t.Cleanup(site.Close)
+	tab := testkit.Browser(t)
+	const inside = `[...document.querySelectorAll('*')].map(e => e.shadowRoot).find(r => r)`
+	until := func(what, expression string) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+			if ok, err := chromedp.Run(tab, chromedp.Evaluate[bool](expression)); err == nil && ok {
+				return
+			} else if time.Now().After(end) {
+				t.Fatalf("%s: %v", what, err)
+			}
+		}
+	}
+	if err := chromedp.Do(tab, chromedp.Navigate(site.URL)); err != nil {
+		t.Fatal(err)
+	}
+	until("the widget draws nothing", `!!`+inside+`?.querySelector('input[type=email]')`)
+	until("it cannot be filled in", `(() => { const r = `+inside+`; r.querySelector('input[type=email]').value = 'sara@example.org';
+		r.querySelector('.box input').click(); r.querySelector('button[type=submit]').click(); return true })()`)
+	until("it leads nowhere", `!!`+inside+`?.querySelector('a.act')`)
+	if n := w.count("SELECT count(*) FROM signup_requests WHERE form_id = ?", w.form.ID); n != 0 {
+		t.Errorf("%d sign-ups without work", n)
+	}
+	until("the link cannot be followed", `(() => { `+inside+`.querySelector('a.act').click(); return true })()`)
+	until("the hosted page has not what was typed", `document.querySelector('#f-email')?.value === 'sara@example.org' && document.documentElement.lang === 'fa'`)
+	until("a box is ticked", `!document.querySelector('input[type=checkbox][name^="topic:"]:checked')`)
+	if err := chromedp.Do(tab, chromedp.Click(`input[name="topic:letters"]`)); err != nil {
+		t.Fatal(err)
+	}
+	until("the work is not done", `!!document.querySelector('input[name=altcha]')?.value`)
+	if err := chromedp.Do(tab, chromedp.Click(`.btn.yes.big`), chromedp.WaitNotPresent(`altcha-widget`)); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.count("SELECT count(*) FROM signup_requests WHERE form_id = ?", w.form.ID); n != 1 {
+		t.Errorf("%d sign-ups with it", n)
 	}
 }
