@@ -96,7 +96,8 @@ func WritePerson(w io.Writer, l *i18n.Localizer, urls link.URLs, all []Receipt, 
 	if waiting > 0 {
 		lines = append(lines, l.N("receipt.readme.waiting", int64(waiting)), "")
 	}
-	lines = append(lines, l.T("receipt.readme.check"), "    go run ./verify NN-…/receipt.json NN-…/receipt.tlog-proof \"$(cat log-key.txt)\"", "", urls.Page("/log"))
+	lines = append(lines, l.T("receipt.readme.check"), "    cd verify && go mod init verify && go mod tidy",
+		"    go run . ../NN-…/receipt.json ../NN-…/receipt.tlog-proof \"$(cat ../log-key.txt)\"", "", urls.Page("/log"))
 	if err := f.put("readme.txt", readme(lines)); err != nil {
 		return err
 	}
