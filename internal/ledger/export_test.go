@@ -34,3 +34,6 @@ func (k *Keeper) KeepSuppressions(ctx context.Context) error {
 	}
 	return k.keepSuppressions(ctx, seen)
 }
+
+// AddSignature keeps what a witness has signed.
+func AddSignature(tx *store.Tx, l Log, signature string) error { return addSignature(tx, l, signature) }

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"path/filepath"
@@ -542,6 +543,28 @@ func TestAWitnessCountersignsWhatFollows(t *testing.T) {
 		w.checkpoint(w.log(), w.log().Shown)
 		if r := w.audit(w.db); len(r.Faults) > 0 {
 			w.Errorf("an audit of a countersigned log finds %v", r.Faults)
+		}
+	})
+}
+
+// A witness that signs the same head again, at another time, takes the place of its
+// own signature and of nobody else's.
+func TestACosignatureTakesThePlaceOfItsOwn(t *testing.T) {
+	each(t, func(w *world) {
+		w.signUp(2)
+		w.step()
+		line := func(name string, key, rest byte) string {
+			return "— " + name + " " + base64.StdEncoding.EncodeToString(bytes.Join([][]byte{{1, 2, 3, key}, bytes.Repeat([]byte{rest}, 72)}, nil)) + "\n"
+		}
+		for _, signature := range []string{line("w", 1, 1), line("w", 2, 1), line("v", 1, 1), line("w", 1, 2), line("w", 1, 2)} {
+			w.write(func(tx *store.Tx) error { return ledger.AddSignature(tx, w.log(), signature) })
+		}
+		shown := w.log().Shown
+		if strings.Count(shown, "\n— ") != 4 || strings.Contains(shown, line("w", 1, 1)) || !strings.HasSuffix(shown, line("w", 2, 1)+line("v", 1, 1)+line("w", 1, 2)) {
+			w.Errorf("shown is\n%s", shown)
+		}
+		if _, err := ledger.OpenCheckpoint(shown, w.log().Verifier); err != nil {
+			w.Error(err)
 		}
 	})
 }

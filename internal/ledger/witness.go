@@ -198,17 +198,35 @@ func (w Witness) signature(checkpoint, lines string) (string, int64, error) {
 }
 
 // addSignature puts a cosignature below the shown checkpoint, if that is still
-// the one that was countersigned.
+// the one that was countersigned, in place of an earlier one by the same key.
 func addSignature(tx *store.Tx, l Log, signature string) error {
 	now, err := one(tx, "number = ?", tx.ForUpdate(), l.Number)
 	if err != nil {
 		return err
 	}
-	if now.ShownSize != l.ShownSize || strings.Contains(now.Shown, signature) {
+	if now.ShownSize != l.ShownSize {
 		return nil
 	}
-	if _, err := tx.Run("UPDATE logs SET shown = ? WHERE number = ?", now.Shown+signature, l.Number); err != nil {
+	text, signatures, _ := strings.Cut(now.Shown, "\n\n")
+	shown := text + "\n\n"
+	for line := range strings.Lines(signatures) {
+		if keyOf(line) != keyOf(signature) {
+			shown += line
+		}
+	}
+	if _, err := tx.Run("UPDATE logs SET shown = ? WHERE number = ?", shown+signature, l.Number); err != nil {
 		return fmt.Errorf("keep a witness's signature: %w", err)
 	}
 	return nil
+}
+
+// keyOf is the beginning of a signature's line that names its key: the name and
+// the four bytes of its hash (C2SP signed-note).
+func keyOf(line string) string {
+	name, signature, _ := strings.Cut(strings.TrimPrefix(line, "— "), " ")
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(signature, "\n"))
+	if err != nil || len(raw) < 4 {
+		return line
+	}
+	return fmt.Sprintf("%s+%08x", name, raw[:4])
 }
