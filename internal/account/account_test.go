@@ -471,19 +471,21 @@ func TestUnknownAddressesTakeAsLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	quickest := func(hash string) time.Duration {
-		best := time.Hour
-		for range 5 {
-			start := time.Now()
-			if ok, err := d.matches(t.Context(), "wrong horse battery", hash); ok || err != nil {
-				t.Fatalf("matches: %v %v", ok, err)
-			}
-			best = min(best, time.Since(start))
+	once := func(hash string) time.Duration {
+		start := time.Now()
+		if ok, err := d.matches(t.Context(), "wrong horse battery", hash); ok || err != nil {
+			t.Fatalf("matches: %v %v", ok, err)
 		}
-		return best
+		return time.Since(start)
 	}
-	known, unknown := quickest(hash), quickest("")
-	if unknown < known/2 || unknown > known*2 {
-		t.Errorf("a known address takes %s, an unknown one %s", known, unknown)
+	// In turns, and the quickest of each: what else runs makes both slower. Without
+	// the work for nobody no number of tries brings them together.
+	known, unknown := time.Hour, time.Hour
+	for n := range 50 {
+		known, unknown = min(known, once(hash)), min(unknown, once(""))
+		if n >= 4 && unknown >= known/2 && unknown <= known*2 {
+			return
+		}
 	}
+	t.Errorf("a known address takes %s, an unknown one %s", known, unknown)
 }
