@@ -74,15 +74,16 @@ func eraseOfTeam(tx *store.Tx, f subscriber.Forgotten) error {
 	return nil
 }
 
-// Unname takes a value out of the mails of a source that were sent, and skips
-// those that were not: it names somebody who is erased, and to whom they did not go.
+// Unname takes a value out of the mails of a source that have it, and skips those
+// of them that are queued: it names somebody who is erased, and to whom they do not
+// go. One that a node has in hand may still leave, without the value.
 func Unname(tx *store.Tx, brandID, source uuid.UUID, value string) error {
-	const where = " WHERE source_id = ? AND brand_id = ?"
-	if err := skipErased(tx, where, source, brandID); err != nil {
+	where := " WHERE source_id = ? AND brand_id = ? AND " + tx.Pick("data ->> CAST(? AS text)", "json_extract(data, '$.' || ?)") + " IS NOT NULL"
+	if err := skipErased(tx, where, source, brandID, value); err != nil {
 		return err
 	}
 	without := tx.Pick("data - CAST(? AS text)", "json_remove(data, '$.' || ?)")
-	if _, err := tx.Run("UPDATE messages SET data = "+without+where, value, source, brandID); err != nil {
+	if _, err := tx.Run("UPDATE messages SET data = "+without+where, value, source, brandID, value); err != nil {
 		return fmt.Errorf("take a name out of a mail: %w", err)
 	}
 	return nil

@@ -54,3 +54,52 @@ func TestMailsToTheTeamForgetThem(t *testing.T) {
 		}
 	})
 }
+
+// The name of somebody erased goes out of what was sent in it, and nothing more is
+// sent; what the receiver has asked for themself goes its way.
+func TestANameIsTakenOutOfAMail(t *testing.T) {
+	each(t, func(w *world) {
+		ben := w.person("ben@x.example")
+		source := store.NewID(w.db.Now())
+		for part, data := range []map[string]any{{"by": "Ana", "ip": "192.0.2.1"}, {"by": "Ana"}, {"ip": "192.0.2.2"}} {
+			w.write(func(tx *store.Tx) error {
+				stream, err := BrandStream(tx, w.brand.ID, OriginConfirm)
+				if err != nil {
+					return err
+				}
+				if part == 1 { // the first was sent
+					if _, err := tx.Run("DELETE FROM outbox"); err != nil {
+						return err
+					}
+					if _, err := tx.Run("UPDATE messages SET state = 'sent', settled_at = ? WHERE source_id = ?", tx.Now(), source); err != nil {
+						return err
+					}
+				}
+				_, _, err = Queue(tx, Draft{Source: source, Stream: stream, Brand: w.brand.ID, Subscriber: &ben.ID, Part: part, Kind: Confirm, Template: "invite",
+					Language: "en", Data: data, Due: tx.Now().Add(time.Hour)})
+				return err
+			})
+		}
+		w.write(func(tx *store.Tx) error { return Unname(tx, w.brand.ID, source, "by") })
+		w.write(func(tx *store.Tx) error {
+			all, err := ListMessages(tx, w.brand.ID, Query{Source: source, Limit: 5})
+			if err != nil {
+				return err
+			}
+			states := map[int]State{}
+			for _, m := range all {
+				states[m.Part] = m.State
+				if m.Data["by"] != nil {
+					t.Errorf("part %d says %v", m.Part, m.Data)
+				}
+				if m.Part == 0 && m.Data["ip"] != "192.0.2.1" {
+					t.Errorf("more is gone than the name: %v", m.Data)
+				}
+			}
+			if states[0] != Sent || states[1] != Skipped || states[2] != Queued {
+				t.Errorf("they stand at %v", states)
+			}
+			return nil
+		})
+	})
+}

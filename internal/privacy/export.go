@@ -52,7 +52,7 @@ type Person struct {
 	Attributes    map[string]any `json:"attributes"`
 	Tags          []string       `json:"tags"`
 	CustomerSince *time.Time     `json:"customer_since,omitempty"`
-	ObjectedAt    *time.Time     `json:"objected_at,omitempty"` // to being scored and sorted
+	ObjectedAt    *time.Time     `json:"objected_at,omitempty"` // to mail, scoring and groups
 	CreatedAt     time.Time      `json:"created_at"`
 	UpdatedAt     time.Time      `json:"updated_at"`
 }

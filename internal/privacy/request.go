@@ -231,7 +231,7 @@ func Write(tx *store.Tx, b brand.Brand, id uuid.UUID, what string, userID *uuid.
 
 // Close ends a request. A closed one is problem.Conflict. Who is refused is told
 // why (GDPR art. 12(4)).
-func Close(tx *store.Tx, b brand.Brand, id uuid.UUID, outcome string, userID *uuid.UUID, text string) (Request, error) {
+func Close(tx *store.Tx, b brand.Brand, id uuid.UUID, outcome string, userID *uuid.UUID, answer string) (Request, error) {
 	r, err := lock(tx, b, id)
 	if err != nil {
 		return r, err
@@ -239,10 +239,10 @@ func Close(tx *store.Tx, b brand.Brand, id uuid.UUID, outcome string, userID *uu
 	if !slices.Contains([]string{Done, Refused, Withdrawn}, outcome) {
 		return r, problem.InvalidField("outcome", "problem.field.choice")
 	}
-	if outcome == Refused && strings.TrimSpace(text) == "" {
+	if outcome == Refused && strings.TrimSpace(answer) == "" {
 		return r, problem.InvalidField("answer", "privacy.refusal")
 	}
-	if utf8.RuneCountInString(text) > textMax {
+	if utf8.RuneCountInString(answer) > textMax {
 		return r, problem.InvalidField("answer", "problem.field.too-long", "Max", textMax)
 	}
 	if r.ClosedAt != nil {
@@ -253,7 +253,7 @@ func Close(tx *store.Tx, b brand.Brand, id uuid.UUID, outcome string, userID *uu
 			return r, err
 		}
 	}
-	return r.close(tx, b, outcome, userID, text)
+	return r.close(tx, b, outcome, userID, answer)
 }
 
 // wasDone refuses to say that it was done where nothing was: an erasure ends with
